@@ -1,0 +1,76 @@
+"""The errors that people see: each says where, what was found, what was expected, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class HpoError(Exception):
+    """A fault that a person can mend, told in one line.
+
+    place: the file, key, row, option or URL at fault; found: what stands there; expected: what
+    should; mend: one short sentence in the imperative that says what to do about it.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, place: str, *, found: str, expected: str, mend: str) -> None:
+        super().__init__(place, found, expected, mend)
+        self.place = place
+        self.found = found
+        self.expected = expected
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.place}: found {self.found}; expected {self.expected}. {self.mend}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.place, self.found, self.expected, self.mend))
+
+
+def _rebuild(kind: type[HpoError], place: str, found: str, expected: str, mend: str) -> HpoError:
+    return kind(place, found=found, expected=expected, mend=mend)
+
+
+class StudyFileError(HpoError):
+    """The study file cannot be read, or a key or value in it is wrong."""
+
+
+class OptionError(HpoError):
+    """A command-line option or an environment variable is wrong."""
+
+
+class DataError(HpoError):
+    """The labelled text cannot be read or cannot serve for training."""
+
+
+class ModelError(HpoError):
+    """The model or its tokenizer cannot be loaded or does not fit the study."""
+
+
+class StorageError(HpoError):
+    """The Optuna storage cannot be reached, or holds something that clashes with this study."""
+
+
+class TrackingError(HpoError):
+    """The MLflow tracking server or store cannot be used."""
+
+
+class ServerError(HpoError):
+    """A server that we started does not serve."""
+
+    exit_code = 1
+
+
+class StudyFailedError(HpoError):
+    """The study was stopped because its trials keep failing."""
+
+    exit_code = 1
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like a mistyped one, or None where nothing is near."""
+    matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None

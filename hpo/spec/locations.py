@@ -1,0 +1,112 @@
+"""Where things are kept: storage, tracking, caches that can be rebuilt, state that cannot."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from hpo.errors import OptionError
+
+DEFAULT_STORAGE = "sqlite:///optuna.db"
+DEFAULT_TRACKING = "sqlite:///mlflow.db"
+DEFAULT_DASHBOARD = "http://127.0.0.1:8080"
+_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+
+@dataclass(frozen=True)
+class Locations:
+    """What a study reads and writes, and where.
+
+    storage_url: of Optuna's studies; tracking_uri: of MLflow; state: checkpoints and what waits for
+    MLflow; cache: tokens and hidden states; cache_limit: bytes of the latter, None: none are kept.
+    """
+
+    storage_url: str
+    tracking_uri: str
+    state: Path
+    cache: Path
+    cache_limit: int | None
+
+    @staticmethod
+    def of(
+        *,
+        storage: str | None = None,
+        tracking_uri: str | None = None,
+        no_cache: bool = False,
+        environment: Mapping[str, str] = os.environ,
+    ) -> Locations:
+        """Options first, then the environment, then the defaults. Raises OptionError."""
+        cache = environment.get("HPO_CACHE")
+        return Locations(
+            storage_url=storage or environment.get("HPO_STORAGE") or DEFAULT_STORAGE,
+            tracking_uri=tracking_uri or environment.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING,
+            state=Path(environment.get("HPO_STATE") or ".hpo"),
+            cache=Path(cache).expanduser() if cache else _user_cache(),
+            cache_limit=None if no_cache else _cache_limit(environment),
+        )
+
+
+def why_unwritable(folder: Path) -> str | None:
+    """Why nothing can be written to a folder that exists; None where it can. Leaves no trace."""
+    try:
+        # Only to write is a sure test: root may write everywhere, but not to /proc, nor to a full
+        # disk or one that is mounted read-only.
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def dashboard_url() -> str:
+    """Where people's browsers find the Optuna dashboard: HPO_DASHBOARD_URL, or its usual address."""
+    return (os.environ.get("HPO_DASHBOARD_URL") or DEFAULT_DASHBOARD).rstrip("/")
+
+
+def redacted(url: str) -> str:
+    """A URL without the password in it, for people and logs."""
+    # To the last @, for a password may hold one that should have been escaped.
+    hidden = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", url)
+    return re.sub(r"([?&]\w*(?:password|passwd|pwd)=)[^&\s]*", r"\1***", hidden)
+
+
+def parse_size(text: str, place: str) -> int:
+    """Bytes of e.g. `20GB`. Raises OptionError."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]b)\s*", text, re.IGNORECASE)
+    if not match:
+        raise OptionError(
+            place,
+            found=repr(text),
+            expected="a size such as 500MB or 20GB",
+            mend="Write a number and KB, MB, GB or TB.",
+        )
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def parse_duration(text: str, place: str) -> float:
+    """Seconds of e.g. `90s`, `30m`, `2h`, `1h30m`; above 0. Raises OptionError."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    total = float(hours * 3600 + minutes * 60 + seconds)
+    if not total:
+        raise OptionError(
+            place,
+            found=repr(text),
+            expected="a duration such as 90s, 30m or 2h",
+            mend="Write a number and a unit.",
+        )
+    return total
+
+
+def _cache_limit(environment: Mapping[str, str]) -> int:
+    text = environment.get("HPO_CACHE_LIMIT")
+    return parse_size(text, "HPO_CACHE_LIMIT") if text else parse_size("20GB", "default")
+
+
+def _user_cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("hpo")

@@ -1,0 +1,194 @@
+"""The study as typed values: what a study file says, validated, with every default filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from hpo.spec.training import TrainingSection
+
+Metric = Literal["accuracy", "balanced_accuracy", "f1_macro", "mcc", "log_loss"]
+Direction = Literal["maximize", "minimize"]
+SamplerName = Literal["tpe", "gp", "cmaes", "random", "qmc", "grid", "nsga2"]
+PrunerName = Literal[
+    "hyperband", "median", "percentile", "successive_halving", "patient", "wilcoxon", "none"
+]
+
+DEMO = "demo"
+
+
+def direction_of(metric: Metric) -> Direction:
+    """Whether more or less of the metric is better."""
+    return "minimize" if metric == "log_loss" else "maximize"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class StudySection(_Section):
+    """`[study]`: what is wanted, and how much may be spent on it."""
+
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^/\s:][^/:\n]*$",
+        description="name of the study, its MLflow experiment and its registered model; "
+        "left out, the file's name",
+    )
+    description: str = Field("", description="a sentence for the people who will read the results")
+    metric: Metric = Field(
+        "accuracy", description="what the best trial is best at, on the validation split"
+    )
+    trials: int = Field(
+        50, ge=1, le=1_000_000, description="finished trials that the study should have"
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="everything random follows from it")
+
+
+class DataSection(_Section):
+    """`[data]`: where the labelled text is and how it is read."""
+
+    source: str = Field(
+        DEMO,
+        min_length=1,
+        description='a file (csv, tsv, jsonl, parquet), a folder of splits, a hub id, or "demo"',
+    )
+    config: str | None = Field(None, description="configuration of a hub data set")
+    revision: str | None = Field(None, description="branch, tag or commit of a hub data set")
+    text: str | None = Field(None, description="column of the texts; left out, found by convention")
+    label: str | None = Field(
+        None, description="column of the labels; left out, found by convention"
+    )
+    train_split: str = Field("train", description="name of the training split")
+    validation_split: str | None = Field(
+        None,
+        description="name of the validation split; left out, found, "
+        "or carved off the training split",
+    )
+    test_split: str | None = Field(
+        None,
+        description="name of the test split; left out, found, or carved off the training split",
+    )
+    validation_fraction: float = Field(
+        0.1,
+        gt=0,
+        lt=0.9,
+        description="share of the training split that is carved off for validation",
+    )
+    test_fraction: float = Field(
+        0.1, gt=0, lt=0.9, description="share of the training split that is carved off for the test"
+    )
+    max_length: int | None = Field(
+        None,
+        ge=1,
+        description="tokens kept of each text; left out, 256, or the model's positions if fewer",
+    )
+    max_train_examples: int | None = Field(
+        None, ge=1, description="a stratified sample of the training split of this size"
+    )
+
+
+class ModelSection(_Section):
+    """`[model]`: the pretrained model that every trial starts from."""
+
+    name: str = Field(
+        DEMO, min_length=1, description='hub id or local directory of a GPT-2 model, or "demo"'
+    )
+    revision: str | None = Field(None, description="branch, tag or commit of a hub model")
+
+
+class Plugin(BaseModel):
+    """A sampler or pruner by name, with options that are passed on to its Optuna class."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return self.model_extra or {}
+
+
+class SamplerChoice(Plugin):
+    name: SamplerName
+
+
+class PrunerChoice(Plugin):
+    name: PrunerName
+
+
+def _named(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class SearchSection(_Section):
+    """`[search]`: how the next trial is chosen, and when a trial is given up."""
+
+    sampler: Annotated[SamplerChoice, BeforeValidator(_named)] = Field(
+        SamplerChoice(name="tpe"),
+        description="a name, or a table with `name` and options of the Optuna class",
+    )
+    pruner: Annotated[PrunerChoice, BeforeValidator(_named)] = Field(
+        PrunerChoice(name="hyperband"),
+        description="a name, or a table with `name` and options of the Optuna class",
+    )
+    space: dict[str, Any] = Field(
+        default_factory=lambda: dict(DEFAULT_SPACE),
+        description="the searched options: a list of values, or a table with low, high, log, step",
+    )
+
+
+class TrackingSection(_Section):
+    """`[tracking]`: what is kept of the trials."""
+
+    keep: str = Field(
+        "top:2",
+        description="which trials' models stay in MLflow: `all`, `top:K` or `best`",
+    )
+
+    @field_validator("keep")
+    @classmethod
+    def _known_policy(cls, keep: str) -> str:
+        head, _, count = keep.partition(":")
+        if keep in ("all", "best") or (head == "top" and count.isdecimal() and int(count) >= 1):
+            return keep
+        raise ValueError("all, best or top:K with K of 1 or more")
+
+    @property
+    def kept_models(self) -> int | None:
+        """How many trials' models stay; None means all of them."""
+        if self.keep == "all":
+            return None
+        return 1 if self.keep == "best" else int(self.keep.partition(":")[2])
+
+
+DEFAULT_SPACE: Mapping[str, Any] = {
+    "learning_rate": {"low": 1e-6, "high": 1e-3, "log": True},
+    "batch_size": [8, 16, 32, 64],
+    "epochs": {"low": 1, "high": 5},
+    "freeze_depth": {"low": 0, "high": "n_layer"},
+}
+
+
+class StudySpec(_Section):
+    """A whole study file, validated. `study.name` is set once it has come through `read_study`."""
+
+    study: StudySection = StudySection()
+    data: DataSection = DataSection()
+    model: ModelSection = ModelSection()
+    search: SearchSection = SearchSection()
+    training: TrainingSection = TrainingSection()
+    tracking: TrackingSection = TrackingSection()
+
+    @property
+    def name(self) -> str:
+        assert self.study.name is not None, "a spec gets its name when it is read"
+        return self.study.name
+
+    @property
+    def direction(self) -> Direction:
+        return direction_of(self.study.metric)

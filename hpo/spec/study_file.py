@@ -1,0 +1,314 @@
+"""Reading a study: a TOML file, the options laid over it, every key checked, one clear error."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from hpo.errors import OptionError, StudyFileError, nearest_name
+from hpo.spec.space import SearchSpace, SpaceError, parse_dimension
+from hpo.spec.study import DEFAULT_SPACE, DEMO, StudySpec
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+STUDY_FOLDERS = (Path("studies"), _PACKAGE.parent / "studies", _PACKAGE / "studies")
+_DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+def find_study_file(study: str) -> Path:
+    """The file that STUDY names: a path, or a file in `studies/` here or in the package."""
+    if study.endswith(".toml") or "/" in study:
+        path = Path(study)
+        if path.is_file():
+            return path
+        raise StudyFileError(
+            study,
+            found="a folder" if path.is_dir() else "no such file",
+            expected="a study file (TOML)",
+            mend="Name a file, or one of: " + ", ".join(known_studies()) + ".",
+        )
+    for folder in STUDY_FOLDERS:
+        path = folder / f"{study}.toml"
+        if path.is_file():
+            return path
+    near = nearest_name(study, known_studies())
+    raise StudyFileError(
+        study,
+        found="no study of this name",
+        expected="one of " + ", ".join(known_studies()) + ", or the path of a study file",
+        mend=f"Write {near} instead." if near else "Write a name from that list.",
+    )
+
+
+def known_studies() -> list[str]:
+    """Names of the study files that can be given without a path."""
+    return sorted({path.stem for folder in STUDY_FOLDERS for path in folder.glob("*.toml")})
+
+
+def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> StudySpec:
+    """Read and check a study file with options laid over it.
+
+    overrides: dotted keys (`study.trials`) to values, as given on the command line. A study with
+    other data or another model than the file's gets a name of its own, so that the two are not
+    mixed up. Raises StudyFileError, or OptionError where the fault lies in an override.
+    """
+    overrides = dict(overrides or {})
+    document = _parse_toml(path)
+    of_the_file = _sources(document)
+    for key, value in overrides.items():
+        _lay_over(document, key, value)
+    spec = _validated(document, str(path), overrides)
+    name = spec.study.name or _short_name(path.stem)
+    if "study.name" not in overrides and _sources(document) != of_the_file:
+        name = _derived_name(spec, name)
+    spec = spec.model_copy(update={"study": spec.study.model_copy(update={"name": name})})
+    search_space(spec, place=str(path), overrides=overrides)
+    return spec
+
+
+def search_space(
+    spec: StudySpec, place: str = "study", overrides: Mapping[str, object] | None = None
+) -> SearchSpace:
+    """The dimensions of the study's search space. Raises StudyFileError where an entry is wrong."""
+    space = {}
+    for option, entry in spec.search.space.items():
+        try:
+            space[option] = parse_dimension(option, entry)
+        except SpaceError as error:
+            raise _error_at(
+                f"search.space.{error.key}",
+                place,
+                overrides or {},
+                found=error.found,
+                expected=error.expected,
+                mend=error.mend,
+            ) from error
+    if not space:
+        raise _error_at(
+            "search.space",
+            place,
+            overrides or {},
+            found="an empty table",
+            expected="at least one option to search",
+            mend="Add e.g. learning_rate = { low = 1e-6, high = 1e-3, log = true }.",
+        )
+    return space
+
+
+def parse_setting(setting: str) -> tuple[str, object]:
+    """Split `--set key=value`; the value is read as TOML, and as plain text where it is none."""
+    key, equals, text = setting.partition("=")
+    key, text = key.strip(), text.strip()
+    if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key):
+        raise OptionError(
+            "--set",
+            found=repr(setting),
+            expected="key=value with a dotted key",
+            mend="Write e.g. --set training.epochs=2.",
+        )
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return key, text
+    return key, document["value"] if len(document) == 1 else text
+
+
+def _parse_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise StudyFileError(
+            str(path),
+            found=f"a fault in its TOML ({error})",
+            expected="valid TOML",
+            mend="Mend that line.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise StudyFileError(
+            str(path),
+            found=f"bytes that are not UTF-8 (at byte {error.start})",
+            expected="a TOML text file",
+            mend="Save it as UTF-8.",
+        ) from error
+    except OSError as error:
+        raise StudyFileError(
+            str(path),
+            found=error.strerror or str(error),
+            expected="a readable file",
+            mend="Check its rights.",
+        ) from error
+
+
+def _lay_over(document: dict[str, Any], key: str, value: object) -> None:
+    *tables, last = path = key.split(".")
+    if path[:2] == ["search", "space"] and len(path) > 2:
+        _spell_out_space(document)
+    table = document
+    for name in tables:
+        inner = table.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise OptionError(
+                f"--set {key}",
+                found=f"{name} = {inner!r} in the study file",
+                expected="a table",
+                mend=f"Set {name} as a whole.",
+            )
+        table = inner
+    table[last] = value
+    # What the command line fixes leaves the file's search space, and the reverse.
+    if tables == ["training"]:
+        _table(_table(document, "search"), "space").pop(last, None)
+    elif path[:2] == ["search", "space"] and len(path) > 2:
+        _table(document, "training").pop(path[2], None)
+
+
+def _spell_out_space(document: dict[str, Any]) -> None:
+    """Write the usual space into a document that has none, so that something can be added to it."""
+    search = document.setdefault("search", {})
+    if isinstance(search, dict) and "space" not in search:
+        fixed = _table(document, "training")
+        search["space"] = {k: deepcopy(v) for k, v in DEFAULT_SPACE.items() if k not in fixed}
+
+
+def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """A table of the document; an empty one where there is none, or something else of its name."""
+    table = document.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def _sources(document: dict[str, Any]) -> tuple[object, object]:
+    """The data and the model that a document names."""
+    data, model = _table(document, "data"), _table(document, "model")
+    return data.get("source", DEMO), model.get("name", DEMO)
+
+
+def _validated(document: dict[str, Any], place: str, overrides: Mapping[str, object]) -> StudySpec:
+    training = _table(document, "training")
+    space = _table(_table(document, "search"), "space")
+    for option in training:
+        if option in space:
+            raise _error_at(
+                f"training.{option}",
+                place,
+                overrides,
+                found="the option fixed here and searched in [search.space]",
+                expected="one of the two",
+                mend="Remove one of them.",
+            )
+    try:
+        spec = StudySpec.model_validate(document)
+    except ValidationError as error:
+        raise _first_problem(error, document, place, overrides) from error
+    # Only the usual space, of a file that has none of its own, can still hold a fixed option.
+    if training.keys() & spec.search.space.keys():
+        remaining = {k: v for k, v in spec.search.space.items() if k not in training}
+        spec = spec.model_copy(
+            update={"search": spec.search.model_copy(update={"space": remaining})}
+        )
+    return spec
+
+
+def _first_problem(
+    error: ValidationError, document: Mapping[str, Any], place: str, overrides: Mapping[str, object]
+) -> StudyFileError | OptionError:
+    problem = error.errors()[0]
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        siblings = _known_keys(path[:-1])
+        near = nearest_name(path[-1], siblings)
+        where = f"[{'.'.join(path[:-1])}]" if path[:-1] else "the study file"
+        return _error_at(
+            key,
+            place,
+            overrides,
+            found="an unknown key",
+            expected=f"a key of {where}: " + ", ".join(siblings),
+            mend=f"Did you mean {near}?" if near else "Remove it.",
+        )
+    found = repr(problem["input"])
+    expected = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    mend = "Mend the value."
+    if problem["type"] == "missing":
+        found, expected, mend = "nothing", f"a {path[-1]}", f"Add {path[-1]} = …."
+    elif problem["type"] in ("model_type", "dict_type"):
+        expected, mend = "a table", f"Write [{key}] and its keys below it."
+    elif problem["type"] == "string_pattern_mismatch":
+        expected, mend = "a name without / : and line breaks", "Take another name."
+    elif problem["type"] == "string_too_short":
+        expected, mend = "some text", f"Fill in {path[-1]}, or leave it out."
+    elif problem["type"] == "literal_error":
+        names = re.findall(r"'([^']+)'", expected)
+        near = nearest_name(str(problem["input"]), names)
+        expected = "one of " + ", ".join(names)
+        mend = f"Did you mean {near}?" if near else "Write one of those names."
+    elif problem["type"].endswith("_type"):
+        mend = f"Write {path[-1]} as {expected.removeprefix('a valid ')}."
+    return _error_at(key, place, overrides, found=found, expected=expected, mend=mend)
+
+
+def _known_keys(path: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = StudySpec
+    for name in path:
+        field = model.model_fields.get(name)
+        if field is None or not isinstance(field.annotation, type):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def _error_at(
+    key: str, place: str, overrides: Mapping[str, object], *, found: str, expected: str, mend: str
+) -> StudyFileError | OptionError:
+    for option in overrides:
+        at_or_below = key == option or key.startswith((f"{option}.", f"{option}["))
+        if at_or_below or option.startswith(f"{key}."):
+            return OptionError(
+                OPTION_OF_KEY.get(option, f"--set {option}"),
+                found=found,
+                expected=expected,
+                mend=mend,
+            )
+    return StudyFileError(f"{place}: {key}", found=found, expected=expected, mend=mend)
+
+
+OPTION_OF_KEY: Mapping[str, str] = {
+    "study.trials": "--trials",
+    "study.name": "--name",
+    "study.seed": "--seed",
+    "model.name": "--model",
+    "data.source": "--data",
+    "data.text": "--text-column",
+    "data.label": "--label-column",
+    "data.max_train_examples": "--max-train-examples",
+    "tracking.keep": "--keep",
+}
+
+
+def _derived_name(spec: StudySpec, file_name: str) -> str:
+    parts = [_short_name(spec.data.source), _short_name(spec.model.name)]
+    name = "-".join(parts)
+    return f"{file_name}-{name}" if parts == [DEMO, DEMO] else name
+
+
+def _short_name(source: str) -> str:
+    path = Path(source)
+    if path.name in ("", ".."):
+        path = path.resolve()
+    stem = path.stem if path.suffix.lower() in _DATA_SUFFIXES else path.name
+    return re.sub(r"[^\w.-]+", "-", stem)[:100] or "study"
+
+
+def study_toml(spec: StudySpec) -> str:
+    """The study as a file with every default written out; read again, it is the same study."""
+    import tomli_w
+
+    document = spec.model_dump(mode="json", exclude_none=True)
+    for option in spec.search.space:
+        document["training"].pop(option, None)
+    return tomli_w.dumps(document)

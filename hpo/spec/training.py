@@ -1,0 +1,79 @@
+"""Everything that can be said about how a trial trains, with its default, bounds and meaning.
+
+This is the one place that lists the training options: the validation of study files, the search
+space, the README's table and the names in MLflow all come from here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Precision = Literal["auto", "fp32", "bf16"]
+CheckpointPolicy = Literal["auto", "always", "never"]
+Schedule = Literal["linear", "cosine", "constant"]
+Optimizer = Literal["adamw", "sgd"]
+
+
+class TrialParams(BaseModel):
+    """One point of the search space: what a study can search, or fix in `[training]`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    learning_rate: float = Field(5e-5, gt=0, le=10, description="peak learning rate")
+    batch_size: int = Field(16, ge=1, description="examples per optimiser step")
+    epochs: int = Field(
+        3,
+        ge=1,
+        le=1000,
+        description="passes over the training split; the schedule ends with the last",
+    )
+    freeze_depth: int = Field(
+        0,
+        ge=0,
+        description="0 trains everything; k >= 1 freezes the embeddings and the first k blocks",
+    )
+    weight_decay: float = Field(
+        0.01, ge=0, lt=1, description="decoupled weight decay, not on biases and layer norms"
+    )
+    warmup_ratio: float = Field(
+        0.1, ge=0, lt=1, description="share of the steps with a rising learning rate"
+    )
+    schedule: Schedule = Field("linear", description="course of the learning rate after warm-up")
+    optimizer: Optimizer = Field("adamw", description="update rule")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="dropout of the trained blocks; left out, the model's own"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="mass moved to the other classes")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="factor on the learning rate for each block below the head"
+    )
+    max_grad_norm: float = Field(
+        1.0, ge=0, description="gradients are clipped to this norm; 0 clips nothing"
+    )
+
+
+class TrainingSection(TrialParams):
+    """`[training]`: values for options that are not searched, and what holds for every trial."""
+
+    early_stopping: int = Field(
+        3, ge=0, description="evaluations without improvement before a trial stops; 0 never stops"
+    )
+    evaluations_per_epoch: int = Field(
+        4, ge=1, le=100, description="passes over the validation split in each epoch"
+    )
+    precision: Precision = Field(
+        "auto",
+        description="number format of matrix products; "
+        "auto: bf16 where the hardware has it and gains",
+    )
+    checkpoint: CheckpointPolicy = Field(
+        "auto",
+        description="when evaluations write a checkpoint; "
+        "auto: when the time it protects outweighs its cost",
+    )
+
+
+SEARCHABLE_OPTIONS: tuple[str, ...] = tuple(TrialParams.model_fields)

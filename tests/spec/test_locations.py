@@ -1,0 +1,123 @@
+"""Where things are kept, and the small languages of sizes, durations and URLs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.errors import OptionError
+from hpo.spec.locations import Locations, parse_duration, parse_size, redacted
+
+
+def test_the_defaults_are_those_of_optuna_and_mlflow() -> None:
+    places = Locations.of(environment={})
+    assert places.storage_url == "sqlite:///optuna.db"
+    assert places.tracking_uri == "sqlite:///mlflow.db"
+    assert places.state == Path(".hpo")
+    assert places.cache.name == "hpo"
+    assert places.cache_limit == 20 * 10**9
+
+
+def test_the_environment_goes_over_the_defaults() -> None:
+    environment = {
+        "HPO_STORAGE": "postgresql://host/hpo",
+        "MLFLOW_TRACKING_URI": "http://host:5000",
+        "HPO_STATE": "state",
+        "HPO_CACHE": "~/cache",
+        "HPO_CACHE_LIMIT": "500MB",
+    }
+    assert Locations.of(environment=environment) == Locations(
+        storage_url="postgresql://host/hpo",
+        tracking_uri="http://host:5000",
+        state=Path("state"),
+        cache=Path.home() / "cache",
+        cache_limit=500_000_000,
+    )
+
+
+def test_options_go_over_the_environment() -> None:
+    environment = {"HPO_STORAGE": "sqlite:///a.db", "MLFLOW_TRACKING_URI": "sqlite:///b.db"}
+    places = Locations.of(
+        storage="sqlite:///c.db", tracking_uri="http://host", no_cache=True, environment=environment
+    )
+    assert places.storage_url == "sqlite:///c.db"
+    assert places.tracking_uri == "http://host"
+    assert places.cache_limit is None
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    empty = dict.fromkeys(("HPO_STORAGE", "MLFLOW_TRACKING_URI", "HPO_STATE", "HPO_CACHE"), "")
+    assert Locations.of(environment=empty) == Locations.of(environment={})
+
+
+def test_a_wrong_cache_limit_names_its_variable() -> None:
+    with pytest.raises(OptionError, match=r"^HPO_CACHE_LIMIT: found 'lots'"):
+        Locations.of(environment={"HPO_CACHE_LIMIT": "lots"})
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("20GB", 20 * 10**9), ("1.5 mb", 1_500_000), (" 7KB ", 7_000), ("2tb", 2 * 10**12)],
+)
+def test_a_size_is_a_number_and_a_unit(text: str, size: int) -> None:
+    assert parse_size(text, "here") == size
+
+
+@pytest.mark.parametrize("text", ["", "20", "GB", "-1GB", "1e3GB", "20GiB", "20 G B"])
+def test_another_size_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match=r"^here: .*500MB"):
+        parse_size(text, "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), (" 5s ", 5)]
+)
+def test_a_duration_is_numbers_and_units(text: str, seconds: float) -> None:
+    assert parse_duration(text, "--timeout") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "s", "1.5h", "-5s", "0s", "30m1h", "2 h", "1d"])
+def test_another_duration_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match=r"^--timeout: .*90s, 30m or 2h"):
+        parse_duration(text, "--timeout")
+
+
+@given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59))
+def test_a_duration_adds_up(hours: int, minutes: int, seconds: int) -> None:
+    total = hours * 3600 + minutes * 60 + seconds
+    if total:
+        assert parse_duration(f"{hours}h{minutes}m{seconds}s", "--timeout") == total
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///optuna.db", "sqlite:///optuna.db"),
+        ("postgresql://host/hpo", "postgresql://host/hpo"),
+        ("postgresql://me@host/hpo", "postgresql://me@host/hpo"),
+        ("postgresql://me:secret@host:5432/hpo", "postgresql://me:***@host:5432/hpo"),
+        ("postgresql://:secret@host/hpo", "postgresql://:***@host/hpo"),
+        ("postgresql://me:se@cret@host/hpo", "postgresql://me:***@host/hpo"),
+        ("postgresql://me:se/cret@host/hpo", "postgresql://me:***@host/hpo"),
+        (
+            "postgresql://host/hpo?user=me&password=secret",
+            "postgresql://host/hpo?user=me&password=***",
+        ),
+        (
+            "postgresql://host/hpo?sslpassword=secret&a=b",
+            "postgresql://host/hpo?sslpassword=***&a=b",
+        ),
+        ("http://me:secret@host:5000", "http://me:***@host:5000"),
+    ],
+)
+def test_a_password_is_not_shown(url: str, shown: str) -> None:
+    assert redacted(url) == shown
+
+
+@given(st.text(st.characters(blacklist_categories=("Z", "C")), min_size=8))
+def test_no_password_survives_redaction(password: str) -> None:
+    hidden = redacted(f"postgresql://me:{password}@host/hpo")
+    assert hidden == "postgresql://me:***@host/hpo"
