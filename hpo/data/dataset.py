@@ -1,0 +1,224 @@
+"""The data of a study, from its source to cleaned splits with a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.data import checks
+from hpo.data.columns import find_columns, listed_columns
+from hpo.data.labelled import LabelledData, Split
+from hpo.data.labels import NO_CLASS, Classes, find_classes, unknown_label
+from hpo.data.sources import read_source
+from hpo.data.splits import carve, stratified_sample
+from hpo.data.table import Table, shortened
+from hpo.errors import DataError
+
+if TYPE_CHECKING:
+    from hpo.spec.study import DataSection
+
+__all__ = ["LabelledData", "Split", "load_data"]
+
+logger = logging.getLogger(__name__)
+
+
+def load_data(section: DataSection, *, seed: int) -> LabelledData:
+    """Read, check and split the data of a study; the same section, seed and files give the same
+    result.
+
+    Rows without a text or a label are left out. Texts that two splits share stay in the test split,
+    else in validation: what is measured on them is honest. Splits that the source lacks are carved
+    off the training split by class; `max_train_examples` samples what then remains of it. All that
+    is left out is counted in the warnings. Raises DataError where the source cannot be read or
+    cannot serve.
+    """
+    source = read_source(section)
+    text, label = find_columns(source.train, section.text, section.label)
+    warnings = list(source.warnings)
+
+    train, classes, notes = _training_split(source.train, text, label)
+    warnings += notes
+    validation, notes = _held_out_split(
+        source.validation,
+        text,
+        label,
+        classes,
+        "validation",
+        required=bool(section.validation_split),
+    )
+    warnings += notes
+    test, notes = _held_out_split(
+        source.test, text, label, classes, "test", required=bool(section.test_split)
+    )
+    warnings += notes
+
+    if validation is not None and test is not None:
+        validation, notes = checks.without_texts_of(
+            validation, test, role="validation", other_role="test"
+        )
+        warnings += notes
+    given = {
+        role: split
+        for role, split in (("validation", validation), ("test", test))
+        if split is not None
+    }
+    for role, split in given.items():
+        train, notes = checks.without_texts_of(train, split, role="training", other_role=role)
+        warnings += notes
+    warnings += checks.check_classes(train, given, classes.names)
+    warnings += checks.clashing_labels(train)
+    splits, notes = _with_all_splits(train, given, section=section, classes=classes, seed=seed)
+    warnings += notes
+    train, validation, test = splits["train"], splits["validation"], splits["test"]
+    train = _limited(train, section.max_train_examples, classes, seed)
+
+    logger.info(
+        "%s: %d training, %d validation and %d test examples in %d classes",
+        section.source,
+        len(train),
+        len(validation),
+        len(test),
+        len(classes.names),
+    )
+    return LabelledData(
+        train=train,
+        validation=validation,
+        test=test,
+        label_names=classes.names,
+        fingerprint=_fingerprint(classes.names, train, validation, test),
+        source=section.source,
+        warnings=tuple(warnings),
+    )
+
+
+def _training_split(table: Table, text: str, label: str) -> tuple[Split, Classes, tuple[str, ...]]:
+    texts, kept, notes = checks.usable_texts(table, text)
+    column = table.column(label)
+    values = [column[index] for index in kept]
+    classes = find_classes(table, label, values, kept)
+    labels, _ = classes.encode(values)
+    missing = labels == NO_CLASS
+    notes += checks.left_out(table, kept[missing], "label", label)
+    return _split(table, texts, kept, labels, ~missing), classes, notes
+
+
+def _held_out_split(
+    table: Table | None, text: str, label: str, classes: Classes, role: str, *, required: bool
+) -> tuple[Split | None, tuple[str, ...]]:
+    """The validation or test split with the classes of training, or None where the source has none.
+
+    A split without labels, as competitions publish for their test, counts as none unless it was
+    asked for.
+    """
+    if table is None:
+        return None, ()
+    if not len(table):
+        if not required:
+            return None, (f"{table.place}: has no rows; the {role} split is carved off",)
+        raise DataError(
+            table.place, found="no rows", expected=f"a {role} split", mend="Name another split."
+        )
+    _check_column(table, text, "--text-column")
+    unlabelled = f"{table.place}: has no labels and is left out; the {role} split is carved off"
+    if label not in table.names and not required:
+        return None, (unlabelled,)
+    _check_column(table, label, "--label-column")
+    texts, kept, notes = checks.usable_texts(table, text)
+    column = table.column(label)
+    values = [column[index] for index in kept]
+    labels, spelled = classes.encode(values)
+    unknown = [name for name, number in zip(spelled, labels, strict=True) if name and number < 0]
+    missing = np.array([name is None for name in spelled], dtype=np.bool_)
+    if not required and (missing.all() or (len(unknown) == len(values) and set(unknown) == {"-1"})):
+        return None, (unlabelled,)
+    if unknown:
+        rows = kept[(labels == NO_CLASS) & ~missing]
+        raise unknown_label(table, classes, unknown[0], rows)
+    notes += checks.left_out(table, kept[missing], "label", label)
+    return _split(table, texts, kept, labels, ~missing), notes
+
+
+def _split(
+    table: Table,
+    texts: list[str],
+    kept: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    labelled: NDArray[np.bool_],
+) -> Split:
+    whole = Split(tuple(texts), labels, table.rows[kept], table.place, table.row_noun)
+    return whole if labelled.all() else whole.take(np.flatnonzero(labelled))
+
+
+def _check_column(table: Table, column: str, option: str) -> None:
+    if column not in table.names:
+        raise DataError(
+            table.place,
+            found=listed_columns(table),
+            expected=f"a column {shortened(column)}, as in the training split",
+            mend=f"Rename the column, or name one that all splits have with {option}.",
+        )
+
+
+def _with_all_splits(
+    train: Split, given: Mapping[str, Split], *, section: DataSection, classes: Classes, seed: int
+) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The three splits; those that are not given are carved off the training split."""
+    wanted = {"test": section.test_fraction, "validation": section.validation_fraction}
+    fractions = {role: fraction for role, fraction in wanted.items() if role not in given}
+    if not fractions:
+        return {"train": train, **given}, ()
+    if sum(fractions.values()) >= 1:
+        raise DataError(
+            "data.validation_fraction",
+            found=f"{section.validation_fraction} and a test_fraction of {section.test_fraction}",
+            expected="a sum below 1, so that rows remain for training",
+            mend="Lower one of them.",
+        )
+    carving = carve(train, list(fractions.values()), seed=seed)
+    if len(classes.names) - len(carving.kept_whole) < 2:
+        raise DataError(
+            train.origin,
+            found=f"too few rows ({len(train)}) to carve off a {' and a '.join(fractions)} split",
+            expected="three different texts or more of at least two classes",
+            mend="Add rows, or add files for the other splits.",
+        )
+    notes: tuple[str, ...] = ()
+    if carving.kept_whole:
+        names = ", ".join(shortened(classes.names[label], 30) for label in carving.kept_whole[:5])
+        notes = (
+            f"{train.origin}: classes with fewer than three different texts stay in the training"
+            f" split alone: {len(carving.kept_whole)} of {len(classes.names)}"
+            f" ({names}{', …' * (len(carving.kept_whole) > 5)})",
+        )
+    parts = dict(zip(fractions, map(train.take, carving.parts), strict=True))
+    return {"train": train.take(carving.remaining), **given, **parts}, notes
+
+
+def _limited(train: Split, most: int | None, classes: Classes, seed: int) -> Split:
+    if most is None or most >= len(train):
+        return train
+    if most < len(classes.names):
+        raise DataError(
+            "data.max_train_examples",
+            found=f"{most} for {len(classes.names)} classes",
+            expected=f"{len(classes.names)} or more, one example of each class",
+            mend="Raise it, or leave it out.",
+        )
+    return train.take(stratified_sample(train, most, seed=seed))
+
+
+def _fingerprint(label_names: tuple[str, ...], *splits: Split) -> str:
+    """SHA-256 over all that training reads; each text goes in after its length."""
+    digest = hashlib.sha256()
+    for texts, labels in [(label_names, None), *((split.texts, split.labels) for split in splits)]:
+        encoded = [text.encode() for text in texts]
+        digest.update(np.array([len(encoded), *map(len, encoded)], dtype="<i8").tobytes())
+        digest.update(b"".join(encoded))
+        if labels is not None:
+            digest.update(labels.astype("<i8").tobytes())
+    return digest.hexdigest()

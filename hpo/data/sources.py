@@ -1,0 +1,178 @@
+"""From what `data.source` says to the tables of its splits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import numpy as np
+
+from hpo.data.files import READERS, read_file
+from hpo.data.hub import read_hub
+from hpo.data.table import Table
+from hpo.errors import DataError, nearest_name
+from hpo.spec.study import DEMO
+
+if TYPE_CHECKING:
+    from hpo.demo.grammar import Review
+    from hpo.spec.study import DataSection
+
+VALIDATION_NAMES: Final = ("validation", "valid", "val", "dev")
+TEST_NAMES: Final = ("test",)
+
+# Endings that say "a file", not "a hub id", also where the file is missing or cannot be read.
+_FILE_SUFFIXES: Final = {
+    *READERS,
+    *(".json", ".ndjson", ".txt", ".xls", ".xlsx", ".ods", ".gz", ".zip", ".arrow", ".feather"),
+}
+_HUB_ID: Final = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
+
+_Part = TypeVar("_Part")
+
+
+@dataclass(frozen=True, eq=False)
+class SourceTables:
+    """The splits that a source has, unchecked; validation and test are None where it has none."""
+
+    source: str
+    train: Table
+    validation: Table | None
+    test: Table | None
+    warnings: tuple[str, ...] = ()
+
+
+def read_source(section: DataSection) -> SourceTables:
+    """Read the splits of `section.source`: the demo, a file, a folder of splits, or a hub data set.
+
+    Raises DataError where the source or a split that was named does not exist or cannot be read.
+    """
+    source = section.source
+    if source == DEMO:
+        return _chosen(section, _demo_tables())
+    if is_path(source):
+        path = Path(source).expanduser()
+        if path.is_dir():
+            train, validation, test = _folder_files(section, path)
+            return SourceTables(
+                source,
+                read_file(train),
+                read_file(validation) if validation else None,
+                read_file(test) if test else None,
+            )
+        if path.exists():
+            return _single_file(section, path)
+    if is_path(source) or not _HUB_ID.fullmatch(source):
+        raise DataError(
+            source,
+            found="no such file or folder",
+            expected="a file, a folder, a hub id (owner/name) or demo",
+            mend="Check the path.",
+        )
+    hub = read_hub(source, config=section.config, revision=section.revision)
+    return _chosen(section, hub.splits, hub.warnings)
+
+
+def is_path(source: str) -> bool:
+    """Whether a source means a file or folder rather than a hub data set."""
+    return (
+        source.startswith((".", "/", "~"))
+        or Path(source).suffix.lower() in _FILE_SUFFIXES
+        or Path(source).exists()
+    )
+
+
+def _single_file(section: DataSection, path: Path) -> SourceTables:
+    for key, name in (("validation", section.validation_split), ("test", section.test_split)):
+        if name is not None:
+            raise DataError(
+                f"data.{key}_split",
+                found=f"{name!r}, but {path} is one file",
+                expected="no split names with a single file",
+                mend="Remove it, or name a folder with a file for each split.",
+            )
+    return SourceTables(section.source, read_file(path), None, None)
+
+
+def _folder_files(section: DataSection, folder: Path) -> tuple[Path, Path | None, Path | None]:
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in READERS or not path.is_file():
+            continue
+        name = path.stem.lower()
+        if name in files and name in _wanted(section):
+            raise DataError(
+                str(folder),
+                found=f"both {files[name].name} and {path.name}",
+                expected="one file for each split",
+                mend="Remove or rename one of them.",
+            )
+        files[name] = path
+    return _pick(section, files, place=str(folder), noun="file")
+
+
+def _wanted(section: DataSection) -> set[str]:
+    named = (section.train_split, section.validation_split, section.test_split)
+    return {name.lower() for name in named if name} | {*VALIDATION_NAMES, *TEST_NAMES}
+
+
+def _chosen(
+    section: DataSection, tables: Mapping[str, Table], warnings: tuple[str, ...] = ()
+) -> SourceTables:
+    train, validation, test = _pick(section, tables, place=section.source, noun="split")
+    return SourceTables(section.source, train, validation, test, warnings)
+
+
+def _pick(
+    section: DataSection, parts: Mapping[str, _Part], *, place: str, noun: str
+) -> tuple[_Part, _Part | None, _Part | None]:
+    """The training, validation and test part among those that there are, in any case."""
+    names = {name.lower(): name for name in parts}
+
+    def named(key: str, name: str) -> _Part:
+        if name.lower() in names:
+            return parts[names[name.lower()]]
+        near = nearest_name(name.lower(), names)
+        raise DataError(
+            place,
+            found=f"no {noun} named {name!r}, but " + (", ".join(sorted(parts)) or "none at all"),
+            expected=f"the {noun} that data.{key}_split names",
+            mend=f"Set data.{key}_split to {names[near]!r}." if near else f"Set data.{key}_split.",
+        )
+
+    def found(key: str, name: str | None, usual: Iterable[str]) -> _Part | None:
+        if name is not None:
+            return named(key, name)
+        present = [usual_name for usual_name in usual if usual_name in names]
+        if len(present) > 1:
+            raise DataError(
+                place,
+                found=f"more than one {key} {noun}: {', '.join(names[name] for name in present)}",
+                expected="one",
+                mend=f"Set data.{key}_split.",
+            )
+        return parts[names[present[0]]] if present else None
+
+    return (
+        named("train", section.train_split),
+        found("validation", section.validation_split, VALIDATION_NAMES),
+        found("test", section.test_split, TEST_NAMES),
+    )
+
+
+def _demo_tables() -> dict[str, Table]:
+    from hpo.demo.grammar import demo_splits
+
+    # The default seed whatever the study's, so that all demo studies are about the same data.
+    return {name: _demo_table(name, reviews) for name, reviews in demo_splits().items()}
+
+
+def _demo_table(name: str, reviews: list[Review]) -> Table:
+    columns: dict[str, list[object]] = {
+        "text": [review.text for review in reviews],
+        "label": [review.label for review in reviews],
+    }
+    rows = np.arange(1, len(reviews) + 1, dtype=np.int64)
+    return Table(f"demo, {name} split", tuple(columns), columns.__getitem__, rows)

@@ -1,0 +1,53 @@
+"""A table as it was read: columns of Python values, and the place of each row for messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+RowNoun = Literal["line", "row"]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One file or one split of a data set, before anything is known of its columns.
+
+    place: what messages call it; names: its columns; column: reads one of them, as many values as
+    there are rows, and raises DataError where it cannot; rows: (n,) the number of each row in its
+    file, from 1; row_noun: what those numbers count; class_names: for columns that hold class
+    indices, their names.
+    """
+
+    place: str
+    names: tuple[str, ...]
+    column: Callable[[str], list[object]]
+    rows: NDArray[np.int64]
+    row_noun: RowNoun = "row"
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def where(self, index: int) -> str:
+        """The place of a row, `reviews.csv, line 17`; index: position in the table, from 0."""
+        return f"{self.place}, {self.row_noun} {self.rows[index]}"
+
+    def rows_named(self, indices: Sequence[int] | NDArray[np.int64]) -> str:
+        """The first few of these rows, `lines 3, 17, 40, …`."""
+        return named_rows(self.row_noun, self.rows[np.asarray(indices, dtype=np.int64)])
+
+
+def named_rows(noun: str, numbers: Sequence[int] | NDArray[np.int64], most: int = 3) -> str:
+    """Row numbers in words: `line 3`, or `lines 3, 17, 40, …` with no more than `most` of them."""
+    listed = ", ".join(str(number) for number in numbers[:most])
+    return f"{noun}{'s' * (len(numbers) > 1)} {listed}{', …' * (len(numbers) > most)}"
+
+
+def shortened(value: object, most: int = 40) -> str:
+    """A value in quotes, on one line, cut to `most` characters, fit for a message."""
+    text = str(value)
+    return repr(text if len(text) <= most else text[: most - 1] + "…")

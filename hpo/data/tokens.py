@@ -1,0 +1,241 @@
+"""The token store: each split tokenised once, kept on disk, shared by all workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.data.labelled import LabelledData, Split
+from hpo.data.table import shortened
+from hpo.errors import DataError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
+
+# Part of every entry's key: raise it when the layout below changes.
+_FORMAT: Final = 1
+_SPLITS: Final = ("train", "validation", "test")
+_ARRAYS: Final = ("tokens", "offsets", "labels")
+_MANIFEST: Final = "manifest.json"
+
+# Bounds the Python lists that the tokenizer returns; more at once is no faster.
+_TEXTS_AT_ONCE: Final = 2_048
+_ABANDONED_SECONDS: Final = 24 * 3600
+
+
+@dataclass(frozen=True, eq=False)
+class TokenizedSplit:
+    """A split as one run of tokens, without padding.
+
+    tokens: (total,) int32; offsets: (n + 1,) int64, text i is tokens[offsets[i]:offsets[i + 1]];
+    labels: (n,) int64. The arrays may be mapped from disk and are not to be written to.
+    """
+
+    tokens: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,) tokens of each text."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenizedData:
+    """The data of a study as tokens; fingerprint: of data, tokenizer and length together."""
+
+    train: TokenizedSplit
+    validation: TokenizedSplit
+    test: TokenizedSplit
+    label_names: tuple[str, ...]
+    fingerprint: str
+    max_length: int
+
+
+def tokenize(
+    data: LabelledData,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    tokenizer_fingerprint: str,
+    max_length: int,
+    cache_dir: Path | None,
+) -> TokenizedData:
+    """Tokenise all splits, or read them from the store under `cache_dir`, where there is one.
+
+    tokenizer_fingerprint: what tells this tokenizer from every other; max_length: tokens kept of
+    each text. A damaged entry of the store is made anew; a store that cannot be written to is gone
+    without, with a logged warning. Safe among several processes. Raises DataError where a text
+    gives no tokens.
+    """
+    key = f"{_FORMAT}\n{data.fingerprint}\n{tokenizer_fingerprint}\n{max_length}"
+    fingerprint = hashlib.sha256(key.encode()).hexdigest()
+    entry = None if cache_dir is None else cache_dir / "tokens" / fingerprint
+    splits = None if entry is None else _read_entry(entry)
+    if splits is None:
+        splits = {
+            name: _tokenized(name, split, tokenizer, max_length)
+            for name, split in zip(_SPLITS, (data.train, data.validation, data.test), strict=True)
+        }
+        if entry is not None:
+            try:
+                _write_entry(entry, splits)
+                splits = _mapped(entry)
+            except OSError as error:
+                logger.warning("the tokens cannot be kept in %s: %s", entry.parent, error)
+    return TokenizedData(
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+        label_names=data.label_names,
+        fingerprint=fingerprint,
+        max_length=max_length,
+    )
+
+
+def tokenize_texts(
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, max_length: int
+) -> TokenizedSplit:
+    """Texts without labels as one run of tokens; one that gives none gets the padding token."""
+    ids = tokenizer(
+        list(texts), truncation=True, max_length=max_length, return_attention_mask=False
+    )["input_ids"]
+    runs = [run or [tokenizer.pad_token_id] for run in ids]
+    offsets = np.cumsum([0, *map(len, runs)], dtype=np.int64)
+    tokens = np.fromiter(chain.from_iterable(runs), dtype=np.int32, count=int(offsets[-1]))
+    return TokenizedSplit(tokens, offsets, np.zeros(len(runs), dtype=np.int64))
+
+
+def _tokenized(
+    name: str, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> TokenizedSplit:
+    runs: list[NDArray[np.int32]] = []
+    offsets = np.zeros(len(split) + 1, dtype=np.int64)
+    for start in range(0, len(split), _TEXTS_AT_ONCE):
+        texts = list(split.texts[start : start + _TEXTS_AT_ONCE])
+        encoded = tokenizer(
+            texts, truncation=True, max_length=max_length, return_attention_mask=False
+        )
+        ids: list[list[int]] = encoded["input_ids"]
+        lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+        empty = np.flatnonzero(lengths == 0)
+        if len(empty):
+            index = start + int(empty[0])
+            raise DataError(
+                split.where(index),
+                found=f"a {name} text that gives no tokens ({shortened(split.texts[index])})",
+                expected="text that the model's tokenizer knows",
+                mend="Remove that row.",
+            )
+        offsets[start + 1 : start + 1 + len(ids)] = lengths
+        total = int(lengths.sum())
+        runs.append(np.fromiter(chain.from_iterable(ids), dtype=np.int32, count=total))
+    np.cumsum(offsets, out=offsets)
+    tokens = np.concatenate(runs) if runs else np.empty(0, dtype=np.int32)
+    return TokenizedSplit(tokens, offsets, np.asarray(split.labels, dtype=np.int64))
+
+
+def _write_entry(entry: Path, splits: Mapping[str, TokenizedSplit]) -> None:
+    """Write an entry whole or not at all. Raises OSError, with nothing left behind."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(entry.parent)
+    temporary = entry.parent / f".new-{uuid.uuid4().hex}"
+    temporary.mkdir()
+    try:
+        digests: dict[str, str] = {}
+        for name, split in splits.items():
+            for array in _ARRAYS:
+                path = temporary / f"{name}.{array}.npy"
+                with path.open("wb") as file:
+                    np.save(file, getattr(split, array), allow_pickle=False)
+                    file.flush()
+                    os.fsync(file.fileno())
+                digests[path.name] = _digest(path)
+        with (temporary / _MANIFEST).open("w", encoding="utf-8") as manifest:
+            json.dump(digests, manifest, indent=1)
+            manifest.flush()
+            os.fsync(manifest.fileno())
+        _sync_folder(temporary)
+        try:
+            temporary.rename(entry)
+        except OSError:
+            # Another process was first: its entry holds the same, so it may stay.
+            if not (entry / _MANIFEST).is_file():
+                raise
+        _sync_folder(entry.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _read_entry(entry: Path) -> dict[str, TokenizedSplit] | None:
+    """The entry, mapped, if it is there and whole; a damaged one is removed."""
+    try:
+        digests = json.loads((entry / _MANIFEST).read_text(encoding="utf-8"))
+        whole = set(digests) == {f"{name}.{array}.npy" for name in _SPLITS for array in _ARRAYS}
+        if whole and all(_digest(entry / name) == digest for name, digest in digests.items()):
+            return _mapped(entry)
+    except (OSError, ValueError, TypeError) as error:
+        if not entry.exists():
+            return None
+        logger.debug("reading %s: %s", entry, error)
+    logger.warning("the tokens in %s are damaged and are made anew", entry)
+    aside = entry.parent / f".damaged-{uuid.uuid4().hex}"
+    try:
+        entry.rename(aside)
+    except OSError as error:
+        logger.debug("another process has moved %s already: %s", entry, error)
+    else:
+        shutil.rmtree(aside, ignore_errors=True)
+    return None
+
+
+def _mapped(entry: Path) -> dict[str, TokenizedSplit]:
+    return {
+        name: TokenizedSplit(
+            *(np.load(entry / f"{name}.{array}.npy", mmap_mode="r") for array in _ARRAYS)
+        )
+        for name in _SPLITS
+    }
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed while writing left behind."""
+    oldest = time.time() - _ABANDONED_SECONDS
+    for path in [*folder.glob(".new-*"), *folder.glob(".damaged-*")]:
+        try:
+            abandoned = path.stat().st_mtime < oldest
+        except FileNotFoundError:
+            continue
+        if abandoned:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

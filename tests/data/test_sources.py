@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpo.data.sources import is_path, read_source
+from hpo.demo.grammar import demo_splits
+from hpo.errors import DataError
+from hpo.spec.study import DataSection
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("stanfordnlp/imdb", False),
+        ("imdb", False),
+        ("owner/name.with.dots", False),
+        ("reviews.csv", True),
+        ("data/reviews.PARQUET", True),
+        ("reviews.xlsx", True),
+        ("./imdb", True),
+        ("../imdb", True),
+        ("/data/imdb", True),
+        ("~/imdb", True),
+    ],
+)
+def test_a_path_is_told_from_a_hub_id(source: str, expected: bool) -> None:
+    assert is_path(source) is expected
+
+
+def test_what_exists_is_a_path_also_with_the_form_of_a_hub_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert is_path("owner/name")
+
+
+@pytest.mark.parametrize(
+    "source", ["./imdb", "no/such/folder", "missing.csv", "missing.txt", "imdb?", "a b", "-x/y"]
+)
+def test_a_source_that_is_nothing_is_told_at_once(source: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_source(DataSection(source=source))
+    assert str(caught.value).startswith(f"{source}: found no such file or folder; expected a file")
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "val", "dev", "Dev"])
+def test_a_folder_gives_its_splits_in_any_mixture_of_formats(
+    tmp_path: Path, write, reviews, name: str
+) -> None:
+    write("train.parquet", reviews())
+    write(f"{name}.jsonl", reviews("play"))
+    write("test.tsv", reviews("book"))
+    write("unlabelled.parquet", [{"text": "who knows"}])
+    (tmp_path / "README.md").write_text("ours")
+    source = read_source(DataSection(source=str(tmp_path)))
+    assert source.train.place == str(tmp_path / "train.parquet")
+    assert source.validation is not None
+    assert source.validation.place == str(tmp_path / f"{name}.jsonl")
+    assert source.test is not None
+    assert source.test.place == str(tmp_path / "test.tsv")
+
+
+def test_a_folder_may_lack_validation_and_test(tmp_path: Path, write, reviews) -> None:
+    write("train.csv", reviews())
+    source = read_source(DataSection(source=str(tmp_path)))
+    assert source.validation is None
+    assert source.test is None
+
+
+def test_splits_of_a_folder_can_be_named(tmp_path: Path, write, reviews) -> None:
+    for name in ("fold1", "fold2", "fold3", "test"):
+        write(f"{name}.csv", reviews(name))
+    source = read_source(
+        DataSection(
+            source=str(tmp_path),
+            train_split="fold1",
+            validation_split="fold2",
+            test_split="fold3",
+        )
+    )
+    assert source.test is not None
+    assert source.test.place.endswith("fold3.csv")
+
+
+def test_a_folder_without_training_split_lists_its_files(tmp_path: Path, write, reviews) -> None:
+    write("training.csv", reviews())
+    write("test.csv", reviews())
+    with pytest.raises(DataError) as caught:
+        read_source(DataSection(source=str(tmp_path)))
+    said = str(caught.value)
+    assert "found no file named 'train', but test, training" in said
+    assert "Set data.train_split to 'training'." in said
+
+
+def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none at all"):
+        read_source(DataSection(source=str(tmp_path)))
+
+
+@pytest.mark.parametrize("names", [("train.csv", "train.jsonl"), ("dev.csv", "validation.csv")])
+def test_two_files_for_one_split_are_told(
+    tmp_path: Path, write, reviews, names: tuple[str, str]
+) -> None:
+    write("train.csv", reviews())
+    for name in names:
+        write(name, reviews())
+    with pytest.raises(DataError, match=r"found (both|more than one)"):
+        read_source(DataSection(source=str(tmp_path)))
+
+
+def test_two_validation_files_are_no_matter_where_one_is_named(
+    tmp_path: Path, write, reviews
+) -> None:
+    for name in ("train", "dev", "validation"):
+        write(f"{name}.csv", reviews())
+    source = read_source(DataSection(source=str(tmp_path), validation_split="dev"))
+    assert source.validation is not None
+    assert source.validation.place.endswith("dev.csv")
+
+
+def test_a_single_file_has_no_splits_to_name(write, reviews) -> None:
+    path = write("reviews.csv", reviews())
+    with pytest.raises(DataError, match=r"data\.test_split: found 'test', but .* is one file"):
+        read_source(DataSection(source=str(path), test_split="test"))
+
+
+def test_a_path_below_the_home_folder_is_found(
+    tmp_path: Path, write, reviews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("reviews.csv", reviews())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(read_source(DataSection(source="~/reviews.csv")).train) == 40
+
+
+def test_the_demo_has_its_three_splits() -> None:
+    source = read_source(DataSection(source="demo"))
+    splits = demo_splits()
+    assert source.train.column("text") == [review.text for review in splits["train"]]
+    assert source.validation is not None
+    assert source.validation.column("label") == [r.label for r in splits["validation"]]
+    assert source.test is not None
+    assert len(source.test) == len(splits["test"])
