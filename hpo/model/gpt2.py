@@ -1,0 +1,391 @@
+"""GPT-2 checkpoints: the one place that knows their files, configuration and names of weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from hpo.demo import DEMO_MODEL_DIR
+from hpo.errors import ModelError
+from hpo.model.activations import ACTIVATIONS
+from hpo.spec.study import DEMO
+
+if TYPE_CHECKING:
+    from transformers import GPT2Config, PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
+
+TOKEN_EMBEDDING = "transformer.wte.weight"
+POSITION_EMBEDDING = "transformer.wpe.weight"
+HEAD = "score.weight"
+FINAL_NORM = ("transformer.ln_f.weight", "transformer.ln_f.bias")
+# The order is that of the fields of packed.BlockWeights.
+_BLOCK_WEIGHTS = (
+    "ln_1.weight",
+    "ln_1.bias",
+    "attn.c_attn.weight",
+    "attn.c_attn.bias",
+    "attn.c_proj.weight",
+    "attn.c_proj.bias",
+    "ln_2.weight",
+    "ln_2.bias",
+    "mlp.c_fc.weight",
+    "mlp.c_fc.bias",
+    "mlp.c_proj.weight",
+    "mlp.c_proj.bias",
+)
+_HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+_HUB_OLD_WEIGHTS = ("pytorch_model*.bin",)
+_HUB_TIMEOUT_SECONDS = 10.0
+
+
+def block_names(block: int) -> tuple[str, ...]:
+    """Names of a block's twelve weights, in the order of `packed.BlockWeights`."""
+    return tuple(f"transformer.h.{block}.{name}" for name in _BLOCK_WEIGHTS)
+
+
+def trained_names(freeze_depth: int, n_layer: int) -> tuple[str, ...]:
+    """Names of the weights that a trial of this freeze depth trains, from the embeddings up to the head."""
+    embeddings = (TOKEN_EMBEDDING, POSITION_EMBEDDING) if freeze_depth == 0 else ()
+    blocks = tuple(name for block in range(freeze_depth, n_layer) for name in block_names(block))
+    return (*embeddings, *blocks, *FINAL_NORM, HEAD)
+
+
+def depth_of(name: str, n_layer: int) -> int:
+    """How many steps below the head a weight lies.
+
+    0 for the head and the final norm, n_layer + 1 for embeddings.
+    """
+    if name in (TOKEN_EMBEDDING, POSITION_EMBEDDING):
+        return n_layer + 1
+    if name.startswith("transformer.h."):
+        return n_layer - int(name.split(".")[2])
+    return 0
+
+
+def is_decayed(name: str) -> bool:
+    """Whether weight decay applies: matrices and embeddings, not biases or layer norms."""
+    return name.endswith(".weight") and ".ln_" not in name
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What the forward pass needs to know of a GPT-2 model besides its weights."""
+
+    n_layer: int
+    n_head: int
+    width: int
+    inner_width: int
+    n_positions: int
+    vocab_size: int
+    activation: str
+    norm_epsilon: float
+    embedding_dropout: float
+    attention_dropout: float
+    residual_dropout: float
+    attention_scales: tuple[float, ...]  # one a block
+    initializer_range: float
+
+
+@dataclass(frozen=True)
+class PretrainedModel:
+    """A GPT-2 checkpoint in memory. Nobody changes its weights: trials copy what they train.
+
+    weights: fp32 tensors under the names of `GPT2ForSequenceClassification`, the head left out.
+    fingerprint: of the weights and the architecture, the same wherever they were loaded from.
+    """
+
+    name: str
+    revision: str | None
+    config: GPT2Config
+    architecture: Architecture
+    weights: Mapping[str, Tensor]
+    tokenizer: PreTrainedTokenizerBase
+    fingerprint: str
+    tokenizer_fingerprint: str
+
+
+def load_pretrained(name: str, revision: str | None = None) -> PretrainedModel:
+    """Load a GPT-2 model and its tokenizer by hub id, local directory or "demo". Raises ModelError."""
+    folder = _model_folder(name, revision)
+    config = _read_config(folder, name)
+    architecture = _architecture(config, name)
+    weights = _read_weights(folder, name, architecture)
+    tokenizer = _load_tokenizer(folder, name, architecture)
+    return PretrainedModel(
+        name=name,
+        revision=revision,
+        config=config,
+        architecture=architecture,
+        weights=weights,
+        tokenizer=tokenizer,
+        fingerprint=_fingerprint(architecture, weights),
+        tokenizer_fingerprint=_tokenizer_fingerprint(tokenizer),
+    )
+
+
+def classification_config(
+    config: GPT2Config, label_names: tuple[str, ...], pad_token_id: int
+) -> dict[str, Any]:
+    """The `config.json` of a classifier over the given labels, in the form that transformers reads."""
+    document = config.to_dict()
+    document.update(
+        architectures=["GPT2ForSequenceClassification"],
+        id2label={str(index): label for index, label in enumerate(label_names)},
+        label2id={label: index for index, label in enumerate(label_names)},
+        pad_token_id=pad_token_id,
+        problem_type="single_label_classification",
+        torch_dtype="float32",
+    )
+    document.pop("dtype", None)
+    return dict(document)
+
+
+def _model_folder(name: str, revision: str | None) -> Path:
+    if name == DEMO:
+        return DEMO_MODEL_DIR
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ModelError(
+            f"model {name}",
+            found="a file" if path.is_file() else "no such directory",
+            expected="a directory with config.json and model.safetensors",
+            mend="Name the directory that save_pretrained wrote, a hub id, or demo.",
+        )
+    return _from_hub(name, revision)
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    """The folder of a hub model's files, fetched; from the cache where the hub does not answer."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    fetch = partial(snapshot_download, name, ignore_patterns=["*/*"])
+    try:
+        # With a time-out, which snapshot_download has not.
+        info = HfApi().model_info(name, revision=revision, timeout=_HUB_TIMEOUT_SECONDS)
+        names = [file.rfilename for file in info.siblings or ()]
+        safe = any("/" not in file and file.endswith(".safetensors") for file in names)
+        wanted = _HUB_FILES if safe else _HUB_FILES + _HUB_OLD_WEIGHTS
+        return Path(fetch(revision=info.sha, allow_patterns=list(wanted)))
+    except HFValidationError as error:
+        raise ModelError(
+            f"model {name}",
+            found="neither a directory nor a hub id",
+            expected='a directory, a hub id such as "gpt2", or "demo"',
+            mend="Mend the name.",
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(
+            f"model {name}",
+            found="no directory and no hub model of this name that this login may read",
+            expected='a directory, a hub id such as "gpt2", or "demo"',
+            mend="Check the name, or log in with `hf auth login`.",
+        ) from error
+    except (
+        Exception
+    ) as error:  # the client below huggingface_hub differs by version, so do its errors
+        logger.debug("fetching %s from the hub", name, exc_info=True)
+        reason = error
+    try:
+        folder = Path(fetch(revision=revision, local_files_only=True))
+    except Exception as error:
+        logger.debug("looking for %s in the hub's cache", name, exc_info=True)
+        raise ModelError(
+            f"model {name}",
+            found=f"no answer from the hub that gives it ({type(reason).__name__})",
+            expected="a directory here, or a model that the hub has and lets you read",
+            mend="Check the name and the network, or name a local directory.",
+        ) from error
+    logger.warning("the hub does not answer; its cached copy of %s is used", name)
+    return folder
+
+
+def _read_config(folder: Path, name: str) -> GPT2Config:
+    from transformers import GPT2Config
+
+    path = folder / "config.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"model {name}",
+            found=f"{path.name} missing or broken ({type(error).__name__})",
+            expected="a model directory with config.json, as save_pretrained writes it",
+            mend="Name such a directory.",
+        ) from error
+    kind = document.get("model_type") if isinstance(document, dict) else None
+    if kind != "gpt2":
+        raise ModelError(
+            f"model {name}",
+            found=f"a model of type {kind}",
+            expected="a model of type gpt2",
+            mend="Name a GPT-2 checkpoint (gpt2, distilgpt2, gpt2-medium, …).",
+        )
+    try:
+        return GPT2Config.from_dict(document)
+    except Exception as error:  # the kinds that a wrong type or value gives differ by version
+        logger.debug("reading %s", path, exc_info=True)
+        raise ModelError(
+            f"model {name}, config.json",
+            found=f"values that transformers refuses ({' '.join(str(error).split())[:200]})",
+            expected="the configuration of a GPT-2 model",
+            mend="Save the model again with save_pretrained.",
+        ) from error
+
+
+def _architecture(config: GPT2Config, name: str) -> Architecture:
+    sizes = config.n_layer, config.n_head, config.n_embd, config.n_positions, config.vocab_size
+    if min(sizes) < 1 or config.n_embd % config.n_head:
+        raise ModelError(
+            f"model {name}, config.json",
+            found=f"{config.n_layer} layers of {config.n_head} heads on a width of {config.n_embd}",
+            expected="sizes of 1 or more, and a width that the heads divide",
+            mend="Save the model again with save_pretrained.",
+        )
+    if config.activation_function not in ACTIVATIONS:
+        raise ModelError(
+            f"model {name}, config.json, activation_function",
+            found=repr(config.activation_function),
+            expected=f"one of {', '.join(ACTIVATIONS)}",
+            mend="Use a model with one of these.",
+        )
+    head_width = config.n_embd // config.n_head
+    scale = head_width**-0.5 if config.scale_attn_weights else 1.0
+    by_layer = config.scale_attn_by_inverse_layer_idx
+    return Architecture(
+        n_layer=config.n_layer,
+        n_head=config.n_head,
+        width=config.n_embd,
+        inner_width=config.n_inner or 4 * config.n_embd,
+        n_positions=config.n_positions,
+        vocab_size=config.vocab_size,
+        activation=config.activation_function,
+        norm_epsilon=config.layer_norm_epsilon,
+        embedding_dropout=config.embd_pdrop,
+        attention_dropout=config.attn_pdrop,
+        residual_dropout=config.resid_pdrop,
+        attention_scales=tuple(
+            scale / (block + 1 if by_layer else 1) for block in range(config.n_layer)
+        ),
+        initializer_range=config.initializer_range,
+    )
+
+
+def _read_weights(folder: Path, name: str, architecture: Architecture) -> Mapping[str, Tensor]:
+    raw: dict[str, Tensor] = {}
+    try:
+        safe = sorted(folder.glob("*.safetensors"))
+        for path in safe:
+            raw.update(load_file(path))
+        if not safe:
+            for path in sorted(folder.glob("pytorch_model*.bin")):
+                raw.update(torch.load(path, map_location="cpu", weights_only=True))
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise ModelError(
+            f"model {name}",
+            found=f"weights that cannot be read: {path.name} ({error})",
+            expected="whole weight files",
+            mend="Fetch or save the model again.",
+        ) from error
+    named = {_full_name(key): tensor for key, tensor in raw.items()}
+    weights = {}
+    for key, shape in _shapes(architecture).items():
+        if key not in named or named[key].shape != shape:
+            found = f"shape {tuple(named[key].shape)}" if key in named else "nothing of that name"
+            raise ModelError(
+                f"model {name}, weight {key}",
+                found=found if raw else "no weight files",
+                expected=f"a weight of shape {shape}, as config.json says",
+                mend="Save the model again with save_pretrained.",
+            )
+        weights[key] = named[key].to(torch.float32).contiguous()
+    return weights
+
+
+def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """The shape of every weight of a checkpoint, matrices (in, out); the head left out."""
+    width, inner = architecture.width, architecture.inner_width
+    attention = (width,), (width,), (width, 3 * width), (3 * width,), (width, width), (width,)
+    mlp = (width,), (width,), (width, inner), (inner,), (inner, width), (width,)
+    shapes: dict[str, tuple[int, ...]] = {
+        TOKEN_EMBEDDING: (architecture.vocab_size, width),
+        POSITION_EMBEDDING: (architecture.n_positions, width),
+    }
+    for block in range(architecture.n_layer):
+        shapes.update(zip(block_names(block), (*attention, *mlp), strict=True))
+    return shapes | dict.fromkeys(FINAL_NORM, (width,))
+
+
+def _full_name(key: str) -> str:
+    return key if key.startswith(("transformer.", "lm_head.", "score.")) else f"transformer.{key}"
+
+
+def _load_tokenizer(folder: Path, name: str, architecture: Architecture) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True
+        )
+        probe = tokenizer("a b")["input_ids"]
+    except Exception as error:  # transformers raises many kinds here, each meaning the same
+        logger.debug("loading the tokenizer of %s", folder, exc_info=True)
+        raise _no_tokenizer(name, f"that can be loaded ({type(error).__name__})") from error
+    # Where there are no files, transformers may make up a tokenizer that knows no word.
+    if not probe:
+        raise _no_tokenizer(name, "that knows any text")
+    if len(tokenizer) > architecture.vocab_size:
+        raise ModelError(
+            f"model {name}",
+            found=f"{len(tokenizer)} tokenizer entries for {architecture.vocab_size} embeddings",
+            expected="the tokenizer that the model was trained with",
+            mend="Save the right tokenizer into the model's directory.",
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    return tokenizer
+
+
+def _no_tokenizer(name: str, kind: str) -> ModelError:
+    return ModelError(
+        f"model {name}",
+        found=f"no tokenizer {kind}",
+        expected="tokenizer.json, or vocab.json and merges.txt, beside the weights",
+        mend="Save the model's tokenizer into the same directory.",
+    )
+
+
+def _fingerprint(architecture: Architecture, weights: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(repr(architecture).encode())
+    for key in sorted(weights):
+        digest.update(key.encode())
+        digest.update(weights[key].numpy().data.cast("B"))
+    return digest.hexdigest()[:32]
+
+
+def _tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    text = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,66 @@
+"""What a classifier of a given freeze depth reads of a batch: token rows, or hidden states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hpo.data.tokens import TokenizedSplit
+from hpo.model.classifier import Vocabulary
+from hpo.model.packed import Layout
+from hpo.model.prefix import HiddenStates, Prefix, rows_and_layout
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs of `Classifier.logits` and the labels, (texts,)."""
+
+    inputs: Tensor
+    layout: Layout | None
+    labels: Tensor
+
+
+class SplitInputs:
+    """Batches of one split at one freeze depth."""
+
+    def __init__(
+        self,
+        split: TokenizedSplit,
+        split_key: str,
+        *,
+        freeze_depth: int,
+        prefix: Prefix,
+        vocabulary: Vocabulary | None,
+    ) -> None:
+        """vocabulary: needed at freeze depth 0, where token rows are read."""
+        self.split = split
+        self._device = prefix.device
+        self._rounded = prefix.rounds_shapes
+        self._vocabulary = vocabulary
+        self._labels = torch.from_numpy(np.array(split.labels))
+        self._states: HiddenStates | None = None
+        self._token_rows: NDArray[np.int64] | None = None
+        if freeze_depth > 0:
+            self._states = prefix.states(split, split_key, freeze_depth)
+        else:
+            assert vocabulary is not None
+            self._token_rows = vocabulary.rows(split.tokens)
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def batch(self, texts: NDArray[np.int64]) -> Batch:
+        """The batch of the texts with these indices."""
+        labels = self._labels[torch.from_numpy(texts)].to(self._device)
+        if self._states is not None and self._states.is_per_text:
+            return Batch(self._states.read_per_text(texts), None, labels)
+        rows, layout = rows_and_layout(self.split, texts, self._device, rounded=self._rounded)
+        if self._states is not None:
+            return Batch(self._states.read(texts, layout, rows), layout, labels)
+        assert self._token_rows is not None
+        tokens = torch.from_numpy(self._token_rows[rows]).to(self._device)
+        return Batch(tokens, layout, labels)

@@ -1,0 +1,296 @@
+"""The forward pass over packed tokens: no padding, and the last block for the last token alone.
+
+A batch is one run of tokens, (tokens, width), with a `Layout` that says where each text lies in it.
+Linear layers, layer norms and activations see real tokens only. Attention alone works on a grid,
+(texts, longest): texts are left-aligned in it and the mask is causal, so no real token ever attends
+to an empty cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hpo.model.activations import ACTIVATIONS, TANH_GELUS
+from hpo.model.dropout import Dropout
+from hpo.model.gpt2 import Architecture
+
+_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
+    torch.ops.mkldnn, "_linear_pointwise"
+)
+
+# With `rounded`, run lengths come in steps of a sixteenth to a thirty-second, grids in steps of 4.
+_STEPS_AN_OCTAVE = 4
+_CELL_STEP = 4
+
+
+class BlockWeights(NamedTuple):
+    """A block's weights; matrices are (in, out). Norms are fp32, the rest is in the compute dtype."""
+
+    norm_1_weight: Tensor
+    norm_1_bias: Tensor
+    qkv_weight: Tensor
+    qkv_bias: Tensor
+    out_weight: Tensor
+    out_bias: Tensor
+    norm_2_weight: Tensor
+    norm_2_bias: Tensor
+    up_weight: Tensor
+    up_bias: Tensor
+    down_weight: Tensor
+    down_bias: Tensor
+
+    def in_dtype(self, dtype: torch.dtype) -> BlockWeights:
+        """The weights as the forward pass wants them; gradients flow back through the cast."""
+        if dtype == torch.float32:
+            return self
+        return BlockWeights(
+            *(
+                weight if name.startswith("norm") else weight.to(dtype)
+                for name, weight in zip(self._fields, self, strict=True)
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the texts of a batch lie in its run of tokens.
+
+    longest: cells a text has in the grid; lengths: (texts,); positions: (tokens,), each token's
+    position in its text; last: (texts,), index of each text's last token; cells: (tokens,), each
+    token's cell of the flattened grid, or None where run and grid agree.
+
+    A run may end in `spare` tokens of no text. They all lie in one empty cell, nothing reads them,
+    and so they get no gradient.
+    """
+
+    texts: int
+    longest: int
+    lengths: Tensor
+    positions: Tensor
+    last: Tensor
+    cells: Tensor | None
+
+    @staticmethod
+    def of(lengths: NDArray[np.int64], device: torch.device, *, rounded: bool = False) -> Layout:
+        """The layout of texts of these lengths, (texts,), one after another.
+
+        rounded: a few spare tokens and empty cells, so that fewer different shapes occur. It is
+        for kernels that are made anew for every shape.
+        """
+        texts, tokens = len(lengths), int(lengths.sum())
+        longest = int(lengths.max())
+        ends = np.cumsum(lengths)
+        positions = np.arange(tokens) - np.repeat(ends - lengths, lengths)
+        cells = None
+        if tokens != texts * longest:
+            if rounded:
+                longest = -(-longest // _CELL_STEP) * _CELL_STEP
+                step = 1 << max(0, tokens.bit_length() - 1 - _STEPS_AN_OCTAVE)
+                spare = -tokens % step
+            else:
+                spare = 0
+            grid = np.repeat(np.arange(texts) * longest, lengths) + positions
+            shortest = int(lengths.argmin())
+            empty = shortest * longest + longest - 1
+            cells = torch.from_numpy(np.append(grid, np.full(spare, empty))).to(device)
+            positions = np.append(positions, np.zeros(spare, np.int64))
+        return Layout(
+            texts=texts,
+            longest=longest,
+            lengths=torch.from_numpy(lengths).to(device),
+            positions=torch.from_numpy(positions).to(device),
+            last=torch.from_numpy(ends - 1).to(device),
+            cells=cells,
+        )
+
+    def to_grid(self, packed: Tensor) -> Tensor:
+        """(tokens, …) -> (texts, longest, …), zeros in the empty cells."""
+        if self.cells is not None:
+            packed = _Scatter.apply(  # type: ignore[no-untyped-call]
+                packed, self.cells, self.texts * self.longest
+            )
+        return packed.view(self.texts, self.longest, *packed.shape[1:])
+
+    def to_run(self, grid: Tensor) -> Tensor:
+        """(texts, longest, width) -> (tokens, width)."""
+        flat = grid.reshape(self.texts * self.longest, grid.shape[-1])
+        if self.cells is None:
+            return flat
+        run: Tensor = _Gather.apply(flat, self.cells)  # type: ignore[no-untyped-call]
+        return run
+
+
+class _Scatter(torch.autograd.Function):
+    """rows -> cells of a zero grid; index_copy's own backward is many times slower on CPUs."""
+
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, cells: Tensor, size: int) -> Tensor:
+        ctx.save_for_backward(cells)
+        return packed.new_zeros(size, *packed.shape[1:]).index_copy_(0, cells, packed)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return gradient.index_select(0, ctx.saved_tensors[0]), None, None
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, grid: Tensor, cells: Tensor) -> Tensor:
+        ctx.save_for_backward(cells)
+        ctx.size = grid.shape[0]
+        return grid.index_select(0, cells)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        grid = gradient.new_zeros(ctx.size, *gradient.shape[1:])
+        return grid.index_copy_(0, ctx.saved_tensors[0], gradient), None
+
+
+def embed(
+    tokens: Tensor, positions: Tensor, token_table: Tensor, position_table: Tensor, dropout: Dropout
+) -> Tensor:
+    """tokens, positions: (tokens,) -> (tokens, width)."""
+    hidden = functional.embedding(tokens, token_table) + functional.embedding(
+        positions, position_table
+    )
+    return dropout.embeddings(hidden)
+
+
+def block(
+    hidden: Tensor,
+    weights: BlockWeights,
+    layout: Layout,
+    architecture: Architecture,
+    index: int,
+    dropout: Dropout,
+) -> Tensor:
+    """One transformer block, (tokens, width) fp32 -> (tokens, width) fp32."""
+    normed = _norm(hidden, weights.norm_1_weight, weights.norm_1_bias, architecture)
+    qkv = _linear(normed, weights.qkv_weight, weights.qkv_bias)
+    attended = _attention(qkv, layout, architecture, index, dropout)
+    hidden = hidden + dropout.residual(_linear(attended, weights.out_weight, weights.out_bias))
+    return _mlp(hidden, weights, architecture, dropout)
+
+
+def last_block(
+    hidden: Tensor,
+    weights: BlockWeights,
+    layout: Layout,
+    architecture: Architecture,
+    index: int,
+    dropout: Dropout,
+) -> Tensor:
+    """The final block for each text's last token, the only one that the classifier reads.
+
+    (tokens, width) -> (texts, width). With one query a text, keys and values need not be projected
+    token by token: q·(W_k h) = (W_k^T q)·h, and the attention-weighted sum of values is the
+    projection of the weighted sum of hidden states. The same holds for the layer norm's scale and
+    shift, so that all work per token is two products with the normalised hidden states.
+    """
+    width, heads = architecture.width, architecture.n_head
+    dtype = weights.qkv_weight.dtype
+    scale, shift = weights.norm_1_weight.to(dtype), weights.norm_1_bias.to(dtype)
+    normal = functional.layer_norm(hidden, (width,), None, None, architecture.norm_epsilon).to(
+        dtype
+    )
+    query_in = normal[layout.last] * scale + shift
+    normal = layout.to_grid(normal)  # (texts, longest, width)
+
+    to_query, to_key, to_value = torch.split(weights.qkv_weight, width, dim=1)
+    query_bias, _, value_bias = torch.split(
+        weights.qkv_bias, width
+    )  # a key bias moves all scores alike
+    query = torch.addmm(query_bias, query_in, to_query).view(-1, heads, width // heads)
+    key_query = torch.bmm(query.transpose(0, 1), _by_head(to_key, heads).transpose(1, 2))
+    key_query = key_query.transpose(0, 1) * scale  # (texts, heads, width)
+    scores = torch.bmm(key_query, normal.transpose(1, 2)).float()
+    scores = scores * architecture.attention_scales[index]
+    if layout.cells is not None:
+        empty = torch.arange(layout.longest, device=hidden.device) >= layout.lengths[:, None]
+        scores = scores.masked_fill(empty[:, None, :], -torch.inf)
+    shares = dropout.attention(scores.softmax(-1)).to(dtype)  # (texts, heads, longest)
+    total = shares.sum(-1, keepdim=True)  # 1 without dropout
+    context = torch.bmm(shares, normal) * scale + total * shift  # (texts, heads, width)
+    values = torch.bmm(context.transpose(0, 1), _by_head(to_value, heads)).transpose(0, 1)
+    attended = (values + total * value_bias.view(heads, -1)).reshape(-1, width)
+
+    hidden = hidden[layout.last] + dropout.residual(
+        _linear(attended, weights.out_weight, weights.out_bias)
+    )
+    return _mlp(hidden, weights, architecture, dropout)
+
+
+def head(
+    last: Tensor, norm_weight: Tensor, norm_bias: Tensor, score: Tensor, epsilon: float
+) -> Tensor:
+    """Final layer norm and head in fp32: (texts, width) -> logits (texts, classes)."""
+    return functional.linear(
+        functional.layer_norm(last, norm_weight.shape, norm_weight, norm_bias, epsilon), score
+    )
+
+
+def _mlp(
+    hidden: Tensor, weights: BlockWeights, architecture: Architecture, dropout: Dropout
+) -> Tensor:
+    normed = _norm(hidden, weights.norm_2_weight, weights.norm_2_bias, architecture)
+    inner = _up(normed, weights, architecture.activation)
+    return hidden + dropout.residual(_linear(inner, weights.down_weight, weights.down_bias))
+
+
+def _up(normed: Tensor, weights: BlockWeights, activation: str) -> Tensor:
+    """The wide part of the MLP, (tokens, width) -> (tokens, inner width)."""
+    weight, bias = weights.up_weight, weights.up_bias
+    fused = weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and _HAS_ONEDNN
+    if fused and activation in TANH_GELUS and not torch.is_grad_enabled():
+        # At widths of a few hundred, PyTorch's bf16 GELU takes as long as the product before it.
+        inner: Tensor = torch.ops.mkldnn._linear_pointwise(
+            normed.to(weight.dtype), weight.t(), bias, "gelu", [], "tanh"
+        )
+        return inner
+    return ACTIVATIONS[activation](_linear(normed, weight, bias))
+
+
+def _attention(
+    qkv: Tensor, layout: Layout, architecture: Architecture, index: int, dropout: Dropout
+) -> Tensor:
+    """Causal self-attention of each text by itself, (tokens, 3 width) -> (tokens, width)."""
+    heads = architecture.n_head
+    grid = layout.to_grid(qkv).view(layout.texts, layout.longest, 3, heads, -1)
+    query, key, value = grid.permute(2, 0, 3, 1, 4)  # each (texts, heads, longest, head width)
+    scale = architecture.attention_scales[index]
+    if qkv.device.type == "cpu" and dropout.drops_attention:
+        # PyTorch's fused CPU kernel has no dropout; its fallback draws random numbers one by one.
+        scores = torch.matmul(query * scale, key.transpose(-1, -2))
+        scores = scores + _causal_mask(layout.longest, scores.dtype)
+        attended = torch.matmul(dropout.attention(scores.softmax(-1)), value)
+    else:
+        attended = functional.scaled_dot_product_attention(
+            query, key, value, is_causal=True, scale=scale, dropout_p=dropout.attention_probability
+        )
+    return layout.to_run(attended.transpose(1, 2).flatten(2))
+
+
+@lru_cache(maxsize=64)
+def _causal_mask(longest: int, dtype: torch.dtype) -> Tensor:
+    return torch.full((longest, longest), -torch.inf, dtype=dtype).triu_(1)
+
+
+def _by_head(projection: Tensor, heads: int) -> Tensor:
+    """(width, width) -> (heads, width, head width)."""
+    return projection.reshape(projection.shape[0], heads, -1).transpose(0, 1)
+
+
+def _norm(hidden: Tensor, weight: Tensor, bias: Tensor, architecture: Architecture) -> Tensor:
+    return functional.layer_norm(hidden, weight.shape, weight, bias, architecture.norm_epsilon)
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.addmm(bias, x.to(weight.dtype), weight)

@@ -1,0 +1,406 @@
+"""The frozen-prefix cache: what the frozen blocks make of every text, computed once and shared.
+
+Frozen blocks run without dropout, so their output is a pure function of the text. It is kept on
+disk, memory mapped, one file a split and depth, under a key made of the weights, the texts, their
+length and the dtype. Processes share the files: a file is built under a lock and appears whole, by
+renaming, or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hpo.data.tokens import TokenizedSplit
+from hpo.model import packed
+from hpo.model.dropout import NO_DROPOUT
+from hpo.model.gpt2 import POSITION_EMBEDDING, TOKEN_EMBEDDING, PretrainedModel, block_names
+from hpo.model.packed import BlockWeights, Layout
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_TOKENS = 4096  # a forward pass of this many tokens keeps the matrix products busy
+_PARTIAL = ".partial"
+_WAIT_SECONDS = 1.0
+_ZEROS = 1 << 20
+_DTYPE_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
+
+BuildProgress = Callable[[int, int, int], None]
+"""Called while a file is built, or waited for, with (depth, texts done, texts in all); may raise."""
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One file of the cache, as `hpo.doctor` shows it."""
+
+    path: Path
+    depth: int
+    size: int  # bytes
+    last_used: float  # seconds since the epoch
+
+    @property
+    def value(self) -> float:
+        """Blocks saved a byte, halved for each day without use; the least valuable is dropped first.
+
+        A byte of any depth stands for as many tokens, so the depth is what a read of it saves.
+        """
+        days = max(0.0, time.time() - self.last_used) / 86_400
+        return float(self.depth * 0.5**days)
+
+
+class PrefixCache:
+    """The files of the cache in one folder, together at most `limit` bytes."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder = folder
+        self.limit = limit
+
+    def entries(self) -> list[CacheEntry]:
+        """What the cache holds, the least valuable first."""
+        found = []
+        for path in self.folder.glob("*/depth-*.bin"):
+            with suppress(FileNotFoundError):  # another process may drop it meanwhile
+                stat = path.stat()
+                depth = int(path.name.split("-")[1].split(".")[0])
+                found.append(CacheEntry(path, depth, stat.st_size, stat.st_mtime))
+        return sorted(found, key=lambda entry: entry.value)
+
+    def worth_keeping(self, sizes: Sequence[int]) -> int:
+        """How many of some files, the most valuable first, are to be kept.
+
+        A block costs its forward pass at every reading, a stored one its bytes once: whatever fits
+        is kept. The first may fill the cache; all together no more than half of it, so that they do
+        not push out what other studies stored, and half of what the disk has left.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.folder).free
+        if not sizes or sizes[0] > min(self.limit, free):
+            return 0
+        together = accumulate(sizes)
+        return max(1, sum(total <= min(self.limit, free) // 2 for total in together))
+
+    def make_room(self, size: int, keep: Path) -> None:
+        """Drop the least valuable entries until `size` bytes fit; those of the folder `keep` go last.
+
+        A process that has a dropped file mapped goes on reading it.
+        """
+        self._sweep(but=keep)
+        entries = self.entries()
+        excess = sum(entry.size for entry in entries) + size - self.limit
+        for entry in sorted(entries, key=lambda entry: entry.path.parent == keep):
+            if excess <= 0:
+                return
+            logger.info("prefix cache: dropping %s (%d bytes)", entry.path, entry.size)
+            entry.path.unlink(missing_ok=True)
+            excess -= entry.size
+
+    @contextmanager
+    def building(self, key: str, while_waiting: Callable[[], None]) -> Iterator[None]:
+        """Hold the lock of a key; once the process that holds it is dead, it is free.
+
+        while_waiting: called about once a second as long as another process builds; may raise.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = self._lock(key)
+        while True:
+            try:
+                lock.acquire(timeout=_WAIT_SECONDS)
+                break
+            except Timeout:
+                while_waiting()
+        try:
+            remove_partial_files(self.folder / key)
+            yield
+        finally:
+            lock.release()
+
+    def _sweep(self, but: Path) -> None:
+        """Remove what killed processes left half-built, which nobody who lives holds the lock of."""
+        for folder in {path.parent for path in self.folder.glob("*/*.partial")} - {but}:
+            with suppress(Timeout), self._lock(folder.name).acquire(timeout=0):
+                remove_partial_files(folder)
+
+    def _lock(self, key: str) -> FileLock:
+        return FileLock(self.folder / f"{key}.lock")
+
+
+@dataclass(frozen=True)
+class HiddenStates:
+    """Where the hidden states of a split at one depth come from.
+
+    stored: (tokens, width) at `stored_depth`, or (texts, width) if that is n_layer; None: nothing is.
+    The blocks from `stored_depth` up to `depth` are run whenever states are read.
+    """
+
+    prefix: Prefix
+    split: TokenizedSplit
+    depth: int
+    stored_depth: int
+    stored: Tensor | None
+
+    @property
+    def is_per_text(self) -> bool:
+        """Whether one vector a text is stored, and nothing of its tokens is read."""
+        return self.stored is not None and self.stored_depth == self._n_layer
+
+    def read_per_text(self, texts: NDArray[np.int64]) -> Tensor:
+        """What is stored of some texts, (texts, width) fp32. Only where `is_per_text`."""
+        assert self.stored is not None
+        return self._rows(texts)
+
+    def read(
+        self, texts: NDArray[np.int64], layout: Layout, token_rows: NDArray[np.int64]
+    ) -> Tensor:
+        """Hidden states at `depth` in fp32: (tokens, width), or (texts, width) with everything frozen.
+
+        texts: indices into the split; token_rows: the rows of their tokens in the split's run.
+        """
+        if self.is_per_text:
+            return self.read_per_text(texts)
+        stored = self.stored is not None
+        hidden = (
+            self._rows(token_rows) if stored else self.prefix.embed(self.split, layout, token_rows)
+        )
+        return self.prefix.run(hidden, layout, self.stored_depth, self.depth)
+
+    @property
+    def _n_layer(self) -> int:
+        return self.prefix.model.architecture.n_layer
+
+    def _rows(self, rows: NDArray[np.int64]) -> Tensor:
+        assert self.stored is not None
+        index = torch.from_numpy(rows).to(self.stored.device)
+        return self.stored.index_select(0, index).to(self.prefix.device, torch.float32)
+
+
+class Prefix:
+    """The frozen part of one model, in one dtype, on one device."""
+
+    def __init__(
+        self,
+        model: PretrainedModel,
+        *,
+        cache: PrefixCache | None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | None = None,
+        on_progress: BuildProgress | None = None,
+    ) -> None:
+        """cache: None computes the frozen part anew whenever it is read."""
+        self.model = model
+        self.cache = cache
+        self.dtype = dtype
+        self.device = device or torch.device("cpu")
+        self.on_progress = on_progress
+        self._blocks: dict[int, BlockWeights] = {}
+        self._open: dict[tuple[str, int], Tensor] = {}
+
+    def states(self, split: TokenizedSplit, split_key: str, depth: int) -> HiddenStates:
+        """The hidden states of a split after `depth` frozen blocks, 1..n_layer.
+
+        split_key: names the split's tokens, the same wherever they are the same.
+        """
+        key = self._key(split_key)
+        if self.cache is not None and depth > 0:
+            self._build(split, key, depth)
+        for stored_depth in range(depth, 0, -1):
+            stored = self._stored(split, key, stored_depth)
+            if stored is not None:
+                return HiddenStates(self, split, depth, stored_depth, stored)
+        return HiddenStates(self, split, depth, 0, None)
+
+    @property
+    def rounds_shapes(self) -> bool:
+        """Whether kernels are made for every shape, so that fewer shapes are faster.
+
+        oneDNN, which multiplies bf16 on CPUs, takes about half a millisecond for each.
+        """
+        return self.device.type == "cpu" and self.dtype == torch.bfloat16
+
+    @torch.no_grad()
+    def embed(self, split: TokenizedSplit, layout: Layout, token_rows: NDArray[np.int64]) -> Tensor:
+        """Token plus position embeddings of some texts of a split: (tokens, width) fp32."""
+        tokens = torch.from_numpy(split.tokens[token_rows].astype(np.int64))
+        tables = self.model.weights[TOKEN_EMBEDDING], self.model.weights[POSITION_EMBEDDING]
+        return packed.embed(tokens, layout.positions.cpu(), *tables, NO_DROPOUT).to(self.device)
+
+    @torch.no_grad()
+    def run(self, hidden: Tensor, layout: Layout, first: int, end: int) -> Tensor:
+        """Run the frozen blocks first..end-1; the model's last block yields the last tokens alone."""
+        architecture = self.model.architecture
+        for index in range(first, end):
+            run = packed.last_block if index == architecture.n_layer - 1 else packed.block
+            hidden = run(hidden, self._block(index), layout, architecture, index, NO_DROPOUT)
+        return hidden
+
+    def _block(self, index: int) -> BlockWeights:
+        if index not in self._blocks:
+            weights = BlockWeights(*(self.model.weights[name] for name in block_names(index)))
+            weights = BlockWeights(*(weight.to(self.device) for weight in weights))
+            self._blocks[index] = weights.in_dtype(self.dtype)
+        return self._blocks[index]
+
+    def _key(self, split_key: str) -> str:
+        name = f"{self.model.fingerprint}:{split_key}:{_DTYPE_NAMES[self.dtype]}"
+        return hashlib.sha256(name.encode()).hexdigest()[:24]
+
+    def _path(self, key: str, depth: int) -> Path:
+        assert self.cache is not None
+        return self.cache.folder / key / f"depth-{depth:02d}.bin"
+
+    def _rows(self, split: TokenizedSplit, depth: int) -> int:
+        """Everything frozen, one vector a text is all that is read."""
+        return len(split) if depth == self.model.architecture.n_layer else len(split.tokens)
+
+    def _size(self, split: TokenizedSplit, depth: int) -> int:
+        return self._rows(split, depth) * self.model.architecture.width * self.dtype.itemsize
+
+    def _stored(self, split: TokenizedSplit, key: str, depth: int) -> Tensor | None:
+        if self.cache is None:
+            return None
+        if (key, depth) in self._open:
+            return self._open[key, depth]
+        path = self._path(key, depth)
+        try:
+            if path.stat().st_size != self._size(split, depth):
+                return None
+            with suppress(PermissionError):
+                os.utime(path)
+            stored = _map(path, self._rows(split, depth), self.model.architecture.width, self.dtype)
+        except OSError:
+            return None
+        if self.device.type == "cuda" and _fits_on_device(stored, self.device):
+            stored = stored.to(self.device)
+        self._open[key, depth] = stored
+        return stored
+
+    def _build(self, split: TokenizedSplit, key: str, depth: int) -> None:
+        """Make the file of a depth, from the deepest there is, with those between if they fit.
+
+        A disk that is full or cannot be written to leaves the prefix to be computed whenever read.
+        """
+        cache = self.cache
+        if cache is None or self._stored(split, key, depth) is not None:
+            return
+        try:
+            with cache.building(key, lambda: self._tell(depth, 0, len(split))):
+                self._build_alone(cache, split, key, depth)
+        except OSError as error:
+            logger.warning("hidden states cannot be kept in %s: %s", cache.folder, error)
+
+    def _build_alone(self, cache: PrefixCache, split: TokenizedSplit, key: str, depth: int) -> None:
+        if self._stored(split, key, depth) is not None:  # another process was first
+            return
+        stored = (d for d in range(depth - 1, 0, -1) if self._stored(split, key, d) is not None)
+        start = next(stored, 0)
+        wanted = range(depth, start, -1)
+        sizes = [self._size(split, d) for d in wanted]
+        count = cache.worth_keeping(sizes)
+        if count:
+            cache.make_room(sum(sizes[:count]), keep=cache.folder / key)
+            self._compute(split, key, start, sorted(wanted[:count]))
+
+    def _tell(self, depth: int, done: int, texts: int) -> None:
+        if self.on_progress is not None:
+            self.on_progress(depth, done, texts)
+
+    @torch.no_grad()
+    def _compute(self, split: TokenizedSplit, key: str, start: int, depths: list[int]) -> None:
+        width = self.model.architecture.width
+        source = HiddenStates(
+            self, split, start, start, self._stored(split, key, start) if start else None
+        )
+        self._path(key, start).parent.mkdir(parents=True, exist_ok=True)
+        paths = {depth: self._path(key, depth).with_suffix(_PARTIAL) for depth in depths}
+        try:
+            partial = {}
+            for depth, path in paths.items():
+                _reserve(path, self._size(split, depth))
+                rows = self._rows(split, depth)
+                partial[depth] = _map(path, rows, width, self.dtype, write=True)
+            done = 0
+            for texts in _chunks(split):
+                token_rows, layout = rows_and_layout(split, texts, self.device, rounded=False)
+                hidden = source.read(texts, layout, token_rows)
+                previous = start
+                for depth in depths:
+                    hidden = self.run(hidden, layout, previous, depth)
+                    index = texts if depth == self.model.architecture.n_layer else token_rows
+                    values = hidden.to("cpu", self.dtype)
+                    partial[depth].index_copy_(0, torch.from_numpy(index), values)
+                    previous = depth
+                done += len(texts)
+                self._tell(depths[-1], done, len(split))
+            for depth, path in paths.items():
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+                path.replace(self._path(key, depth))
+        finally:
+            remove_partial_files(self._path(key, start).parent)
+
+
+def rows_and_layout(
+    split: TokenizedSplit, texts: NDArray[np.int64], device: torch.device, *, rounded: bool
+) -> tuple[NDArray[np.int64], Layout]:
+    """The rows of some texts' tokens in the split's run, (tokens,), and the layout of their batch.
+
+    Spare tokens, as `Layout.of` adds them where rounded, are those of the first text's first row.
+    """
+    starts = split.offsets[texts]
+    lengths = split.offsets[texts + 1] - starts
+    layout = Layout.of(lengths, device, rounded=rounded)
+    ends = np.cumsum(lengths)
+    rows = np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
+    spare = len(layout.positions) - len(rows)
+    return (np.append(rows, np.full(spare, rows[0])) if spare else rows), layout
+
+
+def _chunks(split: TokenizedSplit) -> Iterator[NDArray[np.int64]]:
+    """All texts of a split, like lengths together, in runs of about `_CHUNK_TOKENS` tokens."""
+    order = np.argsort(split.lengths, kind="stable")
+    chunk_of = np.cumsum(split.lengths[order]) // _CHUNK_TOKENS
+    for chunk in np.split(order, np.flatnonzero(np.diff(chunk_of)) + 1):
+        if len(chunk):
+            yield chunk
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what is half-built in the folder of a key. The key's lock must be held."""
+    for path in folder.glob(f"*{_PARTIAL}"):
+        path.unlink(missing_ok=True)
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Make a file of a size whose every block exists: a mapped hole on a full disk kills whoever writes.
+
+    Raises OSError where there is no space.
+    """
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        for start in range(0, size, _ZEROS):
+            file.write(bytes(min(_ZEROS, size - start)))
+
+
+def _map(path: Path, rows: int, width: int, dtype: torch.dtype, *, write: bool = False) -> Tensor:
+    flat = torch.from_file(str(path), shared=write, size=rows * width, dtype=dtype)
+    return flat.view(rows, width)
+
+
+def _fits_on_device(stored: Tensor, device: torch.device) -> bool:
+    free, _ = torch.cuda.mem_get_info(device)
+    return stored.numel() * stored.element_size() < free // 4

@@ -1,0 +1,210 @@
+"""Classifiers as files: the trained part alone, small, or the whole as transformers loads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hpo.data.batches import evaluation_batches
+from hpo.data.tokens import TokenizedSplit, tokenize_texts
+from hpo.errors import ModelError
+from hpo.model.classifier import Classifier, Vocabulary
+from hpo.model.dropout import NO_DROPOUT
+from hpo.model.gpt2 import (
+    HEAD,
+    POSITION_EMBEDDING,
+    TOKEN_EMBEDDING,
+    PretrainedModel,
+    classification_config,
+    load_pretrained,
+)
+from hpo.model.inputs import SplitInputs
+from hpo.model.prefix import Prefix
+
+TRAINED_FILE = "trained.safetensors"
+FACTS_FILE = "trial.json"
+_VOCABULARY = "vocabulary.tokens"
+_NEEDED_FACTS = (
+    "base_model",
+    "base_revision",
+    "base_fingerprint",
+    "freeze_depth",
+    "label_names",
+    "max_length",
+    "decay",
+)
+_GRID_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class TextClassifier:
+    """A finished classifier: texts in, labels and probabilities out."""
+
+    classifier: Classifier
+    prefix: Prefix
+    label_names: tuple[str, ...]
+    max_length: int
+
+    @staticmethod
+    def of(
+        trained: Classifier, prefix: Prefix, label_names: tuple[str, ...], max_length: int
+    ) -> TextClassifier:
+        """A classifier for any text, with whole embedding tables, from one that a trial trained."""
+        if trained.vocabulary is None:
+            return TextClassifier(trained, prefix, label_names, max_length)
+        whole = _blank(trained.model, 0, len(label_names), prefix)
+        whole.restore(dict(trained.full_weights()), trained.decay)
+        return TextClassifier(whole, prefix, label_names, max_length)
+
+    def classify(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
+        """The label of each text, and probabilities, (texts, classes), in the order of `label_names`."""
+        if not texts:
+            return [], np.empty((0, len(self.label_names)), np.float32)
+        split = tokenize_texts(texts, self.classifier.model.tokenizer, max_length=self.max_length)
+        probabilities = self.probabilities(split, "")
+        return [self.label_names[index] for index in probabilities.argmax(1)], probabilities
+
+    def probabilities(self, split: TokenizedSplit, split_key: str) -> NDArray[np.float32]:
+        """Class probabilities of a split's texts, (texts, classes)."""
+        inputs = SplitInputs(
+            split,
+            split_key,
+            freeze_depth=self.classifier.freeze_depth,
+            prefix=self.prefix,
+            vocabulary=self.classifier.vocabulary,
+        )
+        return predict(self.classifier, inputs)
+
+
+def predict(classifier: Classifier, inputs: SplitInputs) -> NDArray[np.float32]:
+    """Class probabilities of every text of a split, without dropout, (texts, classes)."""
+    probabilities = np.empty((len(inputs), len(classifier.parameters[HEAD])), np.float32)
+    with classifier.held_weights():
+        for texts in evaluation_batches(inputs.split.lengths, _GRID_TOKENS):
+            batch = inputs.batch(texts)
+            logits = classifier.logits(batch.inputs, batch.layout, NO_DROPOUT)
+            probabilities[texts] = logits.softmax(-1).cpu().numpy()
+    return probabilities
+
+
+def save_trained(
+    folder: Path,
+    classifier: Classifier,
+    label_names: Sequence[str],
+    max_length: int,
+    facts: Mapping[str, Any],
+) -> None:
+    """Write what a trial trained, and the name and fingerprint of the base model that it needs.
+
+    facts: anything JSON that a person may want to know of the trial.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in classifier.parameters.items()}
+    if classifier.vocabulary is not None:
+        tensors[_VOCABULARY] = torch.from_numpy(classifier.vocabulary.tokens)
+    save_file(tensors, folder / TRAINED_FILE)
+    base = Path(classifier.model.name).expanduser()
+    document = {
+        "base_model": str(base.resolve()) if base.is_dir() else classifier.model.name,
+        "base_revision": classifier.model.revision,
+        "base_fingerprint": classifier.model.fingerprint,
+        "freeze_depth": classifier.freeze_depth,
+        "label_names": list(label_names),
+        "max_length": max_length,
+        "decay": classifier.decay,
+        "trial": dict(facts),
+    }
+    (folder / FACTS_FILE).write_text(
+        json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8"
+    )
+
+
+def load_trained(
+    folder: Path, load_base: Callable[[str, str | None], PretrainedModel] = load_pretrained
+) -> TextClassifier:
+    """Load what `save_trained` wrote, over its base model. Raises ModelError."""
+    try:
+        document = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+        missing = [key for key in _NEEDED_FACTS if key not in document]
+        if missing:
+            raise ValueError(f"{FACTS_FILE} lacks {', '.join(missing)}")
+        tensors = load_file(folder / TRAINED_FILE)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(
+            str(folder),
+            found=f"no trained model that can be read ({error})",
+            expected=f"{TRAINED_FILE} and {FACTS_FILE}",
+            mend="Log the model again.",
+        ) from error
+    model = load_base(document["base_model"], document["base_revision"])
+    if model.fingerprint != document["base_fingerprint"]:
+        raise ModelError(
+            f"model {document['base_model']}",
+            found="other weights than those the trial was trained on",
+            expected=f"fingerprint {document['base_fingerprint']}, not {model.fingerprint}",
+            mend="Restore the base model that the trial started from.",
+        )
+    return from_tensors(model, tensors, document)
+
+
+def from_tensors(
+    model: PretrainedModel, tensors: dict[str, Tensor], document: Mapping[str, Any]
+) -> TextClassifier:
+    """A classifier from the parts that `save_trained` wrote."""
+    prefix = Prefix(model, cache=None)
+    label_names, depth = tuple(document["label_names"]), int(document["freeze_depth"])
+    used = tensors.pop(_VOCABULARY, None)
+    if used is not None:
+        for name, rows in (
+            (TOKEN_EMBEDDING, used),
+            (POSITION_EMBEDDING, slice(len(tensors[POSITION_EMBEDDING]))),
+        ):
+            table = model.weights[name] * float(document["decay"])
+            table[rows] = tensors[name]
+            tensors[name] = table
+    classifier = _blank(model, depth, len(label_names), prefix)
+    classifier.restore(tensors, float(document["decay"]))
+    return TextClassifier(classifier, prefix, label_names, int(document["max_length"]))
+
+
+def save_transformers(
+    folder: Path, classifier: Classifier, label_names: Sequence[str], max_length: int
+) -> None:
+    """Write the whole classifier and its tokenizer as `AutoModelForSequenceClassification` reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = classifier.model.tokenizer
+    config = classification_config(
+        classifier.model.config, tuple(label_names), int(tokenizer.pad_token_id)
+    )
+    weights = {name: tensor.contiguous() for name, tensor in classifier.full_weights()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(
+        json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8"
+    )
+    usual_length, tokenizer.model_max_length = tokenizer.model_max_length, max_length
+    tokenizer.save_pretrained(folder)
+    tokenizer.model_max_length = usual_length
+
+
+def _blank(model: PretrainedModel, depth: int, classes: int, prefix: Prefix) -> Classifier:
+    architecture = model.architecture
+    every = Vocabulary(np.arange(architecture.vocab_size), architecture.n_positions)
+    return Classifier(
+        model,
+        freeze_depth=depth,
+        classes=classes,
+        vocabulary=every if depth == 0 else None,
+        seed=0,
+        dtype=prefix.dtype,
+        device=prefix.device,
+    )

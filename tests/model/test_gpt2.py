@@ -1,0 +1,272 @@
+"""Loading checkpoints: what comes in, and what is said of those that cannot serve."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from hpo.errors import ModelError
+from hpo.model.gpt2 import depth_of, is_decayed, load_pretrained, trained_names
+from tests.model.tiny_gpt2 import save_tiny
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    return save_tiny(tmp_path / "model")
+
+
+def edit_config(folder: Path, **changes: Any) -> None:
+    path = folder / "config.json"
+    document = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps(document))
+
+
+def edit_weights(folder: Path, edit: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    weights = load_file(folder / "model.safetensors")
+    edit(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def refused(folder: Path | str) -> ModelError:
+    with pytest.raises(ModelError) as raised:
+        load_pretrained(str(folder))
+    error = raised.value
+    assert str(folder) in error.place
+    assert all((error.found, error.expected, error.mend.endswith(".")))
+    return error
+
+
+def test_the_demo_model_loads() -> None:
+    model = load_pretrained("demo")
+    assert model.architecture.n_layer == 4
+    assert model.tokenizer.pad_token_id is not None
+
+
+def test_the_same_weights_have_the_same_fingerprint_wherever_they_are(
+    saved: Path, tmp_path: Path
+) -> None:
+    elsewhere = load_pretrained(str(saved.rename(tmp_path / "elsewhere")))
+    again = load_pretrained(str(save_tiny(saved)))
+    other = load_pretrained(str(save_tiny(tmp_path / "other", seed=1)))
+    assert elsewhere.fingerprint == again.fingerprint != other.fingerprint
+    assert elsewhere.tokenizer_fingerprint == other.tokenizer_fingerprint
+
+
+def test_a_language_model_serves_as_well_as_a_bare_one(saved: Path, tmp_path: Path) -> None:
+    bare = load_pretrained(str(saved))
+    config = GPT2Config.from_pretrained(saved)
+    language_model = GPT2LMHeadModel(config)
+    language_model.load_state_dict(dict(bare.weights), strict=False)
+    language_model.save_pretrained(saved)
+    assert load_pretrained(str(saved)).fingerprint == bare.fingerprint
+
+
+def test_half_precision_weights_come_in_as_fp32(saved: Path) -> None:
+    edit_weights(saved, lambda weights: weights.update({k: w.half() for k, w in weights.items()}))
+    model = load_pretrained(str(saved))
+    assert {weight.dtype for weight in model.weights.values()} == {torch.float32}
+
+
+def test_sharded_and_old_pickled_weights_load(saved: Path) -> None:
+    whole = load_pretrained(str(saved))
+    weights = load_file(saved / "model.safetensors")
+    names = sorted(weights)
+    (saved / "model.safetensors").unlink()
+    save_file({name: weights[name] for name in names[::2]}, saved / "model-1.safetensors")
+    save_file({name: weights[name] for name in names[1::2]}, saved / "model-2.safetensors")
+    assert load_pretrained(str(saved)).fingerprint == whole.fingerprint
+    for path in saved.glob("*.safetensors"):
+        path.unlink()
+    torch.save(weights, saved / "pytorch_model.bin")
+    assert load_pretrained(str(saved)).fingerprint == whole.fingerprint
+
+
+def test_a_pickle_that_would_run_code_is_refused(saved: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "owned",))
+
+    (saved / "model.safetensors").unlink()
+    torch.save({"wte.weight": Evil()}, saved / "pytorch_model.bin")
+    assert "cannot be read" in refused(saved).found
+    assert not (tmp_path / "owned").exists()
+
+
+# -- What cannot serve
+
+
+@pytest.mark.parametrize("name", ["./none", "/no/such/model", "~/no-such-model", "a/b/c"])
+def test_a_directory_that_is_not_there(name: str) -> None:
+    assert refused(name).found == "no such directory"
+
+
+def test_a_file_instead_of_a_directory(saved: Path) -> None:
+    assert refused(saved / "config.json").found == "a file"
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]"])
+def test_no_configuration(saved: Path, content: str | None) -> None:
+    (saved / "config.json").unlink()
+    if content is not None:
+        (saved / "config.json").write_text(content)
+    assert (
+        "config.json" in (error := refused(saved)).found + error.expected or "type" in error.found
+    )
+
+
+def test_a_model_of_another_type(saved: Path) -> None:
+    edit_config(saved, model_type="bert")
+    assert refused(saved).found == "a model of type bert"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"n_head": 5},
+        {"n_layer": 0},
+        {"n_embd": "wide"},
+        {"activation_function": "mystery"},
+        {"n_inner": 7},
+        {"vocab_size": 2000},
+    ],
+)
+def test_a_configuration_that_makes_no_sense(saved: Path, changes: dict[str, Any]) -> None:
+    edit_config(saved, **changes)
+    refused(saved)
+
+
+def test_an_unknown_activation_lists_the_known(saved: Path) -> None:
+    edit_config(saved, activation_function="mystery")
+    error = refused(saved)
+    assert error.found == "'mystery'"
+    assert "gelu_new" in error.expected
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, -10])
+def test_truncated_weights(saved: Path, keep: int) -> None:
+    path = saved / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    assert "model.safetensors" in refused(saved).found
+
+
+def test_truncated_pickled_weights(saved: Path) -> None:
+    torch.save(load_file(saved / "model.safetensors"), saved / "pytorch_model.bin")
+    (saved / "model.safetensors").unlink()
+    path = saved / "pytorch_model.bin"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "pytorch_model.bin" in refused(saved).found
+
+
+def test_no_weights(saved: Path) -> None:
+    (saved / "model.safetensors").unlink()
+    assert refused(saved).found == "no weight files"
+
+
+def test_a_weight_that_is_missing(saved: Path) -> None:
+    edit_weights(saved, lambda weights: weights.pop("h.1.mlp.c_fc.weight"))
+    assert "transformer.h.1.mlp.c_fc.weight" in refused(saved).place
+
+
+def test_no_tokenizer(saved: Path) -> None:
+    for path in saved.glob("tokenizer*"):
+        path.unlink()
+    assert "tokenizer" in refused(saved).found
+
+
+def test_a_tokenizer_with_more_entries_than_the_model_has_embeddings(tmp_path: Path) -> None:
+    error = refused(save_tiny(tmp_path, vocab_size=100))
+    assert error.found == "1280 tokenizer entries for 100 embeddings"
+
+
+@pytest.mark.parametrize("name", ["not a name!", "nobody/no such", "-x"])
+def test_a_name_that_is_neither_directory_nor_hub_id(name: str) -> None:
+    assert "hub id" in refused(name).expected
+
+
+@contextmanager
+def silent_server() -> Iterator[str]:
+    """Accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held: list[socket.socket] = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    held.append(server.accept()[0])
+                except OSError:
+                    return
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        for connection in held:
+            connection.close()
+
+
+@contextmanager
+def refusing_server() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    "server", [pytest.param(silent_server, marks=pytest.mark.slow), refusing_server]
+)
+def test_a_hub_that_does_not_answer_is_found_out_soon(
+    server: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    with server() as endpoint:
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        started = time.monotonic()
+        error = refused("somebody/something")
+        assert time.monotonic() - started < 20
+    assert "hub" in error.found
+
+
+# -- Names
+
+
+def test_trained_names_shrink_with_the_depth() -> None:
+    sizes = [len(trained_names(depth, 3)) for depth in range(4)]
+    assert sizes == [2 + 36 + 3, 24 + 3, 12 + 3, 3]
+
+
+def test_biases_and_norms_are_not_decayed() -> None:
+    decayed = {name for name in trained_names(0, 1) if is_decayed(name)}
+    assert decayed == {
+        "transformer.wte.weight",
+        "transformer.wpe.weight",
+        "transformer.h.0.attn.c_attn.weight",
+        "transformer.h.0.attn.c_proj.weight",
+        "transformer.h.0.mlp.c_fc.weight",
+        "transformer.h.0.mlp.c_proj.weight",
+        "score.weight",
+    }
+
+
+def test_depth_counts_from_the_head() -> None:
+    assert [
+        depth_of(name, 2)
+        for name in (
+            "score.weight",
+            "transformer.ln_f.bias",
+            "transformer.h.1.ln_1.weight",
+            "transformer.h.0.ln_1.weight",
+            "transformer.wte.weight",
+        )
+    ] == [0, 0, 1, 2, 3]

@@ -1,0 +1,330 @@
+"""The frozen-prefix cache: the same numbers, made once, shared, whole or absent, within its limit."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+
+from hpo.data.tokens import TokenizedSplit
+from hpo.model.gpt2 import PretrainedModel
+from hpo.model.prefix import Prefix, PrefixCache, rows_and_layout
+from tests.model.tiny_gpt2 import random_split, save_tiny, tiny
+
+LENGTHS = [3, 30, 7, 7, 1, 12]
+PLENTY = 10**8
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> PretrainedModel:
+    return tiny(tmp_path_factory.mktemp("model"), n_layer=3)
+
+
+@pytest.fixture(scope="module")
+def split() -> TokenizedSplit:
+    return random_split(LENGTHS)
+
+
+def read(prefix: Prefix, split: TokenizedSplit, depth: int, texts: list[int]) -> torch.Tensor:
+    states = prefix.states(split, "split", depth)
+    rows, layout = rows_and_layout(split, np.array(texts), torch.device("cpu"), rounded=False)
+    return states.read(np.array(texts), layout, rows)
+
+
+def depths_in(folder: Path) -> set[int]:
+    return {entry.depth for entry in PrefixCache(folder, 0).entries()}
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("texts", [[0, 1, 2, 3, 4, 5], [4], [5, 1, 3], [2, 3]])
+def test_reading_from_the_cache_is_computing(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path, depth: int, texts: list[int]
+) -> None:
+    cached = read(Prefix(model, cache=PrefixCache(tmp_path, PLENTY)), split, depth, texts)
+    computed = read(Prefix(model, cache=None), split, depth, texts)
+    torch.testing.assert_close(cached, computed, rtol=1e-5, atol=1e-5)
+    assert len(cached) == (len(texts) if depth == 3 else sum(LENGTHS[text] for text in texts))
+
+
+def test_a_file_is_made_once(model: PretrainedModel, split: TokenizedSplit, tmp_path: Path) -> None:
+    calls: list[tuple[int, int, int]] = []
+    for _ in range(2):
+        prefix = Prefix(
+            model,
+            cache=PrefixCache(tmp_path, PLENTY),
+            on_progress=lambda *call: calls.append(call),
+        )
+        for _ in range(2):
+            prefix.states(split, "split", 2)
+    assert calls == [(2, len(split), len(split))]
+
+
+def test_a_deeper_one_goes_on_from_a_shallower(
+    model: PretrainedModel,
+    split: TokenizedSplit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prefix = Prefix(model, cache=PrefixCache(tmp_path, PLENTY))
+    prefix.states(split, "split", 1)
+    runs: list[tuple[int, int]] = []
+    run = Prefix.run
+
+    def note(self: Prefix, hidden, layout, first: int, end: int):  # type: ignore[no-untyped-def]
+        runs.append((first, end))
+        return run(self, hidden, layout, first, end)
+
+    monkeypatch.setattr(Prefix, "run", note)
+    prefix.states(split, "split", 3)
+    assert [run for run in runs if run[0] < run[1]] == [(1, 2), (2, 3)]
+    assert depths_in(tmp_path) == {1, 2, 3}
+
+
+def test_with_everything_frozen_one_vector_a_text_is_kept(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
+) -> None:
+    Prefix(model, cache=PrefixCache(tmp_path, PLENTY)).states(split, "split", 3)
+    sizes = {entry.depth: entry.size for entry in PrefixCache(tmp_path, 0).entries()}
+    assert sizes == {1: 60 * 32 * 4, 2: 60 * 32 * 4, 3: 6 * 32 * 4}
+
+
+def test_bf16_takes_half(model: PretrainedModel, split: TokenizedSplit, tmp_path: Path) -> None:
+    cache = PrefixCache(tmp_path, PLENTY)
+    hidden = read(Prefix(model, cache=cache, dtype=torch.bfloat16), split, 1, [0, 1])
+    assert hidden.dtype == torch.float32
+    assert [entry.size for entry in cache.entries()] == [60 * 32 * 2]
+
+
+def test_other_texts_weights_and_dtypes_have_other_files(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
+) -> None:
+    cache = PrefixCache(tmp_path / "cache", PLENTY)
+    other = tiny(tmp_path / "model", n_layer=3, seed=1)
+    Prefix(model, cache=cache).states(split, "split", 1)
+    Prefix(model, cache=cache).states(split, "validation", 1)
+    Prefix(other, cache=cache).states(split, "split", 1)
+    Prefix(model, cache=cache, dtype=torch.bfloat16).states(split, "split", 1)
+    assert len(cache.entries()) == 4
+
+
+# -- The limit
+
+
+def test_a_cache_too_small_for_anything_is_done_without(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
+) -> None:
+    prefix = Prefix(model, cache=PrefixCache(tmp_path, 100))
+    expected = read(Prefix(model, cache=None), split, 2, [0, 1])
+    torch.testing.assert_close(read(prefix, split, 2, [0, 1]), expected)
+    assert depths_in(tmp_path) == set()
+
+
+def test_where_not_all_depths_fit_the_deepest_is_kept(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
+) -> None:
+    one = 60 * 32 * 4
+    prefix = Prefix(model, cache=PrefixCache(tmp_path, one + 10))
+    expected = read(Prefix(model, cache=None), split, 2, [0, 1])
+    torch.testing.assert_close(read(prefix, split, 2, [0, 1]), expected, rtol=1e-5, atol=1e-5)
+    assert depths_in(tmp_path) == {2}
+    assert prefix.states(split, "split", 2).stored_depth == 2
+
+
+def test_with_everything_frozen_and_no_room_a_lower_depth_serves(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
+) -> None:
+    cache = PrefixCache(tmp_path, PLENTY)
+    Prefix(model, cache=cache).states(split, "split", 2)
+    full = PrefixCache(tmp_path, 1)
+    states = Prefix(model, cache=full).states(split, "split", 3)
+    assert states.stored_depth == 2
+    expected = read(Prefix(model, cache=None), split, 3, [1, 4])
+    found = read(Prefix(model, cache=full), split, 3, [1, 4])
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_least_valuable_is_dropped_first(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
+) -> None:
+    one = 60 * 32 * 4
+    cache = PrefixCache(tmp_path, 4 * one)
+    for key, depth, days in (("a", 2, 0), ("b", 1, 0), ("old", 2, 30)):
+        before = set(cache.entries())
+        Prefix(model, cache=cache).states(split, key, depth)
+        for entry in set(cache.entries()) - before:
+            when = time.time() - days * 86_400
+            os.utime(entry.path, (when, when))
+            if entry.depth < depth:
+                entry.path.unlink()
+    old = min(cache.entries(), key=lambda entry: entry.last_used).path
+    Prefix(model, cache=cache).states(split, "c", 2)
+    assert not old.exists()
+    assert sum(entry.size for entry in cache.entries()) <= cache.limit
+    assert len(cache.entries()) == 4
+
+
+def test_what_is_read_counts_as_used(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
+) -> None:
+    cache = PrefixCache(tmp_path, PLENTY)
+    Prefix(model, cache=cache).states(split, "split", 1)
+    (entry,) = cache.entries()
+    os.utime(entry.path, (1, 1))
+    Prefix(model, cache=cache).states(split, "split", 1)
+    assert cache.entries()[0].last_used > 1e9
+
+
+def test_a_dropped_file_can_still_be_read_by_who_has_it(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
+) -> None:
+    cache = PrefixCache(tmp_path, PLENTY)
+    prefix = Prefix(model, cache=cache)
+    before = read(prefix, split, 1, [1, 2]).clone()
+    for entry in cache.entries():
+        entry.path.unlink()
+    assert torch.equal(read(prefix, split, 1, [1, 2]), before)
+
+
+# -- Faults
+
+
+def test_a_file_of_the_wrong_size_is_made_anew(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
+) -> None:
+    cache = PrefixCache(tmp_path, PLENTY)
+    expected = read(Prefix(model, cache=cache), split, 1, [0, 1])
+    (entry,) = cache.entries()
+    os.truncate(entry.path, entry.size // 2)
+    assert torch.equal(read(Prefix(model, cache=cache), split, 1, [0, 1]), expected)
+    assert cache.entries()[0].size == entry.size
+
+
+def test_a_full_disk_is_done_without(
+    model: PretrainedModel,
+    split: TokenizedSplit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    prefix = Prefix(model, cache=PrefixCache(tmp_path, PLENTY))
+    expected = read(Prefix(model, cache=None), split, 2, [0, 1])
+    torch.testing.assert_close(read(prefix, split, 2, [0, 1]), expected)
+    assert "No space left" in caplog.text
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_a_build_that_is_stopped_leaves_nothing(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
+) -> None:
+    def stop(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    prefix = Prefix(model, cache=PrefixCache(tmp_path, PLENTY), on_progress=stop)
+    with pytest.raises(KeyboardInterrupt):
+        prefix.states(split, "split", 2)
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_whoever_waits_for_another_is_asked_whether_to_go_on(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
+) -> None:
+    class Stopped(Exception):  # noqa: N818
+        pass
+
+    def stop(depth: int, done: int, texts: int) -> None:
+        assert (depth, done, texts) == (1, 0, len(split))
+        raise Stopped
+
+    prefix = Prefix(model, cache=PrefixCache(tmp_path, PLENTY), on_progress=stop)
+    key = prefix._key("split")
+    with FileLock(tmp_path / f"{key}.lock"), pytest.raises(Stopped):
+        prefix.states(split, "split", 1)
+
+
+BUILDER = """
+import sys, time
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from hpo.model.gpt2 import load_pretrained
+from hpo.model.prefix import Prefix, PrefixCache
+from tests.model.tiny_gpt2 import random_split
+def progress(depth, done, texts):
+    print(done, texts, flush=True)
+    if done and done < texts:
+        time.sleep(float(sys.argv[3]))
+split = random_split([30] * 600)
+prefix = Prefix(load_pretrained(sys.argv[1]), cache=PrefixCache(Path(sys.argv[2]), 10**8), on_progress=progress)
+print("ready", flush=True)
+sys.stdin.readline()
+prefix.states(split, "split", 2)
+print("end", flush=True)
+"""
+
+
+def start_builder(model: Path, cache: Path, pause: float) -> subprocess.Popen[str]:
+    builder = subprocess.Popen(
+        [sys.executable, "-c", BUILDER, str(model), str(cache), str(pause)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert builder.stdout is not None
+    assert builder.stdout.readline() == "ready\n"
+    return builder
+
+
+def go(builder: subprocess.Popen[str]) -> None:
+    assert builder.stdin is not None
+    builder.stdin.write("\n")
+    builder.stdin.flush()
+
+
+@pytest.mark.slow
+def test_two_processes_make_a_file_once(tmp_path: Path) -> None:
+    model, cache = save_tiny(tmp_path / "model", n_layer=3), tmp_path / "cache"
+    builders = [start_builder(model, cache, 0.3) for _ in range(2)]
+    for builder in builders:
+        go(builder)
+    told = [builder.communicate()[0].split("\n") for builder in builders]
+    assert all(lines[-2] == "end" for lines in told)
+    finished = [lines.count("600 600") for lines in told]
+    assert sorted(finished) == [0, 1]
+    assert depths_in(cache) == {1, 2}
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_a_builder_killed_in_the_middle_leaves_nothing_that_is_used(tmp_path: Path) -> None:
+    model, cache = save_tiny(tmp_path / "model", n_layer=3), tmp_path / "cache"
+    with start_builder(model, cache, 60) as builder:
+        go(builder)
+        assert builder.stdout is not None
+        assert builder.stdout.readline() != "600 600\n"
+        builder.send_signal(signal.SIGKILL)
+    assert depths_in(cache) == set()
+    assert list(cache.glob("*/*.partial"))
+
+    # Building something else sweeps up; building the same is done from the start.
+    from hpo.model.gpt2 import load_pretrained
+
+    prefix = Prefix(load_pretrained(str(model)), cache=PrefixCache(cache, PLENTY))
+    prefix.states(random_split([4, 5]), "other", 1)
+    assert not list(cache.glob("*/*.partial"))
+    split = random_split([30] * 600)
+    found = read(prefix, split, 2, [0, 599, 7])
+    expected = read(Prefix(prefix.model, cache=None), split, 2, [0, 599, 7])
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)

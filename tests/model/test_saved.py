@@ -1,0 +1,180 @@
+"""What a trial trained, as files: small ones of our own, and whole ones for transformers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+from hpo.errors import ModelError
+from hpo.model.classifier import Classifier
+from hpo.model.gpt2 import PretrainedModel
+from hpo.model.prefix import Prefix
+from hpo.model.saved import (
+    TextClassifier,
+    load_trained,
+    predict,
+    save_trained,
+    save_transformers,
+)
+from tests.model.tiny_gpt2 import classifier_over, random_split, tiny
+
+LABELS = ("bad", "so-so", "good")
+TEXTS = ["A dull film, slow and sad.", "good", "I loved every minute of it , truly", "ok then"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> PretrainedModel:
+    return tiny(tmp_path_factory.mktemp("model"), n_layer=2)
+
+
+def trained(model: PretrainedModel, freeze_depth: int) -> Classifier:
+    """A classifier all of whose trained weights have moved."""
+    split = random_split([4, 9, 20], vocabulary=600)
+    classifier, _ = classifier_over(model, split, freeze_depth=freeze_depth, classes=3)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in classifier.parameters.values():
+            weight += 0.1 * torch.randn(weight.shape, generator=generator)
+    if freeze_depth == 0:
+        classifier.decay = 0.9
+    return classifier
+
+
+def text_classifier(classifier: Classifier) -> TextClassifier:
+    return TextClassifier.of(classifier, Prefix(classifier.model, cache=None), LABELS, 32)
+
+
+@pytest.mark.parametrize("freeze_depth", [0, 1, 2])
+def test_the_trained_part_comes_back_over_its_base(
+    model: PretrainedModel, tmp_path: Path, freeze_depth: int
+) -> None:
+    classifier = trained(model, freeze_depth)
+    save_trained(tmp_path, classifier, LABELS, 32, {"number": 7})
+    loaded = load_trained(tmp_path)
+    assert loaded.label_names == LABELS
+    assert loaded.max_length == 32
+    labels, probabilities = loaded.classify(TEXTS)
+    expected_labels, expected = text_classifier(classifier).classify(TEXTS)
+    assert labels == expected_labels
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5)
+    assert json.loads((tmp_path / "trial.json").read_text())["trial"] == {"number": 7}
+
+
+def test_what_is_frozen_is_not_stored(model: PretrainedModel, tmp_path: Path) -> None:
+    sizes = []
+    for depth in (0, 1, 2):
+        save_trained(tmp_path / str(depth), trained(model, depth), LABELS, 32, {})
+        files = (tmp_path / str(depth)).iterdir()
+        sizes.append(sum(path.stat().st_size for path in files))
+    assert sizes[0] > sizes[1] > sizes[2]
+    assert sizes[2] < 3000
+
+
+@pytest.mark.parametrize("freeze_depth", [0, 1, 2])
+def test_transformers_loads_the_whole_and_gives_the_same(
+    model: PretrainedModel, tmp_path: Path, freeze_depth: int
+) -> None:
+    classifier = trained(model, freeze_depth)
+    save_transformers(tmp_path, classifier, LABELS, 32)
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert loaded.config.id2label == dict(enumerate(LABELS))
+    assert loaded.config.pad_token_id == tokenizer.pad_token_id is not None
+    assert tokenizer.model_max_length == 32
+    encoded = tokenizer(TEXTS, return_tensors="pt", padding=True, truncation=True)
+    with torch.no_grad():
+        probabilities = loaded(**encoded).logits.softmax(-1).numpy()
+    _, expected = text_classifier(classifier).classify(TEXTS)
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-4, atol=1e-6)
+    answers = pipeline("text-classification", model=str(tmp_path))(TEXTS)
+    assert [answer["label"] for answer in answers] == [LABELS[i] for i in expected.argmax(1)]
+
+
+def test_the_base_models_tokenizer_is_left_as_it_was(
+    model: PretrainedModel, tmp_path: Path
+) -> None:
+    before = model.tokenizer.model_max_length
+    save_transformers(tmp_path, trained(model, 1), LABELS, 8)
+    assert model.tokenizer.model_max_length == before
+
+
+def test_texts_with_words_that_training_never_saw_are_classified(
+    model: PretrainedModel, tmp_path: Path
+) -> None:
+    classifier = trained(model, 0)
+    split = random_split([32, 5], vocabulary=1280, seed=5)
+    found = text_classifier(classifier).probabilities(split, "new")
+    assert found.shape == (2, 3)
+    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
+
+
+def test_empty_text_and_no_text_are_classified(model: PretrainedModel) -> None:
+    classifier = text_classifier(trained(model, 1))
+    labels, probabilities = classifier.classify([""])
+    assert labels[0] in LABELS
+    assert np.isfinite(probabilities).all()
+    labels, probabilities = classifier.classify([])
+    assert labels == []
+    assert probabilities.shape == (0, 3)
+
+
+def test_predictions_do_not_depend_on_the_order(model: PretrainedModel) -> None:
+    classifier = text_classifier(trained(model, 1))
+    _, forwards = classifier.classify(TEXTS)
+    _, backwards = classifier.classify(TEXTS[::-1])
+    np.testing.assert_allclose(forwards, backwards[::-1], rtol=1e-5)
+
+
+def test_predict_covers_every_text(model: PretrainedModel) -> None:
+    split = random_split(list(range(1, 33)) * 20)
+    classifier, inputs = classifier_over(model, split, freeze_depth=0)
+    np.testing.assert_allclose(predict(classifier, inputs).sum(1), 1, rtol=1e-5)
+
+
+# -- Faults
+
+
+def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"trained\.safetensors") as raised:
+        load_trained(tmp_path)
+    assert raised.value.place == str(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["trained.safetensors", "trial.json"])
+def test_a_truncated_file_says_so(model: PretrainedModel, tmp_path: Path, name: str) -> None:
+    save_trained(tmp_path, trained(model, 1), LABELS, 32, {})
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ModelError, match="no trained model that can be read"):
+        load_trained(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["base_model", "freeze_depth", "label_names"])
+def test_a_file_that_lacks_a_fact_says_so(model: PretrainedModel, tmp_path: Path, key: str) -> None:
+    save_trained(tmp_path, trained(model, 1), LABELS, 32, {})
+    facts = json.loads((tmp_path / "trial.json").read_text())
+    del facts[key]
+    (tmp_path / "trial.json").write_text(json.dumps(facts))
+    with pytest.raises(ModelError, match="no trained model that can be read"):
+        load_trained(tmp_path)
+
+
+def test_a_base_model_that_changed_is_refused(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    save_trained(tmp_path / "trial", trained(tiny(base), 1), LABELS, 32, {})
+    tiny(base, seed=9)
+    with pytest.raises(ModelError, match="other weights"):
+        load_trained(tmp_path / "trial")
+
+
+def test_a_base_model_that_is_gone_is_named(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    save_trained(tmp_path / "trial", trained(tiny(base), 1), LABELS, 32, {})
+    base.rename(tmp_path / "moved")
+    with pytest.raises(ModelError, match="base"):
+        load_trained(tmp_path / "trial")
