@@ -1,0 +1,85 @@
+"""Checkpoints: all that a trial needs to go on as if it had never stopped, in one safetensors file.
+
+A file is written whole or not at all, holds what is trained and nothing that is frozen, and is read
+without unpickling. The part that is not tensors travels as JSON in the file's header.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hpo.spec.training import CheckpointPolicy
+
+_PARTIAL = ".partial"
+_LEAST_SECONDS_BETWEEN = 5.0
+_MOST_SHARE_OF_TIME = 0.02
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A point of a trial's training: weights, best weights and optimiser state; the rest as JSON."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+class CheckpointFile:
+    """The checkpoint of one trial, at one path, and when it is worth writing."""
+
+    def __init__(self, path: Path, policy: CheckpointPolicy) -> None:
+        self.path = path
+        self._policy = policy
+        self._write_seconds = 0.0
+
+    def is_due(self, seconds_since_last: float) -> bool:
+        """Whether the time at risk outweighs the cost of writing."""
+        if self._policy != "auto":
+            return self._policy == "always"
+        interval = max(_LEAST_SECONDS_BETWEEN, self._write_seconds / _MOST_SHARE_OF_TIME)
+        return seconds_since_last >= interval
+
+    def write(self, checkpoint: Checkpoint, *, clock: Callable[[], float]) -> None:
+        """Write, fsync and rename. clock: seconds, to learn what writing costs."""
+        if self._policy == "never":
+            return
+        started = clock()
+        # A folder of its own: safetensors, too, writes to a file of another name first.
+        folder = self.path.with_suffix(f".{os.getpid()}{_PARTIAL}")
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            tensors = {
+                name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()
+            }
+            partial = folder / self.path.name
+            save_file(tensors, partial, metadata={"facts": json.dumps(checkpoint.facts)})
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            partial.replace(self.path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._write_seconds = clock() - started
+
+    def read(self) -> Checkpoint | None:
+        """The last whole checkpoint; None where there is none, or where it is damaged."""
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                facts = json.loads(file.metadata()["facts"])
+                return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
+        except (FileNotFoundError, SafetensorError, OSError, KeyError, TypeError, ValueError):
+            return None
+
+    def remove(self) -> None:
+        """The trial is finished: nothing will go on from here, nor from what a killed one left."""
+        self.path.unlink(missing_ok=True)
+        for folder in self.path.parent.glob(f"{self.path.stem}.*{_PARTIAL}"):
+            shutil.rmtree(folder, ignore_errors=True)

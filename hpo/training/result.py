@@ -1,0 +1,55 @@
+"""What a trial tells of itself: evaluations on the way, and the result at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Stopped = Literal["finished", "early", "pruned"]
+
+
+class Verdict(Enum):
+    """What whoever runs a trial says to an evaluation."""
+
+    GO_ON = "go on"
+    PRUNE = "prune"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One pass over the validation split.
+
+    index: 1 for a trial's first; epoch: passes over the training split so far, a fraction; metrics: under the
+    names they have in MLflow.
+    """
+
+    index: int
+    step: int
+    epoch: float
+    examples_seen: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A trial's end.
+
+    value: the study's metric at the best evaluation; probabilities: (validation texts, classes) there;
+    seconds: of training, over all attempts; micro_batch: what fitted into memory, None where all did.
+    """
+
+    value: float
+    best: Evaluation
+    evaluations: int
+    stopped: Stopped
+    seconds: float
+    examples_seen: int
+    probabilities: NDArray[np.float32]
+    confusion: NDArray[np.int64]
+    recalls: NDArray[np.float64]
+    micro_batch: int | None
