@@ -1,0 +1,319 @@
+"""One outbox, one server: the oldest operations are sent, and settled once they arrived."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hpo.errors import HpoError, TrackingError
+from hpo.tracking import models
+from hpo.tracking.answers import Away, Refused
+from hpo.tracking.gateway import Gateway
+from hpo.tracking.ledger import KnownRun, WaitingOperation
+from hpo.tracking.outbox import Outbox
+from hpo.tracking.records import (
+    OUTBOX_TAG,
+    PARENT_TAG,
+    RUN_KEY_TAG,
+    DropModels,
+    EndRun,
+    LogArtifact,
+    LogDataset,
+    LogMetrics,
+    LogModel,
+    MetricPoint,
+    OpenRun,
+    Operation,
+    PublishModel,
+    RunRef,
+    SetTags,
+    TagExperiment,
+    describe,
+    from_json,
+)
+from hpo.tracking.trial_run import STATUS_OF_STATE, OutcomeOf, RunOutcome, outcome_tags
+from hpo.tracking.uri import redact_text
+
+logger = logging.getLogger(__name__)
+
+RunOpened = Callable[[str, str, str], None]
+"""Called with run key, run id and the page of a run once it exists."""
+
+# MLflow answers BAD_REQUEST to some passing troubles of its database, so that a repeat may help.
+_DOUBTFUL_TRIES = 5
+_WINDOW = 500
+
+
+class Delivery:
+    """Sends what waits in an outbox, in order. Used by one thread.
+
+    The outbox of a dead owner is sent without setting runs RUNNING again, and `close_runs` then
+    ends what the owner left open.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        gateway: Gateway,
+        on_run_opened: RunOpened | None = None,
+        outcome_of: OutcomeOf | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._ledger = outbox.ledger
+        self._gateway = gateway
+        self._on_run_opened = on_run_opened
+        self._outcome_of = outcome_of
+        self._owner_is_dead = outbox.abandoned_ms is not None
+        self._tries: dict[int, int] = {}
+        self._runs_with_refusals: set[str] = set()
+
+    def step(self) -> int:
+        """Send the oldest operation, with those right after it that fit into its request.
+
+        Returns how many were settled, 0 where nothing waits. Raises Away where the server cannot be
+        used.
+        """
+        waiting = self._ledger.head(_WINDOW)
+        if not waiting:
+            return 0
+        batch = self._batch(waiting)
+        if len(batch) > 1:
+            try:
+                self._send_batch(batch)
+            except Refused:
+                # One of them is at fault: send them singly to find it.
+                logger.debug("A batch of %d operations was refused", len(batch))
+            else:
+                self._settle([row for row, _ in batch])
+                return len(batch)
+        self._send_first(waiting[0])
+        return 1
+
+    def close_runs(self) -> None:
+        """End the runs that a dead owner left open. Raises Away where the server cannot be used."""
+        ended_ms = self._outbox.abandoned_ms or 0
+        for run in self._ledger.unfinished_runs():
+            if run.shared and self._outbox.open_elsewhere(run.run_key):
+                continue
+            try:
+                if self._gateway.run_status(run.run_id) == "RUNNING":
+                    self._close(run, ended_ms)
+                    logger.info("Run %s, whose process died, is closed", run.run_key)
+            except Refused as refusal:
+                logger.debug("Run %s cannot be closed: %s", run.run_key, refusal)
+            self._ledger.mark_ended(run.run_key)
+
+    def _close(self, run: KnownRun, ended_ms: int) -> None:
+        """End a dead owner's run: as its trial ended, where it did before the owner could say so."""
+        outcome = self._outcome(run.run_key)
+        if outcome is None:
+            self._gateway.log_batch(run.run_id, tags=run.if_abandoned)
+            self._gateway.end_run(run.run_id, "KILLED", ended_ms)
+            return
+        # The same timestamp at each try, so that a point sent twice is one point.
+        last = [MetricPoint(k, v, outcome.step, ended_ms) for k, v in outcome.metrics.items()]
+        tags = outcome_tags(outcome.state, outcome.reason)
+        self._gateway.log_batch(run.run_id, metrics=last, tags=tags)
+        if outcome.keeps_model and outcome.model is not None:
+            self._log_missing_model(run, outcome.model, outcome)
+        self._gateway.end_run(run.run_id, STATUS_OF_STATE[outcome.state], ended_ms)
+
+    def _outcome(self, run_key: str) -> RunOutcome | None:
+        if self._outcome_of is None:
+            return None
+        try:
+            return self._outcome_of(run_key)
+        except HpoError as error:
+            raise Away(f"how the trial of {run_key} ended cannot be looked up: {error}") from error
+
+    def _is_outdone(self, run_key: str) -> bool:
+        """Whether a model that waited for long is no longer to be kept: its deletion may have come first."""
+        outcome = self._outcome(run_key)
+        return outcome is not None and not outcome.keeps_model
+
+    def _log_missing_model(self, run: KnownRun, folder: Path, outcome: RunOutcome) -> None:
+        operation = LogModel(
+            RunRef("", run.run_key), run.run_key, "", folder.name, outcome.model_tags
+        )
+        if models.has_other_model(self._gateway, operation, run):
+            return
+        try:
+            spooled = self._outbox.spool_path(folder, bounded=False)
+        except TrackingError as error:  # outdone by another trial, and dropped, meanwhile
+            logger.debug("The model of %s is not logged: %s", run.run_key, error)
+            return
+        path = self._outbox.spool / spooled.path
+        models.log_trial_model(self._gateway, operation, path, run, repeated=True)
+        self._outbox.discard(spooled.path)
+
+    def _batch(
+        self, waiting: Sequence[WaitingOperation]
+    ) -> list[tuple[WaitingOperation, LogMetrics | SetTags]]:
+        """The first operations as long as they are metrics and tags of one run."""
+        batch: list[tuple[WaitingOperation, LogMetrics | SetTags]] = []
+        for row in waiting:
+            if row.kind not in ("LogMetrics", "SetTags") or row.run_key != waiting[0].run_key:
+                break
+            try:
+                operation = from_json(row.kind, row.body)
+            except (ValueError, TypeError, KeyError):
+                break
+            assert isinstance(operation, LogMetrics | SetTags)
+            batch.append((row, operation))
+        return batch
+
+    def _send_batch(self, batch: Sequence[tuple[WaitingOperation, LogMetrics | SetTags]]) -> None:
+        points: list[MetricPoint] = []
+        tags: dict[str, str] = {}
+        for _, operation in batch:
+            if isinstance(operation, LogMetrics):
+                points += operation.points
+            else:
+                tags |= operation.tags
+        run = self._known(batch[0][1].run)
+        self._gateway.log_batch(run.run_id, metrics=points, tags=tags)
+
+    def _send_first(self, row: WaitingOperation) -> None:
+        try:
+            operation = from_json(row.kind, row.body)
+        except (ValueError, TypeError, KeyError) as error:
+            self._reject(row, f"{row.kind} of {row.run_key}", f"unreadable: {error}")
+            return
+        try:
+            self._send(row, operation)
+        except Refused as refusal:
+            tries = self._tries[row.id] = self._tries.get(row.id, 0) + 1
+            if refusal.doubtful and tries < _DOUBTFUL_TRIES:
+                raise DoubtfulError(str(refusal)) from refusal
+            self._reject(row, describe(operation), str(refusal))
+            return
+        self._settle([row])
+
+    def _send(self, row: WaitingOperation, operation: Operation) -> None:
+        gateway = self._gateway
+        match operation:
+            case OpenRun():
+                self._open(row, operation)
+            case LogMetrics() | SetTags():
+                self._send_batch([(row, operation)])
+            case LogArtifact():
+                path = self._outbox.spool / operation.spooled
+                gateway.log_artifact(
+                    self._known(operation.run).run_id, path, operation.artifact_path
+                )
+            case LogDataset():
+                gateway.log_dataset(self._known(operation.run).run_id, operation)
+            case TagExperiment():
+                gateway.tag_experiment(self._known(operation.run).experiment_id, operation.tags)
+            case LogModel() | PublishModel():
+                self._log_model(row, operation)
+            case DropModels():
+                models.drop_models(gateway, operation)
+            case EndRun():
+                self._end(operation)
+
+    def _open(self, row: WaitingOperation, operation: OpenRun) -> None:
+        tags = {RUN_KEY_TAG: operation.run.key, OUTBOX_TAG: self._outbox.key}
+        if operation.parent_key:
+            parent = self._find(RunRef(operation.run.experiment, operation.parent_key))
+            if parent is not None:
+                tags[PARENT_TAG] = parent.run_id
+        found = self._gateway.open_run(
+            operation,
+            tags,
+            reopen=not self._owner_is_dead,
+            before_creation=lambda: self._ledger.mark_attempted(row.id),
+        )
+        run = KnownRun(
+            operation.run.key,
+            found.run_id,
+            found.experiment_id,
+            operation.shared,
+            row.attempted,
+            operation.if_abandoned,
+        )
+        self._ledger.remember_run(run)
+        if self._on_run_opened:
+            url = self._gateway.url(run.experiment_id, run.run_id)
+            try:
+                self._on_run_opened(run.run_key, run.run_id, url)
+            except HpoError as error:
+                # The study's storage is away: opened once more when it is back, the run is the same.
+                raise Away(f"the run of {run.run_key} cannot be noted: {error}") from error
+            except Exception:
+                logger.exception("Noting the MLflow run of %s elsewhere failed", run.run_key)
+        if operation.params:
+            self._gateway.log_batch(run.run_id, params=operation.params)
+
+    def _log_model(self, row: WaitingOperation, operation: LogModel | PublishModel) -> None:
+        if isinstance(operation, LogModel) and self._is_outdone(operation.run.key):
+            return
+        run = self._known(operation.run)
+        folder = self._outbox.spool / operation.spooled
+        repeated = row.attempted or row.id in self._tries
+        self._ledger.mark_attempted(row.id)
+        if isinstance(operation, LogModel):
+            models.log_trial_model(self._gateway, operation, folder, run, repeated=repeated)
+        else:
+            models.publish_model(self._gateway, operation, folder, run, repeated=repeated)
+
+    def _end(self, operation: EndRun) -> None:
+        run = self._find(operation.run)
+        if run is None:
+            if operation.only_if_running or operation.only_if_there:
+                return
+            raise Refused("there is no such run")
+        if operation.only_if_running and self._gateway.run_status(run.run_id) != "RUNNING":
+            return
+        if self._owner_is_dead and run.shared and self._outbox.open_elsewhere(run.run_key):
+            # The study goes on in another process since: this end is out of date.
+            return
+        if operation.tags:
+            self._gateway.log_batch(run.run_id, tags=operation.tags)
+        self._gateway.end_run(run.run_id, operation.status, operation.end_ms)
+        if run.doubtful:
+            self._gateway.remove_doubles(
+                operation.run.experiment, run.run_key, self._outbox.key, run.run_id
+            )
+        self._ledger.mark_ended(run.run_key)
+
+    def _known(self, ref: RunRef) -> KnownRun:
+        run = self._find(ref)
+        if run is None:
+            raise Refused("there is no such run")
+        return run
+
+    def _find(self, ref: RunRef) -> KnownRun | None:
+        """The run as this outbox opened it, or as the server has it where another process did."""
+        known = self._outbox.run(ref.key)
+        if known is not None:
+            return known
+        found = self._gateway.find_runs(ref.experiment, ref.key)
+        if not found:
+            return None
+        return KnownRun(ref.key, found[0].run_id, found[0].experiment_id, True, False, {})
+
+    def _settle(self, rows: Sequence[WaitingOperation]) -> None:
+        size = self._ledger.done([row.id for row in rows])
+        self._outbox.arrived(len(rows), size)
+        self._clear(rows)
+
+    def _reject(self, row: WaitingOperation, what: str, reason: str) -> None:
+        # A run that was deleted refuses everything: one warning for it is enough.
+        level = logging.DEBUG if row.run_key in self._runs_with_refusals else logging.WARNING
+        self._runs_with_refusals.add(row.run_key)
+        logger.log(level, "MLflow refuses to %s: %s", what, redact_text(reason))
+        size = self._ledger.reject(row, reason)
+        self._outbox.arrived(1, size)
+        self._clear([row])
+
+    def _clear(self, rows: Sequence[WaitingOperation]) -> None:
+        for row in rows:
+            self._tries.pop(row.id, None)
+            if row.spooled:
+                self._outbox.discard(row.spooled)
+
+
+class DoubtfulError(Exception):
+    """MLflow refused an operation in a way that may pass; it is worth another try soon."""

@@ -1,0 +1,91 @@
+"""Trials' models as MLflow has them: fetched back, listed, deleted. Past the outbox, so with waiting."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hpo.errors import TrackingError
+from hpo.tracking.records import DropModels, RunRef
+from hpo.tracking.trial_run import STUDY_KEY_TAG, TRIAL_NUMBER_TAG
+from hpo.tracking.uri import checked_uri, redacted
+
+logger = logging.getLogger(__name__)
+
+
+def download_trial_model(
+    tracking_uri: str, study_name: str, study_key: str, number: int, target: Path
+) -> Path | None:
+    """Fetch what a trial trained into the folder `target`; the folder that holds it, or None.
+
+    None where MLflow has no such model. Imports MLflow and waits for the server. Raises TrackingError
+    where it cannot be used.
+    """
+    from hpo.tracking.answers import answers
+    from hpo.tracking.gateway import Gateway
+    from hpo.tracking.models import find_models
+
+    uri = checked_uri(tracking_uri)
+    gateway = Gateway(uri)
+    target.mkdir(parents=True, exist_ok=True)
+    tags = {STUDY_KEY_TAG: study_key, TRIAL_NUMBER_TAG: str(number)}
+    with _asking(uri, f"the model of trial {number}"):
+        experiment_id = gateway.experiment_id(study_name, create=False)
+        found = [] if experiment_id is None else find_models(gateway, experiment_id, tags)
+        if not found:
+            return None
+        from mlflow.artifacts import download_artifacts
+
+        with answers():
+            downloaded = download_artifacts(
+                artifact_uri=found[-1].artifact_location, dst_path=str(target), tracking_uri=uri
+            )
+    return Path(downloaded) / "data"
+
+
+def trials_with_models(tracking_uri: str, study_name: str, study_key: str) -> set[int]:
+    """The numbers of the study's trials whose models MLflow has, whole. Raises TrackingError as above."""
+    from hpo.tracking.gateway import Gateway
+    from hpo.tracking.models import find_models
+
+    uri = checked_uri(tracking_uri)
+    gateway = Gateway(uri)
+    with _asking(uri, "a list of the study's models"):
+        experiment_id = gateway.experiment_id(study_name, create=False)
+        if experiment_id is None:
+            return set()
+        found = find_models(gateway, experiment_id, {STUDY_KEY_TAG: study_key})
+    return {int(model.tags[TRIAL_NUMBER_TAG]) for model in found if str(model.status) == "READY"}
+
+
+def delete_trial_models(
+    tracking_uri: str, study_name: str, study_key: str, numbers: Collection[int]
+) -> None:
+    """Delete the models of these trials, files included. Raises TrackingError as above."""
+    from hpo.tracking.gateway import Gateway
+    from hpo.tracking.models import drop_models
+
+    uri = checked_uri(tracking_uri)
+    gateway = Gateway(uri)
+    with _asking(uri, "a deletion of models"):
+        for number in sorted(numbers):
+            tags = {STUDY_KEY_TAG: study_key, TRIAL_NUMBER_TAG: str(number)}
+            drop_models(gateway, DropModels(RunRef(study_name, study_key), tags))
+
+
+@contextmanager
+def _asking(uri: str, expected: str) -> Iterator[None]:
+    """Turn what the server says into TrackingError. expected: what it was asked for."""
+    from hpo.tracking.answers import Away, Refused
+
+    try:
+        yield
+    except (Away, Refused) as answer:
+        raise TrackingError(
+            f"tracking server {redacted(uri)}",
+            found=str(answer),
+            expected=expected,
+            mend="Start it, and run the same command again.",
+        ) from answer

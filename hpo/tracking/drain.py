@@ -1,0 +1,253 @@
+"""The background thread that empties an outbox into MLflow, and the emptying of abandoned ones.
+
+It never gives up and never holds training up: an outage costs nobody's time but this thread's.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpo.tracking.answers import Away
+from hpo.tracking.delivery import Delivery, DoubtfulError, RunOpened
+from hpo.tracking.gateway import Gateway
+from hpo.tracking.outbox import Outbox, abandoned
+from hpo.tracking.trial_run import OutcomeOf
+from hpo.tracking.uri import redacted
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 30.0
+# While somebody waits in `flush`, the server is asked more often.
+_LONGEST_PAUSE_IN_FLUSH_SECONDS = 1.0
+_LOOK_FOR_ABANDONED_SECONDS = 30.0
+_REMIND_OF_OUTAGE_SECONDS = 600.0
+_CHECKPOINT_EVERY = 200
+
+
+@dataclass(frozen=True)
+class DrainReport:
+    """What became of the outboxes of dead processes."""
+
+    files: int
+    delivered: int
+    waiting: int
+
+
+class Drainer:
+    """Empties one outbox in a daemon thread, and abandoned ones beside it when it is idle."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        tracking_uri: str,
+        *,
+        state_dir: Path | None = None,
+        on_run_opened: RunOpened | None = None,
+        outcome_of: OutcomeOf | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._gateway = Gateway(tracking_uri)
+        self._delivery = Delivery(outbox, self._gateway, on_run_opened)
+        self._state_dir = state_dir
+        self._on_run_opened = on_run_opened
+        self._outcome_of = outcome_of
+        self._wake = threading.Condition()
+        self._news = True
+        self._stopping = False
+        self._flushing = 0
+        self._outage = _Outage(redacted(tracking_uri), lambda: outbox.waiting)
+        self._next_look = time.monotonic()
+        self._since_checkpoint = 0
+        self._thread = threading.Thread(target=self._run, name="hpo-tracking", daemon=True)
+        outbox.on_append = self._notify
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def flush(self, timeout_seconds: float) -> int:
+        """Wait for everything to arrive, no longer than told. Returns how much still waits."""
+        deadline = time.monotonic() + timeout_seconds
+        with self._wake:
+            self._flushing += 1
+            self._news = True
+            self._wake.notify_all()
+            try:
+                while self._outbox.waiting and self._thread.is_alive():
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        break
+                    self._wake.wait(min(left, 1.0))
+            finally:
+                self._flushing -= 1
+        return self._outbox.waiting
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """End the thread after the request under way. False where it takes longer than told."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._stopping:
+            try:
+                if self._delivery.step():
+                    pause = _FIRST_PAUSE_SECONDS
+                    self._outage.over()
+                    self._after_step()
+                else:
+                    self._idle()
+            except (Away, DoubtfulError) as trouble:
+                self._outage.note(str(trouble))
+                self._pause(pause * random.uniform(0.5, 1.5))
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            except Exception:
+                # The queue is on disk and whole: whatever this is must not end the thread for good.
+                logger.exception("Sending to MLflow failed unexpectedly; it is tried again")
+                self._pause(_LONGEST_PAUSE_SECONDS)
+
+    def _after_step(self) -> None:
+        self._since_checkpoint += 1
+        if self._since_checkpoint >= _CHECKPOINT_EVERY:
+            self._since_checkpoint = 0
+            self._outbox.ledger.checkpoint()
+        if not self._outbox.waiting:
+            with self._wake:
+                self._wake.notify_all()
+
+    def _idle(self) -> None:
+        if self._state_dir is not None and time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_FOR_ABANDONED_SECONDS
+            _drain_abandoned(
+                self._state_dir, self._on_run_opened, self._outcome_of, stop=self._has_other_work
+            )
+        with self._wake:
+            if not self._news and not self._stopping:
+                self._wake.wait(_LOOK_FOR_ABANDONED_SECONDS)
+            self._news = False
+
+    def _has_other_work(self) -> bool:
+        return self._stopping or self._outbox.waiting > 0
+
+    def _pause(self, seconds: float) -> None:
+        """Wait before the next try; a `flush` cuts the wait short, new operations do not."""
+        begun = time.monotonic()
+        with self._wake:
+            while not self._stopping:
+                longest = _LONGEST_PAUSE_IN_FLUSH_SECONDS if self._flushing else seconds
+                left = min(seconds, longest) - (time.monotonic() - begun)
+                if left <= 0:
+                    return
+                self._wake.wait(left)
+
+    def _notify(self) -> None:
+        with self._wake:
+            self._news = True
+            self._wake.notify_all()
+
+
+def drain_abandoned(
+    state_dir: Path,
+    *,
+    timeout_seconds: float = 30.0,
+    on_run_opened: RunOpened | None = None,
+    outcome_of: OutcomeOf | None = None,
+) -> DrainReport:
+    """Send what dead processes left under state_dir, each file to its server; close their runs.
+
+    outcome_of: how a trial ended whose worker died before it could say so; without it, and where
+    it does not know, such a run ends as abandoned.
+    Files that are empty then are removed; files whose server is away stay for the next time.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    return _drain_abandoned(
+        state_dir, on_run_opened, outcome_of, stop=lambda: time.monotonic() > deadline
+    )
+
+
+def _drain_abandoned(
+    state_dir: Path,
+    on_run_opened: RunOpened | None,
+    outcome_of: OutcomeOf | None,
+    *,
+    stop: Callable[[], bool],
+) -> DrainReport:
+    gateways: dict[str, Gateway] = {}
+    away: set[str] = set()
+    files = delivered = waiting = 0
+    for outbox in abandoned(state_dir):
+        files += 1
+        uri = outbox.tracking_uri
+        before = outbox.waiting
+        empty = uri is None
+        try:
+            if uri is not None and uri not in away and not stop():
+                gateway = gateways.setdefault(uri, Gateway(uri))
+                empty = _empty(Delivery(outbox, gateway, on_run_opened, outcome_of), stop)
+        except (Away, DoubtfulError) as trouble:
+            away.add(str(uri))
+            logger.info(
+                "%d operations of a process that died wait on for %s: %s",
+                outbox.waiting,
+                redacted(str(uri)),
+                trouble,
+            )
+        finally:
+            # Whatever happened: held on to, it would be out of everybody's reach.
+            delivered += before - outbox.waiting
+            waiting += outbox.waiting
+            outbox.close(remove=empty)
+        if stop():
+            break
+    return DrainReport(files, delivered, waiting)
+
+
+def _empty(delivery: Delivery, stop: Callable[[], bool]) -> bool:
+    while not stop():
+        if not delivery.step():
+            delivery.close_runs()
+            return True
+    return False
+
+
+class _Outage:
+    """Tells of an outage once when it is sure, again from time to time, and when it is over."""
+
+    def __init__(self, server: str, waiting: Callable[[], int]) -> None:
+        self._server = server
+        self._waiting = waiting
+        self._failures = 0
+        self._begun = 0.0
+        self._told = 0.0
+
+    def note(self, reason: str) -> None:
+        now = time.monotonic()
+        self._failures += 1
+        if self._failures == 1:
+            # A kept-alive connection that the server closed looks the same; the next try tells.
+            self._begun = now
+            logger.debug("The tracking server %s does not answer: %s", self._server, reason)
+        elif self._failures == 2 or now - self._told > _REMIND_OF_OUTAGE_SECONDS:
+            self._told = now
+            logger.warning(
+                "The tracking server %s cannot be used (%s). Nothing is lost: %d operations wait on disk",
+                self._server,
+                reason,
+                self._waiting(),
+            )
+
+    def over(self) -> None:
+        if self._failures > 1:
+            seconds = time.monotonic() - self._begun
+            logger.warning("The tracking server %s is back after %.0f s", self._server, seconds)
+        self._failures = 0

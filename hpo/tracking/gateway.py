@@ -1,0 +1,381 @@
+"""MLflow's client behind typed calls that end in one of three ways (answers.py): done, Refused, Away.
+
+Imports MLflow when it is first used, on the draining thread. Every call that creates something can
+be repeated after an unknown outcome, for what it creates carries a tag that is looked up first.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpo.tracking.answers import Away, Refused, answers
+from hpo.tracking.local_store import (
+    REQUEST_TIMEOUT_SECONDS,
+    make_local_store,
+    prepare_environment,
+    store_lock,
+)
+from hpo.tracking.records import (
+    OUTBOX_TAG,
+    RUN_KEY_TAG,
+    SETTLED_TAG,
+    LogDataset,
+    MetricPoint,
+    OpenRun,
+    RunStatus,
+)
+from hpo.tracking.uri import database_file, run_url
+
+logger = logging.getLogger(__name__)
+
+MAX_METRICS_PER_BATCH = 1000
+MAX_PARAMS_PER_BATCH = 100
+MAX_TAGS_PER_BATCH = 100
+MAX_BATCH_CHARACTERS = 800_000
+MAX_PARAM_CHARACTERS = 6000
+MAX_TAG_CHARACTERS = 8000
+MAX_DESCRIPTION_CHARACTERS = 5000
+
+# An upload may take as long as a slow line needs, and the server's own store after it.
+_UPLOAD_BYTES_PER_SECOND = 1 << 20
+_UPLOAD_LONGEST_SECONDS = 900
+# Two machines may create a shared run in the same instant: both look again after this time.
+_SETTLE_SECONDS = 1.0
+_upload_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run as MLflow has it."""
+
+    run_id: str
+    experiment_id: str
+    name: str
+    status: str
+    start_ms: int
+    tags: Mapping[str, str]
+
+
+class Gateway:
+    """One tracking server or store. Not for use by several threads at once."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.tracking_uri = tracking_uri
+        self._client: Any = None
+        self._experiments: dict[str, str] = {}
+
+    @property
+    def client(self) -> Any:
+        """MLflow's client; the first use imports MLflow and sets an empty local store up."""
+        if self._client is None:
+            prepare_environment()
+            try:
+                from mlflow.tracking import MlflowClient
+            except (ImportError, AttributeError) as error:
+                # Another thread may be in the middle of importing the same modules.
+                raise Away(f"MLflow cannot be imported: {error}") from error
+            logging.getLogger("alembic").setLevel(logging.WARNING)
+            with answers(), store_lock(self.tracking_uri):
+                make_local_store(self.tracking_uri)
+                self._client = MlflowClient(tracking_uri=self.tracking_uri)
+        return self._client
+
+    def url(self, experiment_id: str, run_id: str) -> str:
+        return run_url(self.tracking_uri, experiment_id, run_id)
+
+    def experiment_id(self, name: str, *, create: bool = True) -> str | None:
+        """The experiment of this name. create: make it, or bring it back from deletion."""
+        if name in self._experiments:
+            return self._experiments[name]
+        client = self.client
+        with answers():
+            found = client.get_experiment_by_name(name)
+        if found is not None and found.lifecycle_stage == "deleted":
+            if not create:
+                return None
+            logger.warning("The MLflow experiment %s was deleted; it is brought back", name)
+            with answers():
+                client.restore_experiment(found.experiment_id)
+        if found is None:
+            if not create:
+                return None
+            experiment_id = self._create_experiment(name)
+        else:
+            experiment_id = str(found.experiment_id)
+        self._experiments[name] = experiment_id
+        return experiment_id
+
+    def find_runs(self, experiment: str, run_key: str) -> list[FoundRun]:
+        """All runs of this key that are not deleted, the oldest first."""
+        experiment_id = self.experiment_id(experiment, create=False)
+        if experiment_id is None:
+            return []
+        return self.search_runs(experiment_id, f"tags.`{RUN_KEY_TAG}` = '{run_key}'")
+
+    def search_runs(self, experiment_id: str, condition: str) -> list[FoundRun]:
+        """Runs that fit MLflow's filter, the oldest first, through all pages."""
+        client, runs, token = self.client, [], None
+        while True:
+            with answers():
+                page = client.search_runs(
+                    [experiment_id], condition, max_results=1000, page_token=token
+                )
+            runs += [_found(run) for run in page]
+            token = page.token
+            if not token:
+                return sorted(runs, key=lambda run: (run.start_ms, run.run_id))
+
+    def open_run(
+        self,
+        wanted: OpenRun,
+        tags: Mapping[str, str],
+        *,
+        reopen: bool,
+        before_creation: Callable[[], None],
+    ) -> FoundRun:
+        """Find the run by its key, or create it with the tags. Its parameters are not logged.
+
+        tags: those that identify it, OUTBOX_TAG among them. reopen: a run that has ended becomes
+        RUNNING. before_creation is called right before a creation is sent, so that the caller can
+        note that its outcome may stay unknown.
+        """
+
+        def create() -> FoundRun:
+            before_creation()
+            return self._create_run(wanted, tags)
+
+        # First, for both take the store's lock, and runs come back with a deleted experiment.
+        client = self.client
+        self.experiment_id(wanted.run.experiment)
+        if wanted.shared and not database_file(self.tracking_uri):
+            run = self._settle(wanted, tags[OUTBOX_TAG], create)
+        elif wanted.shared:
+            with store_lock(self.tracking_uri):
+                run = self._find_or(wanted, create)
+        else:
+            run = self._find_or(wanted, create)
+        if reopen and run.status != "RUNNING":
+            with answers():
+                client.update_run(run.run_id, status="RUNNING")
+        return run
+
+    def remove_doubles(self, experiment: str, run_key: str, outbox_key: str, kept: str) -> None:
+        """Delete the runs of this key that this outbox created besides the kept one."""
+        for run in self.find_runs(experiment, run_key):
+            if run.run_id != kept and run.tags.get(OUTBOX_TAG) == outbox_key:
+                self._delete_run(run)
+
+    def log_batch(
+        self,
+        run_id: str,
+        *,
+        metrics: Sequence[MetricPoint] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        model_id: str | None = None,
+    ) -> None:
+        """Log in requests that keep to MLflow's limits; values beyond them are cut with a note."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        shown = [
+            Metric(
+                p.key,
+                p.value,
+                p.timestamp_ms,
+                p.step,
+                model_id=model_id,
+                run_id=run_id if model_id else None,
+            )
+            for p in metrics
+        ]
+        client = self.client
+        for batch in _chunks(shown, MAX_METRICS_PER_BATCH, lambda metric: 150 + len(metric.key)):
+            with answers():
+                client.log_batch(run_id, metrics=batch, synchronous=True)
+        cut_params = [Param(k, cut(v, MAX_PARAM_CHARACTERS)) for k, v in (params or {}).items()]
+        for batch in _chunks(cut_params, MAX_PARAMS_PER_BATCH, _characters):
+            with answers():
+                client.log_batch(run_id, params=batch, synchronous=True)
+        cut_tags = [RunTag(k, cut(v, MAX_TAG_CHARACTERS)) for k, v in (tags or {}).items()]
+        for batch in _chunks(cut_tags, MAX_TAGS_PER_BATCH, _characters):
+            with answers():
+                client.log_batch(run_id, tags=batch, synchronous=True)
+
+    def log_artifact(self, run_id: str, path: Path, artifact_path: str | None) -> None:
+        """Upload a file into the folder artifact_path of the run, or a folder's content."""
+        client = self.client
+        with answers(), upload_time(path):
+            if path.is_dir():
+                client.log_artifacts(run_id, str(path), artifact_path)
+            else:
+                client.log_artifact(run_id, str(path), artifact_path)
+
+    def log_dataset(self, run_id: str, dataset: LogDataset) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        entity = Dataset(
+            name=dataset.name[:500],
+            digest=dataset.digest[:36],
+            source_type=dataset.source_type,
+            source=dataset.source,
+            profile=dataset.profile,
+        )
+        context = InputTag("mlflow.data.context", dataset.context)
+        client = self.client
+        with answers():
+            client.log_inputs(run_id, datasets=[DatasetInput(entity, [context])])
+
+    def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        client = self.client
+        for key, value in tags.items():
+            with answers():
+                client.set_experiment_tag(experiment_id, key, value)
+
+    def end_run(self, run_id: str, status: RunStatus, end_ms: int) -> None:
+        client = self.client
+        with answers():
+            client.set_terminated(run_id, status=status, end_time=end_ms)
+
+    def run_status(self, run_id: str) -> str:
+        client = self.client
+        with answers():
+            return str(client.get_run(run_id).info.status)
+
+    def _find_or(self, wanted: OpenRun, create: Callable[[], FoundRun]) -> FoundRun:
+        found = self.find_runs(wanted.run.experiment, wanted.run.key)
+        return found[0] if found else create()
+
+    def _settle(self, wanted: OpenRun, outbox_key: str, create: Callable[[], FoundRun]) -> FoundRun:
+        """One run out of those that several machines may create in the same instant.
+
+        Whoever sees no settled run creates one if there is none at all, waits until every creation
+        that began without seeing it must have ended, takes the oldest and marks it settled. Losers
+        delete what they created themselves.
+        """
+        runs = self.find_runs(wanted.run.experiment, wanted.run.key)
+        settled = [run for run in runs if SETTLED_TAG in run.tags]
+        if settled:
+            return settled[0]
+        if not runs:
+            create()
+        time.sleep(_SETTLE_SECONDS)
+        runs = self.find_runs(wanted.run.experiment, wanted.run.key)
+        if not runs:
+            raise Away("the run that was just created is not listed yet")
+        winner = next((run for run in runs if SETTLED_TAG in run.tags), runs[0])
+        self.log_batch(winner.run_id, tags={SETTLED_TAG: "true"})
+        for run in runs:
+            if run.run_id != winner.run_id and run.tags.get(OUTBOX_TAG) == outbox_key:
+                self._delete_run(run)
+        return winner
+
+    def _create_run(self, wanted: OpenRun, tags: Mapping[str, str]) -> FoundRun:
+        client = self.client
+        shown = {k: cut(v, MAX_TAG_CHARACTERS) for k, v in {**wanted.tags, **tags}.items()}
+        for last in (False, True):
+            experiment_id = self.experiment_id(wanted.run.experiment)
+            try:
+                with answers():
+                    return _found(
+                        client.create_run(experiment_id, wanted.start_ms, shown, wanted.name)
+                    )
+            except Refused:
+                # The experiment may have been deleted since it was looked up.
+                self._experiments.pop(wanted.run.experiment, None)
+                if last:
+                    raise
+        raise AssertionError("the loop above returns or raises")
+
+    def _create_experiment(self, name: str) -> str:
+        file = database_file(self.tracking_uri)
+        location = None
+        if file is not None:
+            # MLflow would take ./mlruns of whichever folder the draining process works in.
+            folder = file.parent / "mlruns" / re.sub(r"[^\w.-]+", "_", name)
+            # A path is read as a URI there: what a URI reads differently has to be written as one.
+            location = folder.as_uri() if re.search(r"[%#?]", str(folder)) else str(folder)
+        client = self.client
+        try:
+            with answers():
+                return str(client.create_experiment(name, artifact_location=location))
+        except Refused:
+            with answers():
+                found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return str(found.experiment_id)
+
+    def _delete_run(self, run: FoundRun) -> None:
+        client = self.client
+        logger.debug("Deleting run %s, a double of another", run.run_id)
+        with answers():
+            client.delete_run(run.run_id)
+
+
+def cut(text: str, limit: int) -> str:
+    """The text within MLflow's limit, with a note where something is left out."""
+    if len(text) <= limit:
+        return text
+    note = f"… [cut from {len(text)} characters]"
+    return text[: limit - len(note)] + note
+
+
+@contextmanager
+def upload_time(path: Path) -> Iterator[None]:
+    """Give the requests of an upload time according to the size of its largest file."""
+    sizes = [f.stat().st_size for f in path.rglob("*") if f.is_file()] if path.is_dir() else []
+    largest = max(sizes, default=path.stat().st_size)
+    seconds = REQUEST_TIMEOUT_SECONDS + largest // _UPLOAD_BYTES_PER_SECOND
+    name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+    # MLflow reads the variable at each request and takes no argument for it.
+    with _upload_lock:
+        before = os.environ.get(name)
+        if before == str(REQUEST_TIMEOUT_SECONDS):
+            os.environ[name] = str(min(seconds, _UPLOAD_LONGEST_SECONDS))
+        try:
+            yield
+        finally:
+            if before is not None:
+                os.environ[name] = before
+
+
+def _found(run: Any) -> FoundRun:
+    return FoundRun(
+        run_id=str(run.info.run_id),
+        experiment_id=str(run.info.experiment_id),
+        name=str(run.info.run_name),
+        status=str(run.info.status),
+        start_ms=int(run.info.start_time or 0),
+        tags=dict(run.data.tags),
+    )
+
+
+def _characters(entity: Any) -> int:
+    # Up to six characters of JSON for one of the text (\uXXXX).
+    text = f"{entity.key}{entity.value}"
+    return 40 + len(text) + 5 * sum(not character.isascii() for character in text)
+
+
+def _chunks(
+    entities: Iterable[Any], most: int, characters: Callable[[Any], int]
+) -> Iterator[list[Any]]:
+    chunk: list[Any] = []
+    total = 0
+    for entity in entities:
+        size = characters(entity)
+        if chunk and (len(chunk) == most or total + size > MAX_BATCH_CHARACTERS):
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(entity)
+        total += size
+    if chunk:
+        yield chunk

@@ -1,0 +1,257 @@
+"""The SQLite file of one outbox: operations that wait, opened runs, refused operations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from hpo.errors import TrackingError
+from hpo.tracking.records import Operation, spooled_path, to_json
+
+_FORMAT = "1"
+_schema = sa.MetaData()
+_facts = sa.Table(
+    "facts",
+    _schema,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),
+)
+_operations = sa.Table(
+    "operations",
+    _schema,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("run_key", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("spooled", sa.String),
+    sa.Column("bytes", sa.Integer, nullable=False),
+    sa.Column("attempted", sa.Boolean, nullable=False),
+    # Ids must never be given twice, or a late deletion would take the wrong operation.
+    sqlite_autoincrement=True,
+)
+_runs = sa.Table(
+    "runs",
+    _schema,
+    sa.Column("run_key", sa.String, primary_key=True),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("experiment_id", sa.String, nullable=False),
+    sa.Column("shared", sa.Boolean, nullable=False),
+    sa.Column("doubtful", sa.Boolean, nullable=False),
+    sa.Column("ended", sa.Boolean, nullable=False),
+    sa.Column("if_abandoned", sa.Text, nullable=False),
+)
+_rejected = sa.Table(
+    "rejected",
+    _schema,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("run_key", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class WaitingOperation:
+    """A stored operation; attempted: it was sent before, and what became of it is not known."""
+
+    id: int
+    run_key: str
+    kind: str
+    body: str
+    spooled: str | None
+    attempted: bool
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """A run that was opened through this file. doubtful: its creation may have happened twice."""
+
+    run_key: str
+    run_id: str
+    experiment_id: str
+    shared: bool
+    doubtful: bool
+    if_abandoned: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RejectedOperation:
+    run_key: str
+    kind: str
+    body: str
+    reason: str
+
+
+class Ledger:
+    """One file, written by the training thread (append) and read and emptied by a draining thread.
+
+    WAL with synchronous NORMAL: a commit costs no fsync and survives the death of the process, at
+    any instant; a power cut may take the last moments, never the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
+        sa.event.listen(self._engine, "connect", _set_pragmas)
+        try:
+            _schema.create_all(self._engine)
+            if self.fact("format") is None:
+                self.set_facts({"format": _FORMAT})
+        except sa.exc.DatabaseError as error:
+            self._engine.dispose()
+            raise _unusable(path, error) from error
+
+    def append(self, operations: Sequence[Operation], spooled_bytes: int = 0) -> int:
+        """Store operations in one transaction. Returns the bytes they take, their files included."""
+        rows: list[dict[str, Any]] = []
+        for operation in operations:
+            kind, body = to_json(operation)
+            spooled = spooled_path(operation)
+            size = len(body) + (spooled_bytes if spooled else 0)
+            rows.append(
+                {
+                    "run_key": operation.run.key,
+                    "kind": kind,
+                    "body": body,
+                    "spooled": spooled,
+                    "bytes": size,
+                    "attempted": False,
+                }
+            )
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sa.insert(_operations), rows)
+        except sa.exc.DatabaseError as error:
+            raise _unusable(self.path, error) from error
+        return sum(int(row["bytes"]) for row in rows)
+
+    def head(self, limit: int) -> list[WaitingOperation]:
+        """The oldest operations that wait."""
+        columns = [_operations.c[name] for name in WaitingOperation.__dataclass_fields__]
+        query = sa.select(*columns).order_by(_operations.c.id).limit(limit)
+        with self._engine.connect() as connection:
+            return [WaitingOperation(*row) for row in connection.execute(query)]
+
+    def waiting(self) -> tuple[int, int]:
+        """How many operations wait, and the bytes they take."""
+        query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(_operations.c.bytes), 0))
+        with self._engine.connect() as connection:
+            count, size = connection.execute(query.select_from(_operations)).one()
+        return int(count), int(size)
+
+    def mark_attempted(self, operation_id: int) -> None:
+        self._write(
+            sa.update(_operations).where(_operations.c.id == operation_id).values(attempted=True)
+        )
+
+    def done(self, operation_ids: Iterable[int]) -> int:
+        """Forget operations that have arrived. Returns the bytes they took."""
+        chosen = _operations.c.id.in_(list(operation_ids))
+        total = sa.select(sa.func.coalesce(sa.func.sum(_operations.c.bytes), 0)).where(chosen)
+        with self._engine.begin() as connection:
+            size = connection.execute(total).scalar_one()
+            connection.execute(sa.delete(_operations).where(chosen))
+        return int(size)
+
+    def reject(self, waiting: WaitingOperation, reason: str) -> int:
+        """Move an operation to the refused ones. Returns the bytes it took."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.insert(_rejected).prefix_with("OR REPLACE"),
+                {
+                    "id": waiting.id,
+                    "run_key": waiting.run_key,
+                    "kind": waiting.kind,
+                    "body": waiting.body,
+                    "reason": reason,
+                },
+            )
+        return self.done([waiting.id])
+
+    def rejected(self) -> list[RejectedOperation]:
+        columns = [_rejected.c[name] for name in RejectedOperation.__dataclass_fields__]
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(*columns).order_by(_rejected.c.id))
+            return [RejectedOperation(*row) for row in rows]
+
+    def remember_run(self, run: KnownRun) -> None:
+        """Store what MLflow calls a run; opened again, a run counts as not ended."""
+        values = {
+            "run_key": run.run_key,
+            "run_id": run.run_id,
+            "experiment_id": run.experiment_id,
+            "shared": run.shared,
+            "doubtful": run.doubtful,
+            "ended": False,
+            "if_abandoned": json.dumps(dict(run.if_abandoned)),
+        }
+        self._write(sa.insert(_runs).prefix_with("OR REPLACE").values(values))
+
+    def run(self, run_key: str) -> KnownRun | None:
+        found = self._select_runs(_runs.c.run_key == run_key)
+        return found[0] if found else None
+
+    def unfinished_runs(self) -> list[KnownRun]:
+        """Runs that were opened through this file and not ended through it."""
+        return self._select_runs(_runs.c.ended.is_(False))
+
+    def mark_ended(self, run_key: str) -> None:
+        self._write(sa.update(_runs).where(_runs.c.run_key == run_key).values(ended=True))
+
+    def fact(self, name: str) -> str | None:
+        with self._engine.connect() as connection:
+            query = sa.select(_facts.c.value).where(_facts.c.name == name)
+            value = connection.execute(query).scalar_one_or_none()
+        return None if value is None else str(value)
+
+    def set_facts(self, facts: Mapping[str, str]) -> None:
+        rows = [{"name": name, "value": value} for name, value in facts.items()]
+        self._write(sa.insert(_facts).prefix_with("OR REPLACE").values(rows))
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the file; done by the draining thread, for it may fsync."""
+        with self._engine.connect() as connection:
+            connection.execute(sa.text("PRAGMA wal_checkpoint(PASSIVE)"))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _write(self, statement: sa.Executable) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(statement)
+
+    def _select_runs(self, condition: sa.ColumnElement[bool]) -> list[KnownRun]:
+        columns = [_runs.c[name] for name in KnownRun.__dataclass_fields__]
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(*columns).where(condition)).all()
+        return [
+            KnownRun(key, run_id, experiment_id, shared, doubtful, json.loads(if_abandoned))
+            for key, run_id, experiment_id, shared, doubtful, if_abandoned in rows
+        ]
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in (
+        "busy_timeout = 30000",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "wal_autocheckpoint = 0",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _unusable(path: Path, error: Exception) -> TrackingError:
+    return TrackingError(
+        f"outbox {path}",
+        found=str(getattr(error, "orig", None) or error),
+        expected="a file that can be written",
+        mend="Check the disk's free space and the folder's rights.",
+    )

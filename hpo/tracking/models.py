@@ -1,0 +1,296 @@
+"""MLflow models without pickle: a folder made into one, logged, registered, deleted."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import platform
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpo.tracking.answers import Away, Refused, answers
+from hpo.tracking.gateway import MAX_DESCRIPTION_CHARACTERS, Gateway, cut, upload_time
+from hpo.tracking.ledger import KnownRun
+from hpo.tracking.records import OPERATION_TAG, DropModels, LogModel, PublishModel
+
+logger = logging.getLogger(__name__)
+
+_REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch", "transformers")
+_TOKENIZER_FILES = re.compile(
+    r"tokenizer.*|vocab\..*|merges\.txt|special_tokens_map\.json|added_tokens\.json|config\.json"
+)
+_MLMODEL = "MLmodel"
+
+
+def log_trial_model(
+    gateway: Gateway,
+    operation: LogModel,
+    folder: Path,
+    run: KnownRun,
+    *,
+    repeated: bool,
+) -> None:
+    """Log the folder (`trained.safetensors`, `trial.json`) as a model whose source is the run.
+
+    repeated: it was tried before, so that the model may exist already. The folder is rebuilt in
+    place.
+    """
+    model_id = _logged_model(gateway, operation, run, operation.name, repeated=repeated)
+    _build(folder, "data", _pyfunc_flavor, model_id=model_id, run_id=run.run_id)
+    _finish(gateway, model_id, run.run_id, folder)
+
+
+def has_other_model(gateway: Gateway, operation: LogModel, run: KnownRun) -> bool:
+    """Whether a model with the operation's tags is there that another operation logged."""
+    found = find_models(gateway, run.experiment_id, operation.tags)
+    return any(model.tags.get(OPERATION_TAG) != operation.operation_id for model in found)
+
+
+def publish_model(
+    gateway: Gateway,
+    operation: PublishModel,
+    folder: Path,
+    run: KnownRun,
+    *,
+    repeated: bool,
+) -> None:
+    """Log what `save_pretrained` wrote as a transformers model, register it and set the alias."""
+    name = operation.registered_name
+    model_id = _logged_model(gateway, operation, run, name, repeated=repeated)
+    if not (folder / _MLMODEL).exists() and not (folder / "README.md").exists():
+        (folder / "README.md").write_text(operation.card, encoding="utf-8")
+    _build(folder, "model", _transformers_flavor, model_id=model_id, run_id=run.run_id)
+    _finish(gateway, model_id, run.run_id, folder)
+    if operation.metrics:
+        gateway.log_batch(run.run_id, metrics=operation.metrics, model_id=model_id)
+    _register(gateway, operation, model_id, run.run_id)
+
+
+def drop_models(gateway: Gateway, operation: DropModels) -> int:
+    """Delete the models that carry the operation's tags, files first. Returns how many."""
+    experiment_id = gateway.experiment_id(operation.run.experiment, create=False)
+    if experiment_id is None:
+        return 0
+    models = find_models(gateway, experiment_id, operation.tags)
+    for model in models:
+        _delete_files(gateway, model)
+        with answers():
+            gateway.client.delete_logged_model(model.model_id)
+    return len(models)
+
+
+def _logged_model(
+    gateway: Gateway,
+    operation: LogModel | PublishModel,
+    run: KnownRun,
+    name: str,
+    *,
+    repeated: bool,
+) -> str:
+    if repeated:
+        found = find_models(gateway, run.experiment_id, {OPERATION_TAG: operation.operation_id})
+        if found:
+            return str(found[0].model_id)
+    client = gateway.client
+    # MLflow refuses these characters in the name of a logged model.
+    clean = re.sub(r"[/:.%\"']", "-", name)
+    with answers():
+        model = client.create_logged_model(
+            run.experiment_id,
+            name=clean,
+            source_run_id=run.run_id,
+            tags={**operation.tags, OPERATION_TAG: operation.operation_id},
+            model_type="text-classification",
+        )
+    return str(model.model_id)
+
+
+def find_models(gateway: Gateway, experiment_id: str, tags: Mapping[str, str]) -> list[Any]:
+    """The logged models that carry all of the tags, the oldest first."""
+    condition = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    client = gateway.client
+    found: list[Any] = []
+    token = None
+    while True:
+        with answers():
+            page = client.search_logged_models([experiment_id], condition, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
+
+
+def _build(folder: Path, inner: str, flavor: Any, *, model_id: str, run_id: str) -> None:
+    """Move the folder's content into `inner`, write MLflow's files beside it, MLmodel last."""
+    from mlflow.models import Model
+
+    content = folder / inner
+    if not (folder / _MLMODEL).exists():
+        if not content.exists():
+            staged = folder.with_name(f"{folder.name}.{inner}")
+            if not staged.exists():
+                folder.rename(staged)
+            folder.mkdir(exist_ok=True)
+            staged.rename(content)
+        _write_environment(folder)
+    model = Model(run_id=run_id, model_id=model_id)
+    flavor(model, folder)
+    model.model_size_bytes = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    model.save(str(folder / _MLMODEL))
+
+
+def _pyfunc_flavor(model: Any, folder: Path) -> None:
+    from mlflow import pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    model.signature = ModelSignature(inputs=Schema([ColSpec(DataType.string)]))
+    pyfunc.add_to_model(
+        model,
+        loader_module="hpo.tracking.pyfunc",
+        data="data",
+        conda_env="conda.yaml",
+        python_env="python_env.yaml",
+    )
+
+
+def _transformers_flavor(model: Any, folder: Path) -> None:
+    """MLflow's transformers flavor for a sequence classifier, as its `save_model` writes it.
+
+    Written here for `save_model` reads the whole checkpoint, copies it twice and asks the hub for a
+    licence.
+    """
+    from mlflow import pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    checkpoint = folder / "model"
+    tokenizer = folder / "components" / "tokenizer"
+    tokenizer.mkdir(parents=True, exist_ok=True)
+    for file in checkpoint.iterdir():
+        if _TOKENIZER_FILES.fullmatch(file.name):
+            shutil.copy2(file, tokenizer / file.name)
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    tokenizer_config = tokenizer / "tokenizer_config.json"
+    settings = (
+        json.loads(tokenizer_config.read_text(encoding="utf-8"))
+        if tokenizer_config.exists()
+        else {}
+    )
+    model.signature = ModelSignature(
+        inputs=Schema([ColSpec(DataType.string)]),
+        outputs=Schema([ColSpec(DataType.string, "label"), ColSpec(DataType.double, "score")]),
+    )
+    model.add_flavor(
+        "transformers",
+        transformers_version=importlib.metadata.version("transformers"),
+        code=None,
+        task="text-classification",
+        instance_type="TextClassificationPipeline",
+        pipeline_model_type=config["architectures"][0],
+        source_model_name=config.get("_name_or_path") or "model",
+        model_binary="model",
+        torch_dtype=None,
+        tokenizer_type=settings.get("tokenizer_class", "GPT2Tokenizer"),
+        components=["tokenizer"],
+    )
+    pyfunc.add_to_model(
+        model,
+        loader_module="mlflow.transformers",
+        conda_env="conda.yaml",
+        python_env="python_env.yaml",
+    )
+
+
+def _write_environment(folder: Path) -> None:
+    requirements = _requirements()
+    lines = "\n".join(requirements)
+    pinned = "\n".join(f"    - {line}" for line in requirements)
+    python = platform.python_version()
+    (folder / "requirements.txt").write_text(lines + "\n")
+    (folder / "python_env.yaml").write_text(
+        f"python: {python}\nbuild_dependencies:\n- pip\n- setuptools\n- wheel\n"
+        "dependencies:\n- -r requirements.txt\n"
+    )
+    (folder / "conda.yaml").write_text(
+        f"name: mlflow-env\nchannels:\n- conda-forge\ndependencies:\n- python={python}\n- pip\n"
+        f"- pip:\n{pinned}\n"
+    )
+
+
+def _requirements() -> Sequence[str]:
+    # Without the local part (+cpu, +cu128): no index has it under that name.
+    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in _REQUIRED]
+
+
+def _finish(gateway: Gateway, model_id: str, run_id: str, folder: Path) -> None:
+    from mlflow.entities import LoggedModelOutput
+
+    client = gateway.client
+    with answers(), upload_time(folder):
+        client.log_model_artifacts(model_id, str(folder))
+    with answers():
+        client.finalize_logged_model(model_id, "READY")
+    with answers():
+        outputs = client.get_run(run_id).outputs
+        known = {output.model_id for output in outputs.model_outputs} if outputs else set()
+        if model_id not in known:
+            client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
+
+
+def _register(gateway: Gateway, operation: PublishModel, model_id: str, run_id: str) -> None:
+    client = gateway.client
+    name = operation.registered_name
+    description = cut(operation.card, MAX_DESCRIPTION_CHARACTERS)
+    try:
+        with answers():
+            client.create_registered_model(name)
+    except Refused:
+        # It exists already, or the next call says what is wrong.
+        with answers():
+            client.get_registered_model(name)
+    with answers():
+        versions = client.search_model_versions(f"name = '{name}'")
+    mine = [v for v in versions if v.tags.get(OPERATION_TAG) == operation.operation_id]
+    if mine:
+        version = mine[0].version
+    else:
+        # A store without a server would resolve models:/… through the process-wide tracking URI.
+        source = f"models:/{model_id}"
+        if not gateway.tracking_uri.startswith("http"):
+            with answers():
+                source = client.get_logged_model(model_id).artifact_location
+        with answers():
+            created = client.create_model_version(
+                name,
+                source,
+                run_id=run_id,
+                tags={**operation.tags, OPERATION_TAG: operation.operation_id},
+                description=description,
+                await_creation_for=0,
+                model_id=model_id,
+            )
+        version = created.version
+    with answers():
+        client.update_registered_model(name, description=description)
+    with answers():
+        client.set_registered_model_alias(name, operation.alias, version)
+
+
+def _delete_files(gateway: Gateway, model: Any) -> None:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    try:
+        with answers():
+            repository: Any = get_artifact_repository(
+                model.artifact_location, tracking_uri=gateway.tracking_uri
+            )
+            repository.delete_artifacts()
+    except (Away, Refused) as answer:
+        # Some artifact stores cannot delete; `mlflow gc` does it then. A server that is away says
+        # so at the next call, and the operation is repeated.
+        logger.debug("The files of model %s stay: %s", model.model_id, answer)

@@ -1,0 +1,234 @@
+"""What can be asked of MLflow, as values: the operations that wait in the outbox, stored as JSON.
+
+A run is named by a key that its owner chooses, unique for ever; MLflow's own run id is learnt when
+the operation reaches the server. Every operation may be carried out twice with the effect of once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, NamedTuple
+
+RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
+
+RUN_KEY_TAG = "hpo.run_key"
+OUTBOX_TAG = "hpo.outbox"
+SETTLED_TAG = "hpo.settled"
+OPERATION_TAG = "hpo.operation"
+PARENT_TAG = "mlflow.parentRunId"
+NOTE_TAG = "mlflow.note.content"
+MAX_NOTE_CHARACTERS = 8000
+
+_RUN_KEY = re.compile(r"[\w.:@/+-]{1,250}")
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """A run: its experiment by name, and its key (letters, digits and `_ . : @ / + -`)."""
+
+    experiment: str
+    key: str
+
+    def __post_init__(self) -> None:
+        if not _RUN_KEY.fullmatch(self.key):
+            raise ValueError(f"a run key of 1 to 250 letters, digits and _.:@/+-, not {self.key!r}")
+
+
+class MetricPoint(NamedTuple):
+    """One value of a metric; the same point sent twice is one point, for it keeps its timestamp."""
+
+    key: str
+    value: float
+    step: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """Create the run, or find it where it exists and set it RUNNING again.
+
+    shared: several processes open this run, perhaps at once. if_abandoned: tags to set where the
+    process that opened the run died without ending it; the run then ends KILLED.
+    """
+
+    run: RunRef
+    name: str
+    start_ms: int
+    parent_key: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    shared: bool = False
+    if_abandoned: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LogMetrics:
+    run: RunRef
+    points: tuple[MetricPoint, ...]
+
+
+@dataclass(frozen=True)
+class SetTags:
+    run: RunRef
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class LogArtifact:
+    """Upload a spooled file, or a folder's content, to the folder `artifact_path`."""
+
+    run: RunRef
+    spooled: str
+    artifact_path: str | None = None
+
+
+@dataclass(frozen=True)
+class LogDataset:
+    """Record a data set as an input of the run; source and profile are JSON texts."""
+
+    run: RunRef
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    profile: str
+    context: str = "training"
+
+
+@dataclass(frozen=True)
+class TagExperiment:
+    """Set tags of the experiment that the run belongs to."""
+
+    run: RunRef
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class LogModel:
+    """Log what a trial trained as an MLflow model with `hpo.tracking.pyfunc` as its loader."""
+
+    run: RunRef
+    operation_id: str
+    spooled: str
+    name: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class DropModels:
+    """Delete the logged models of the experiment that carry all of these tags, files included."""
+
+    run: RunRef
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PublishModel:
+    """Log a transformers folder as an MLflow model and register it with an alias and a card."""
+
+    run: RunRef
+    operation_id: str
+    spooled: str
+    registered_name: str
+    alias: str
+    card: str
+    metrics: tuple[MetricPoint, ...]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class EndRun:
+    """Set tags and end the run. only_if_running: leave one alone that has ended or is not there.
+
+    only_if_there: nothing is wrong where there is no such run (yet).
+    """
+
+    run: RunRef
+    status: RunStatus
+    end_ms: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+    only_if_running: bool = False
+    only_if_there: bool = False
+
+
+Operation = (
+    OpenRun
+    | LogMetrics
+    | SetTags
+    | LogArtifact
+    | LogDataset
+    | TagExperiment
+    | LogModel
+    | DropModels
+    | PublishModel
+    | EndRun
+)
+
+_KINDS: Mapping[str, type[Operation]] = {
+    kind.__name__: kind
+    for kind in (
+        OpenRun,
+        LogMetrics,
+        SetTags,
+        LogArtifact,
+        LogDataset,
+        TagExperiment,
+        LogModel,
+        DropModels,
+        PublishModel,
+        EndRun,
+    )
+}
+
+
+def to_json(operation: Operation) -> tuple[str, str]:
+    """The kind of an operation and its fields as JSON; NaN and infinities are kept."""
+    return type(operation).__name__, json.dumps(asdict(operation), ensure_ascii=False)
+
+
+def from_json(kind: str, body: str) -> Operation:
+    """The operation that `to_json` wrote. Raises ValueError for anything else."""
+    if kind not in _KINDS:
+        raise ValueError(f"an operation of a kind that this version does not know: {kind}")
+    values: dict[str, Any] = json.loads(body)
+    known = {f.name for f in fields(_KINDS[kind])}
+    values = {name: value for name, value in values.items() if name in known}
+    values["run"] = RunRef(**values["run"])
+    for name in ("points", "metrics"):
+        if name in values:
+            values[name] = tuple(MetricPoint(*point) for point in values[name])
+    return _KINDS[kind](**values)
+
+
+def spooled_path(operation: Operation) -> str | None:
+    """Where the operation's files lie in the outbox, or None where it has none."""
+    return getattr(operation, "spooled", None)
+
+
+def describe(operation: Operation) -> str:
+    """The operation in a few words, for messages."""
+    run = operation.run.key
+    match operation:
+        case OpenRun():
+            return f"open run {operation.name} ({run})"
+        case LogMetrics(points=points):
+            return f"log {len(points)} metrics at step {points[-1].step if points else 0} of {run}"
+        case SetTags(tags=tags):
+            return f"set tags {', '.join(tags)} of {run}"
+        case LogArtifact(artifact_path=path, spooled=spooled):
+            return f"upload {path or spooled.rpartition('/')[2]} of {run}"
+        case LogDataset(name=name):
+            return f"record data set {name} of {run}"
+        case TagExperiment(tags=tags):
+            return f"set tags {', '.join(tags)} of the experiment of {run}"
+        case LogModel(name=name):
+            return f"log model {name} of {run}"
+        case DropModels(tags=tags):
+            return f"delete models with {dict(tags)}"
+        case PublishModel(registered_name=name, alias=alias):
+            return f"publish model {name}@{alias}"
+        case EndRun(status=status):
+            return f"end {run} as {status}"

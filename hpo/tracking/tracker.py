@@ -1,0 +1,446 @@
+"""What the search layer sees: a study and its trials in MLflow, written without ever waiting.
+
+Every call here stores its operation on disk and returns; a background thread sends it. What MLflow
+shows:
+
+    experiment <study>                 one for each study name
+      run <study>                      the parent: study file, environment, data, champion, report
+        run trial-0007                 a child for each attempt at a trial
+
+A child ends FINISHED, KILLED (pruned) or FAILED. An attempt whose worker died or was interrupted
+ends KILLED with the tag `hpo.abandoned`, for the trial goes on in another attempt. The parent is
+RUNNING while a worker has the study open and FINISHED (or as `close` says) once the last has closed
+it; a worker that dies leaves that to whoever empties its outbox.
+"""
+
+from __future__ import annotations
+
+import getpass
+import io
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from hpo.errors import TrackingError
+from hpo.tracking.download import (
+    delete_trial_models,
+    download_trial_model,
+    trials_with_models,
+)
+from hpo.tracking.drain import Drainer, drain_abandoned
+from hpo.tracking.outbox import DEFAULT_LIMIT_BYTES, Outbox
+from hpo.tracking.records import (
+    MAX_NOTE_CHARACTERS,
+    NOTE_TAG,
+    DropModels,
+    EndRun,
+    LogDataset,
+    LogMetrics,
+    OpenRun,
+    PublishModel,
+    RunRef,
+    RunStatus,
+    SetTags,
+    TagExperiment,
+)
+from hpo.tracking.trial_run import (
+    ATTEMPT_TAG,
+    CHAMPION_ALIAS,
+    REASON_TAG,
+    STUDY_KEY_TAG,
+    STUDY_TAG,
+    TRIAL_NUMBER_TAG,
+    TRIAL_STATE_TAG,
+    OutcomeOf,
+    TrialRun,
+    abandoned_tags,
+    log_artifact,
+    log_bytes,
+    now_ms,
+    outcome_tags,
+    points,
+)
+from hpo.tracking.uri import browser_url, checked_uri, redacted, run_url
+from hpo.tracking.views import TrialsTable, experiment_tags, table_url
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """The labelled data of a study. examples: texts in each split, by its name."""
+
+    name: str
+    digest: str
+    source: str
+    examples: Mapping[str, int]
+
+
+class Figure(Protocol):
+    """A matplotlib figure, or anything that saves itself the same way."""
+
+    def savefig(self, target: io.BytesIO, *, format: str) -> object: ...  # noqa: A002
+
+
+class RunListener(Protocol):
+    """Called on the draining thread once a run exists at the server, perhaps more than once."""
+
+    def __call__(self, run_key: str, run_id: str, url: str) -> None: ...
+
+
+def registered_name(study_name: str) -> str:
+    """The study's name as MLflow takes it for a registered model."""
+    return re.sub(r"[^\w .-]+", "_", study_name).strip(" .") or "study"
+
+
+def study_run_key(study_name: str, study_uid: str) -> str:
+    """The key of a study's parent run; the uid tells studies of one name apart."""
+    return f"study:{_slug(study_name)}:{_slug(study_uid)}"
+
+
+def trial_model_tags(study_name: str, study_uid: str, number: int, attempt: int) -> dict[str, str]:
+    """The tags of the logged model of one attempt at a trial."""
+    return {
+        STUDY_TAG: study_name,
+        STUDY_KEY_TAG: study_run_key(study_name, study_uid),
+        TRIAL_NUMBER_TAG: str(number),
+        ATTEMPT_TAG: str(attempt),
+    }
+
+
+def trial_run_key(study_name: str, study_uid: str, number: int, attempt: int) -> str:
+    """The key of the run of one attempt at a trial."""
+    return f"trial:{_slug(study_name)}:{_slug(study_uid)}:{number}:{attempt}"
+
+
+class StudyTracker:
+    """A study in MLflow, as one process sees it. Use as a context manager, or call `close`."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        drainer: Drainer,
+        study_name: str,
+        study_uid: str,
+        tracking_uri: str,
+        state_dir: Path,
+        listener: RunListener | None,
+        outcome_of: OutcomeOf | None,
+    ) -> None:
+        self._outbox = outbox
+        self._drainer = drainer
+        self._state_dir = state_dir
+        self._listener = listener
+        self._outcome_of = outcome_of
+        self._study_name = study_name
+        self._study_uid = study_uid
+        self._tracking_uri = tracking_uri
+        self._ref = RunRef(study_name, study_run_key(study_name, study_uid))
+        self._trials: list[TrialRun] = []
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        tracking_uri: str,
+        study_name: str,
+        state_dir: Path,
+        *,
+        study_uid: str,
+        study_file: str,
+        environment: Mapping[str, str],
+        dataset: DatasetInfo | None = None,
+        table: TrialsTable | None = None,
+        on_run_opened: RunListener | None = None,
+        outcome_of: OutcomeOf | None = None,
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+    ) -> Self:
+        """Open the study's parent run, or go on with it; returns at once, server or no server.
+
+        state_dir: where the outbox lies (`state_dir/outbox`), the same for all workers of a
+        machine. study_file: the study as TOML text. environment: versions and devices, logged as
+        environment.json. table: how the experiment's page is to show the trials. outcome_of: how
+        a trial ended whose worker died before it could say so here, on the draining thread. Raises
+        TrackingError for a wrong URI or a state_dir that cannot be written.
+        """
+        uri = checked_uri(tracking_uri)
+        outbox = Outbox.create(state_dir, uri, limit_bytes)
+        drainer = Drainer(
+            outbox, uri, state_dir=state_dir, on_run_opened=on_run_opened, outcome_of=outcome_of
+        )
+        tracker = cls(
+            outbox, drainer, study_name, study_uid, uri, state_dir, on_run_opened, outcome_of
+        )
+        tracker._open_parent(study_file, environment, dataset)
+        if table is not None:
+            tags = experiment_tags(table, now_ms())
+            outbox.append(TagExperiment(tracker._ref, tags))
+        drainer.start()
+        return tracker
+
+    @property
+    def run_key(self) -> str:
+        return self._ref.key
+
+    @property
+    def study_url(self) -> str:
+        """The page of the study's parent run, or of the server as long as the run is not there yet."""
+        run = self._outbox.run(self._ref.key)
+        if run is None:
+            return browser_url(self._tracking_uri)
+        return run_url(self._tracking_uri, run.experiment_id, run.run_id)
+
+    @property
+    def table_url(self) -> str:
+        """The page of the study's trials as a table, or of the server as `study_url`."""
+        server = browser_url(self._tracking_uri)
+        run = self._outbox.run(self._ref.key)
+        return server if run is None else table_url(server, run.experiment_id)
+
+    @property
+    def waiting(self) -> int:
+        """Operations that have not arrived at the server."""
+        return self._outbox.waiting
+
+    def run_id(self, run_key: str) -> str | None:
+        """MLflow's id of a run that this process opened; None until it is at the server."""
+        run = self._outbox.run(run_key)
+        return run.run_id if run else None
+
+    def start_trial(
+        self,
+        number: int,
+        attempt: int,
+        params: Mapping[str, float | int | str | None],
+        tags: Mapping[str, str] | None = None,
+    ) -> TrialRun:
+        """Open the run of an attempt at a trial: `trial-0007`, a child of the study's run."""
+        key = trial_run_key(self._study_name, self._study_uid, number, attempt)
+        ref = RunRef(self._study_name, key)
+        name = f"trial-{number:04d}"
+        own_tags = {
+            STUDY_TAG: self._study_name,
+            TRIAL_NUMBER_TAG: str(number),
+            TRIAL_STATE_TAG: "RUNNING",
+            ATTEMPT_TAG: str(attempt),
+        }
+        self._outbox.append(
+            OpenRun(
+                ref,
+                name,
+                now_ms(),
+                parent_key=self._ref.key,
+                tags={**_source_tags(), **(tags or {}), **own_tags},
+                params={k: "none" if v is None else str(v) for k, v in params.items()},
+                if_abandoned=abandoned_tags(),
+            )
+        )
+        model_tags = trial_model_tags(self._study_name, self._study_uid, number, attempt)
+        trial = TrialRun(self._outbox, ref, name, model_tags)
+        self._trials = [t for t in self._trials if not t.ended or t.left] + [trial]
+        return trial
+
+    def close_abandoned(self, run_key: str, reason: str = "its worker died") -> None:
+        """End a dead worker's run where it still is RUNNING: KILLED, tag `hpo.abandoned`.
+
+        Runs of processes that shared this state_dir are closed without it, when their outboxes are
+        emptied.
+        """
+        tags = {**abandoned_tags(), REASON_TAG: reason}
+        ref = RunRef(self._study_name, run_key)
+        self._outbox.append(EndRun(ref, "KILLED", now_ms(), tags, only_if_running=True))
+
+    def fail_attempt(self, number: int, attempt: int, reason: str) -> None:
+        """End the run of an attempt by another worker, which died, as that of a failed trial."""
+        ref = RunRef(
+            self._study_name, trial_run_key(self._study_name, self._study_uid, number, attempt)
+        )
+        tags = outcome_tags("FAIL", reason)
+        self._outbox.append(EndRun(ref, "FAILED", now_ms(), tags, only_if_there=True))
+
+    def publish_champion(
+        self,
+        folder: Path,
+        card: str,
+        metrics: Mapping[str, float],
+        trial_number: int,
+        *,
+        move: bool = False,
+    ) -> None:
+        """Register what `save_pretrained` wrote (model and tokenizer) under the study's name.
+
+        The version gets the alias `champion`; the one that had it keeps its number.
+
+        card: the model card, Markdown. The folder is held to the disk's free space only, not to the
+        outbox's limit: there is one for each study, and it is what the study was for.
+        """
+        for needed in ("config.json", "tokenizer_config.json"):
+            if not (folder / needed).is_file():
+                raise TrackingError(
+                    str(folder),
+                    found=f"no {needed}",
+                    expected="a model and its tokenizer as save_pretrained writes them",
+                    mend="Save both there.",
+                )
+        spooled = self._outbox.spool_path(folder, move=move, bounded=False)
+        operation = PublishModel(
+            self._ref,
+            uuid.uuid4().hex,
+            spooled.path,
+            registered_name(self._study_name),
+            CHAMPION_ALIAS,
+            card,
+            points(metrics, 0),
+            {STUDY_TAG: self._study_name, TRIAL_NUMBER_TAG: str(trial_number)},
+        )
+        # Its bytes are not counted against the limit either: it would shut out what comes after.
+        self._outbox.append(operation)
+
+    def drop_model(self, trial_number: int) -> None:
+        """Delete the logged models of a trial, of all its attempts, files included."""
+        tags = {STUDY_KEY_TAG: self._ref.key, TRIAL_NUMBER_TAG: str(trial_number)}
+        self._outbox.append(DropModels(self._ref, tags))
+
+    def download_trial_model(self, trial_number: int, target: Path) -> Path | None:
+        """Fetch what a trial of this study trained; None where MLflow does not have it.
+
+        Waits for the server. Raises TrackingError where it cannot be used.
+        """
+        return download_trial_model(
+            self._tracking_uri, self._study_name, self._ref.key, trial_number, target
+        )
+
+    def trials_with_models(self) -> set[int]:
+        """The trials of this study whose models MLflow has. Waits for the server, as above."""
+        return trials_with_models(self._tracking_uri, self._study_name, self._ref.key)
+
+    def delete_models(self, trial_numbers: Collection[int]) -> None:
+        """Delete the logged models of these trials now, past the outbox. Waits for the server."""
+        delete_trial_models(self._tracking_uri, self._study_name, self._ref.key, trial_numbers)
+
+    def describe(self, markdown: str) -> None:
+        """Set the description of the study's run."""
+        self.set_tags({NOTE_TAG: markdown[:MAX_NOTE_CHARACTERS]})
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the study's run."""
+        self._outbox.append(SetTags(self._ref, dict(tags)))
+
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics of the study as a whole, e.g. the best value so far by finished trials."""
+        if metrics:
+            self._outbox.append(LogMetrics(self._ref, points(metrics, step)))
+
+    def log_study_artifact(self, path: Path, artifact_path: str | None = None) -> None:
+        """Copy a file, or a folder's content, to be uploaded to the study's run."""
+        log_artifact(self._outbox, self._ref, self._outbox.spool_path(path), artifact_path)
+
+    def log_study_text(self, text: str, file: str) -> None:
+        """Log a text as the file `file` of the study's run."""
+        log_bytes(self._outbox, self._ref, text.encode(), file)
+
+    def log_study_figure(self, figure: Figure, file: str) -> None:
+        """Log a matplotlib figure as a file of the study's run, in the format of its ending."""
+        image = io.BytesIO()
+        figure.savefig(image, format=file.rpartition(".")[2])
+        log_bytes(self._outbox, self._ref, image.getvalue(), file)
+
+    def flush(self, timeout_seconds: float = 30.0) -> int:
+        """Wait for everything to arrive, no longer than the time given. Returns what still waits."""
+        return self._drainer.flush(timeout_seconds)
+
+    def close(self, timeout_seconds: float = 30.0, status: RunStatus = "FINISHED") -> int:
+        """End this process's part in the study. Returns how many operations still wait.
+
+        Trials that were not finished end as abandoned. What waits stays on disk, and the next
+        process with this state_dir sends it. Nothing may be logged afterwards.
+        """
+        if self._closed:
+            return self._outbox.waiting
+        self._closed = True
+        for trial in self._trials:
+            trial.abandon("its worker stopped")
+        deadline = time.monotonic() + timeout_seconds
+        # First, for whether this process has the study's run open is known once it is at the server.
+        self._drainer.flush(timeout_seconds)
+        self._outbox.end_shared(EndRun(self._ref, status, now_ms()))
+        waiting = self._drainer.flush(max(1.0, deadline - time.monotonic()))
+        # A request ends within its time-out; a longer upload is cut by our exit and repeated.
+        stopped = self._drainer.stop(timeout_seconds=15.0)
+        if waiting:
+            logger.warning(
+                "%d operations wait in %s for %s; the next run here sends them",
+                waiting,
+                self._outbox.spool.parent,
+                redacted(self._tracking_uri),
+            )
+        if stopped:
+            # The run of a trial that ended unsaid is closed below, by what the storage says of it.
+            unsaid = any(trial.left for trial in self._trials)
+            self._outbox.close(remove=self._outbox.waiting == 0 and not unsaid)
+        left = deadline - time.monotonic()
+        if stopped and not waiting and left > 0:
+            # What earlier processes left would otherwise wait for a run that has idle moments.
+            drain_abandoned(
+                self._state_dir,
+                timeout_seconds=left,
+                on_run_opened=self._listener,
+                outcome_of=self._outcome_of,
+            )
+        return waiting
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            # An interrupt is nobody's failure.
+            self.close(status="FAILED" if isinstance(error, Exception) else "KILLED")
+
+    def _open_parent(
+        self, study_file: str, environment: Mapping[str, str], dataset: DatasetInfo | None
+    ) -> None:
+        ref = self._ref
+        tags = {**_source_tags(), STUDY_TAG: self._study_name, "hpo.study_uid": self._study_uid}
+        self._outbox.append(OpenRun(ref, self._study_name, now_ms(), tags=tags, shared=True))
+        log_bytes(self._outbox, ref, study_file.encode(), "study.toml")
+        shown = json.dumps(dict(environment), indent=2, sort_keys=True)
+        log_bytes(self._outbox, ref, shown.encode(), "environment.json")
+        if dataset is not None:
+            self._outbox.append(
+                LogDataset(
+                    ref,
+                    dataset.name,
+                    dataset.digest,
+                    "hpo",
+                    json.dumps({"source": dataset.source}),
+                    json.dumps({"examples": dict(dataset.examples), "digest": dataset.digest}),
+                )
+            )
+
+
+def _source_tags() -> dict[str, str]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a user id without a name.
+        user = "unknown"
+    return {"mlflow.user": user, "mlflow.source.name": "hpo", "mlflow.source.type": "LOCAL"}
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII)[:80]

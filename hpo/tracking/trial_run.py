@@ -1,0 +1,166 @@
+"""One attempt at one trial in MLflow, and what the writing of runs has in common."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from hpo.tracking.outbox import Outbox, Spooled
+from hpo.tracking.records import (
+    EndRun,
+    LogArtifact,
+    LogMetrics,
+    LogModel,
+    MetricPoint,
+    Operation,
+    RunRef,
+    RunStatus,
+    SetTags,
+)
+
+TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
+STATUS_OF_STATE: Mapping[TrialState, RunStatus] = {
+    "COMPLETE": "FINISHED",
+    "PRUNED": "KILLED",
+    "FAIL": "FAILED",
+}
+STUDY_TAG = "optuna.study_name"
+TRIAL_NUMBER_TAG = "optuna.trial_number"
+TRIAL_STATE_TAG = "optuna.trial_state"
+ATTEMPT_TAG = "hpo.attempt"
+ABANDONED_TAG = "hpo.abandoned"
+REASON_TAG = "hpo.reason"
+STUDY_KEY_TAG = "hpo.study_key"
+CHAMPION_ALIAS = "champion"
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How the trial of an attempt ended, by the word of the study's own storage.
+
+    metrics: those that come last, at `step`; keeps_model: whether its model is among those that stay;
+    model: the folder that `TrialRun.log_model` was given, or would have been, if it is here, and the
+    tags of the logged model.
+    """
+
+    state: TrialState
+    step: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: str | None = None
+    keeps_model: bool = False
+    model: Path | None = None
+    model_tags: Mapping[str, str] = field(default_factory=dict)
+
+
+OutcomeOf = Callable[[str], RunOutcome | None]
+"""Called with a run's key. None: its trial goes on in another attempt, or is not known."""
+
+
+class TrialRun:
+    """One attempt at one trial. Used by the thread that trains."""
+
+    def __init__(
+        self, outbox: Outbox, ref: RunRef, name: str, model_tags: Mapping[str, str]
+    ) -> None:
+        self._outbox = outbox
+        self._ref = ref
+        self._name = name
+        self._model_tags = model_tags
+        self._last_step = 0
+        self.ended = False
+        self.left = False
+
+    @property
+    def run_key(self) -> str:
+        return self._ref.key
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Log the metrics of one evaluation; step: examples seen."""
+        self._last_step = max(self._last_step, step)
+        if metrics:
+            self._outbox.append(LogMetrics(self._ref, points(metrics, step)))
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        self._outbox.append(SetTags(self._ref, dict(tags)))
+
+    def log_artifact(self, path: Path, artifact_path: str | None = None) -> None:
+        """Copy a file, or a folder's content, to be uploaded to the run's folder artifact_path.
+
+        Raises TrackingError where the outbox or the disk is full, or there is nothing at the path.
+        """
+        log_artifact(self._outbox, self._ref, self._outbox.spool_path(path), artifact_path)
+
+    def log_text(self, text: str, file: str) -> None:
+        """Log a text as the file `file` (`folder/name.txt`) of the run."""
+        log_bytes(self._outbox, self._ref, text.encode(), file)
+
+    def log_model(self, folder: Path, *, move: bool = False) -> None:
+        """Log `trained.safetensors` and `trial.json` of the folder as an MLflow model of this run.
+
+        move: take the folder instead of copying it. Raises TrackingError where the outbox is full.
+        """
+        spooled = self._outbox.spool_path(folder, move=move)
+        operation = LogModel(
+            self._ref, uuid.uuid4().hex, spooled.path, self._name, dict(self._model_tags)
+        )
+        self._outbox.append(operation, spooled=spooled)
+
+    def finish(
+        self,
+        state: TrialState,
+        final_metrics: Mapping[str, float] | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """End the run: FINISHED, KILLED (pruned) or FAILED; final_metrics get the last step."""
+        tags = outcome_tags(state, reason)
+        operations: list[Operation] = []
+        if final_metrics:
+            operations.append(LogMetrics(self._ref, points(final_metrics, self._last_step)))
+        operations.append(EndRun(self._ref, STATUS_OF_STATE[state], now_ms(), tags))
+        self._end(operations)
+
+    def abandon(self, reason: str) -> None:
+        """End an attempt that stops before its trial is done: KILLED, tag `hpo.abandoned`."""
+        tags = {**abandoned_tags(), REASON_TAG: reason}
+        self._end([EndRun(self._ref, "KILLED", now_ms(), tags)])
+
+    def leave(self) -> None:
+        """Say nothing more of a trial that has ended: the storage knows how, and is asked later."""
+        if not self.ended:
+            self.ended = self.left = True
+
+    def _end(self, operations: list[Operation]) -> None:
+        if self.ended:
+            return
+        self._outbox.append(*operations)
+        self.ended = True
+
+
+def log_artifact(outbox: Outbox, ref: RunRef, spooled: Spooled, artifact_path: str | None) -> None:
+    outbox.append(LogArtifact(ref, spooled.path, artifact_path), spooled=spooled)
+
+
+def log_bytes(outbox: Outbox, ref: RunRef, content: bytes, file: str) -> None:
+    folder, _, name = file.rpartition("/")
+    log_artifact(outbox, ref, outbox.spool_bytes(content, name), folder or None)
+
+
+def points(metrics: Mapping[str, float], step: int) -> tuple[MetricPoint, ...]:
+    now = now_ms()
+    return tuple(MetricPoint(key, float(value), step, now) for key, value in metrics.items())
+
+
+def outcome_tags(state: TrialState, reason: str | None) -> dict[str, str]:
+    return {TRIAL_STATE_TAG: state} | ({REASON_TAG: reason} if reason else {})
+
+
+def abandoned_tags() -> dict[str, str]:
+    return {ABANDONED_TAG: "true", TRIAL_STATE_TAG: "FAIL"}
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)

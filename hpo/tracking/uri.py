@@ -1,0 +1,236 @@
+"""Where MLflow keeps things: the default URI, its absolute form, and a quick look at it.
+
+Nothing here imports MLflow, so that a wrong URI is told in milliseconds.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import socket
+import sqlite3
+import ssl
+import urllib.error
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from hpo.errors import TrackingError
+from hpo.spec.locations import why_unwritable
+
+DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+LOCAL_UI = "http://127.0.0.1:5000"
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_EXPECTED = "http(s)://host:port, sqlite:///file.db, or the URL of a database that MLflow knows"
+
+
+class TrackingServerAway(TrackingError):  # noqa: N818 - it names a state
+    """The server does not answer now; a run goes on without it and its results wait on disk."""
+
+
+def default_tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI, or MLflow's own default in the working folder, in absolute form."""
+    return checked_uri(os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI)
+
+
+def checked_uri(uri: str) -> str:
+    """The URI in the form that means the same from any working folder.
+
+    Raises TrackingError where MLflow cannot use it: an unknown scheme, a `file:` store, no host, no
+    file.
+    """
+    scheme = uri.partition(":")[0].lower() if ":" in uri else ""
+    if scheme in ("", "file"):
+        raise _wrong(
+            uri,
+            "a folder (the file store, which MLflow has given up)",
+            "Write sqlite:///mlflow.db, or start `mlflow server` and give its http:// address.",
+        )
+    dialect = scheme.partition("+")[0]
+    if dialect == "sqlite":
+        return _absolute_database(uri)
+    if scheme in ("http", "https"):
+        return _checked_address(uri).rstrip("/")
+    if dialect in _DATABASES:
+        return _checked_address(uri)
+    if scheme == "databricks":
+        return uri
+    mend = "Write postgresql:// instead." if scheme == "postgres" else "Give one of those."
+    raise _wrong(uri, f"the scheme {scheme}", mend)
+
+
+def redacted(uri: str) -> str:
+    """The URI without user, password and query, fit for messages and links."""
+    parts = urlsplit(uri)
+    if not parts.netloc:
+        return uri.partition("?")[0]
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def redact_text(text: str) -> str:
+    """A message of another library with the credentials of every URL in it taken out."""
+    return re.sub(r"(\w[\w+.-]*://)[^\s/@'\"]+@", r"\1", text)
+
+
+def database_file(uri: str) -> Path | None:
+    """The file of a checked sqlite URI, or None for any other."""
+    if uri.partition(":")[0].partition("+")[0] != "sqlite":
+        return None
+    from sqlalchemy import make_url
+
+    return Path(make_url(uri).database or "")
+
+
+def database_uri(file: Path) -> str:
+    """The URI of an SQLite file, with what a URI cannot hold written as SQLAlchemy reads it."""
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
+
+
+def browser_url(uri: str) -> str:
+    """Where a person finds the results: HPO_MLFLOW_URL, the server, or where `mlflow ui` serves."""
+    public = os.environ.get("HPO_MLFLOW_URL", "").rstrip("/")
+    if public:  # a browser may know the server by another name than the workers
+        return public
+    return redacted(uri) if uri.startswith("http") else LOCAL_UI
+
+
+def run_url(uri: str, experiment_id: str, run_id: str) -> str:
+    """The page of a run."""
+    return f"{browser_url(uri)}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def ping(tracking_uri: str, timeout_seconds: float = 5.0) -> None:
+    """Look whether the tracking store can be used.
+
+    Raises TrackingServerAway where it does not answer now (a run may go on), and TrackingError
+    where it never will: a malformed URI, refused credentials, an address that is not MLflow's, a
+    wrong file.
+    """
+    uri = checked_uri(tracking_uri)
+    if uri.startswith("http"):
+        _ping_server(uri, timeout_seconds)
+    elif file := database_file(uri):
+        _ping_file(uri, file)
+    elif uri.partition("+")[0].partition(":")[0] in _DATABASE_PORTS:
+        _ping_database(uri, timeout_seconds)
+
+
+def _ping_server(uri: str, timeout_seconds: float) -> None:
+    parts = urlsplit(uri)
+    request = urllib.request.Request(
+        redacted(uri) + "/api/2.0/mlflow/experiments/search?max_results=1"
+    )
+    user = unquote(parts.username or os.environ.get("MLFLOW_TRACKING_USERNAME", ""))
+    password = unquote(parts.password or os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    if user:
+        basic = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {basic}")
+    elif token:
+        request.add_header("Authorization", f"Bearer {token}")
+    context = ssl.create_default_context(cafile=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH"))
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("1", "true"):
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_seconds, context=context) as answer:
+            json.loads(answer.read() or b"{}")
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            raise _wrong(
+                uri,
+                f"the credentials refused ({error.code})",
+                "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
+            ) from error
+        if error.code < 500 and error.code not in (408, 429):
+            raise _wrong(
+                uri,
+                f"an address that answers {error.code}",
+                "Give the address that `mlflow server` prints.",
+            ) from error
+        raise _away(uri, f"the answer {error.code}") from error
+    except (OSError, TimeoutError) as error:
+        raise _away(
+            uri, redact_text(str(getattr(error, "reason", error)) or type(error).__name__)
+        ) from error
+    except ValueError as error:
+        raise _wrong(
+            uri, "an answer that is not MLflow's", "Give the address that `mlflow server` prints."
+        ) from error
+
+
+def _ping_file(uri: str, file: Path) -> None:
+    if not file.exists():
+        folder = next(parent for parent in file.parents if parent.exists())
+        why = why_unwritable(folder) if folder.is_dir() else "it is a file"
+        if why is not None:
+            found = f"{folder}, where nothing can be written ({why})"
+            raise _wrong(uri, found, "Give a file elsewhere.")
+        return
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
+            ).fetchall()
+    except sqlite3.DatabaseError as error:
+        raise _wrong(
+            uri, f"a file that is no SQLite database ({error})", "Give another file."
+        ) from error
+    tables = {str(row[0]) for row in rows}
+    if "studies" in tables and "experiments" not in tables:
+        raise _wrong(
+            uri, "an Optuna database", "Give MLflow a file of its own: their schemas clash in one."
+        )
+
+
+def _ping_database(uri: str, timeout_seconds: float) -> None:
+    parts = urlsplit(uri)
+    port = parts.port or _DATABASE_PORTS[parts.scheme.partition("+")[0]]
+    try:
+        socket.create_connection((parts.hostname or "localhost", port), timeout_seconds).close()
+    except OSError as error:
+        raise _away(uri, str(error)) from error
+
+
+def _checked_address(uri: str) -> str:
+    try:
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise _wrong(uri, f"a malformed address ({error})", "Mend it.") from error
+    if not host or re.search(r"\s", uri):
+        raise _wrong(uri, "no host" if not host else "a space", "Mend the address.")
+    return uri
+
+
+def _absolute_database(uri: str) -> str:
+    from sqlalchemy import make_url
+
+    path = uri.partition("?")[0].partition(":")[2]
+    if not path.startswith("///") or path in ("///", "///:memory:"):
+        found = "a database in memory" if path in ("///", "///:memory:") else "too few slashes"
+        mend = "Write sqlite:///mlflow.db (relative) or sqlite:////folder/mlflow.db."
+        raise _wrong(uri, found, mend)
+    url = make_url(uri)
+    url = url.set(database=os.path.abspath(url.database or ""))
+    return url.render_as_string(hide_password=False)
+
+
+def _wrong(uri: str, found: str, mend: str) -> TrackingError:
+    return TrackingError(
+        f"tracking URI {redacted(uri)}", found=found, expected=_EXPECTED, mend=mend
+    )
+
+
+def _away(uri: str, found: str) -> TrackingServerAway:
+    return TrackingServerAway(
+        f"tracking server {redacted(uri)}",
+        found=found,
+        expected="an answer",
+        mend="Start it; until then results wait in the outbox and arrive later.",
+    )
