@@ -1,0 +1,126 @@
+"""The champion: the best trial's classifier, tested once, registered, ready for transformers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hpo.data.tokens import TokenizedSplit
+from hpo.model.gpt2 import PretrainedModel
+from hpo.model.saved import load_trained, save_transformers
+from hpo.results.final_test import TestScore, final_test
+from hpo.results.leaderboard import Entry
+from hpo.tracking.tracker import StudyTracker, registered_name
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The winner of a study. times_tested: looks at the test split so far, this one included."""
+
+    number: int
+    value: float
+    test: TestScore
+    registered_name: str
+    times_tested: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Facts for `from_json`, which other processes may read."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(document: Mapping[str, object]) -> Champion:
+        """The champion that `as_json` told of."""
+        values = dict(document)
+        test = values.pop("test")
+        assert isinstance(test, dict)
+        test["intervals"] = {name: tuple(pair) for name, pair in test["intervals"].items()}
+        test["confusion"] = tuple(tuple(row) for row in test["confusion"])
+        return Champion(test=TestScore(**test), **values)  # type: ignore[arg-type]
+
+
+def crown(
+    best: Entry,
+    trained: Path,
+    *,
+    model: PretrainedModel,
+    test: TokenizedSplit,
+    tracker: StudyTracker,
+    study_name: str,
+    metric: str,
+    seed: int,
+    times_tested_before: int,
+) -> Champion:
+    """Test the best trial's classifier and publish it.
+
+    trained: the folder that holds what the trial trained. Raises ModelError where that is damaged.
+    """
+    classifier = load_trained(trained, load_base=lambda _name, _revision: model)
+    score = final_test(classifier, test, seed=seed)
+    champion = Champion(
+        number=best.number,
+        value=best.value,
+        test=score,
+        registered_name=registered_name(study_name),
+        times_tested=times_tested_before + 1,
+    )
+    with TemporaryDirectory(prefix="hpo-champion-") as folder:
+        whole = Path(folder) / "model"
+        save_transformers(
+            whole, classifier.classifier, classifier.label_names, classifier.max_length
+        )
+        metrics = {f"test/{name}": value for name, value in score.metrics.items()}
+        tracker.log(metrics)
+        tracker.publish_champion(
+            whole,
+            _card(champion, best, model.name, study_name, metric, classifier.label_names),
+            {f"val/best_{metric}": best.value, **metrics},
+            best.number,
+            move=True,
+        )
+    return champion
+
+
+def _card(
+    champion: Champion,
+    best: Entry,
+    base_model: str,
+    study_name: str,
+    metric: str,
+    label_names: tuple[str, ...],
+) -> str:
+    intervals = champion.test.intervals
+    rows = [
+        f"| {name} | {value:.4f} | {intervals[name][0]:.4f} – {intervals[name][1]:.4f} |"
+        for name, value in champion.test.metrics.items()
+    ]
+    params = [f"| {name} | {value} |" for name, value in best.params.items()]
+    shown = ", ".join(label_names[:10]) + (" …" if len(label_names) > 10 else "")
+    return "\n".join(
+        [
+            f"# {study_name}",
+            "",
+            f"GPT-2 text classifier: `{base_model}` fine-tuned to tell {len(label_names)} classes "
+            f"apart ({shown}).",
+            f"The best of the study's trials by validation {metric}: trial {best.number}, "
+            f"{best.value:.4f}.",
+            "",
+            f"On the test split ({champion.test.texts} texts, looked at "
+            f"{champion.times_tested} time(s)):",
+            "",
+            "| metric | test | 95 % interval |",
+            "|---|---|---|",
+            *rows,
+            "",
+            "Parameters:",
+            "",
+            "| parameter | value |",
+            "|---|---|",
+            *params,
+        ]
+    )

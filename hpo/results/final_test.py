@@ -1,0 +1,59 @@
+"""The test score of a finished study: the only place that looks at the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.data.tokens import TokenizedSplit
+from hpo.model.saved import TextClassifier
+from hpo.training.metrics import classification_metrics, confusion
+
+_RESAMPLES = 200
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """Metrics on the test split, each with a 95 % percentile bootstrap interval over its texts.
+
+    confusion: texts by true label (rows) and predicted label (columns).
+    """
+
+    texts: int
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    confusion: tuple[tuple[int, ...], ...]
+
+    __test__ = False  # not a test case, whatever its name says to pytest
+
+
+def final_test(classifier: TextClassifier, test: TokenizedSplit, *, seed: int) -> TestScore:
+    """Classify the test split once and say how well, and how sure that is (Efron, 1979)."""
+    probabilities = classifier.probabilities(test, "")
+    labels = np.array(test.labels)
+    return TestScore(
+        texts=len(labels),
+        metrics=classification_metrics(probabilities, labels),
+        intervals=_intervals(probabilities, labels, seed),
+        confusion=tuple(tuple(row) for row in confusion(probabilities, labels).tolist()),
+    )
+
+
+def _intervals(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], seed: int
+) -> dict[str, tuple[float, float]]:
+    random = np.random.default_rng(seed)
+    samples = []
+    for _ in range(_RESAMPLES):
+        drawn = random.integers(0, len(labels), len(labels))
+        samples.append(classification_metrics(probabilities[drawn], labels[drawn]))
+    return {
+        name: (
+            float(np.quantile([sample[name] for sample in samples], 0.025)),
+            float(np.quantile([sample[name] for sample in samples], 0.975)),
+        )
+        for name in samples[0]
+    }

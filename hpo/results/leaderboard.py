@@ -1,0 +1,93 @@
+"""The finished trials of a study, best first, and what made the difference."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One complete trial."""
+
+    number: int
+    value: float
+    params: Mapping[str, Any]
+    epochs_run: float | None
+    seconds: float | None
+    mlflow_url: str | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many trials are in which state."""
+
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    waiting: int
+
+    @property
+    def finished(self) -> int:
+        return self.complete + self.pruned
+
+
+def leaderboard(study: optuna.Study) -> list[Entry]:
+    """Complete trials, the best first; of equals the earlier."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
+    return [_entry(trial) for trial in sorted(complete, key=lambda t: (sign * _value(t), t.number))]
+
+
+def counts(study: optuna.Study) -> Counts:
+    """How many trials of the study are in which state."""
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    return Counts(
+        complete=states.count(TrialState.COMPLETE),
+        pruned=states.count(TrialState.PRUNED),
+        failed=states.count(TrialState.FAIL),
+        running=states.count(TrialState.RUNNING),
+        waiting=states.count(TrialState.WAITING),
+    )
+
+
+def importances(study: optuna.Study) -> Mapping[str, float]:
+    """Each searched parameter's share of the differences in the metric (PED-ANOVA).
+
+    Empty where fewer than two complete trials differ.
+    """
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len({trial.value for trial in complete}) < 2:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = optuna.importance.get_param_importances(study)
+    return dict(found)
+
+
+def top_numbers(entries: Sequence[Entry], count: int | None) -> set[int]:
+    """Numbers of the best trials; None means all."""
+    return {entry.number for entry in entries[:count]}
+
+
+def _entry(trial: FrozenTrial) -> Entry:
+    attributes = trial.user_attrs
+    return Entry(
+        number=trial.number,
+        value=_value(trial),
+        params=dict(trial.params),
+        epochs_run=attributes.get("epochs_run"),
+        seconds=attributes.get("seconds"),
+        mlflow_url=attributes.get("mlflow_url"),
+    )
+
+
+def _value(trial: FrozenTrial) -> float:
+    assert trial.value is not None
+    return trial.value

@@ -1,0 +1,137 @@
+"""A study and its trials in Markdown: the description of the MLflow run, the notes in the dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.results.champion import Champion
+from hpo.results.leaderboard import Counts, Entry
+from hpo.spec.space import Choice, Dimension, SearchSpace
+from hpo.spec.study import StudySpec
+
+_SHOWN = 5
+_STOPPED = {
+    "finished": "trained to its end",
+    "early": "stopped early, as it no longer improved",
+    "pruned": "pruned, as it fell behind the others",
+}
+
+
+@dataclass(frozen=True)
+class TrialFacts:
+    """What is known of a trial. state: Optuna's name for it; attributes: its user attributes."""
+
+    number: int
+    state: str
+    metric: str
+    value: float | None
+    attributes: Mapping[str, Any]
+
+
+def study_note(
+    spec: StudySpec,
+    space: SearchSpace,
+    counts: Counts,
+    entries: Sequence[Entry],
+    champion: Champion | None,
+    links: Mapping[str, str],
+) -> str:
+    """What was searched, what is the best, where to look. links: addresses by the words to click on."""
+    metric = spec.study.metric
+    lines = [
+        spec.study.description or f"Fine-tuning `{spec.model.name}` on `{spec.data.source}`.",
+        "",
+        _standing(spec, counts, entries, champion),
+    ]
+    if links:
+        lines += ["", " · ".join(f"[{words}]({address})" for words, address in links.items())]
+    if entries:
+        names = list(space)
+        lines += [
+            "",
+            f"| trial | {metric} | {' | '.join(names)} |",
+            "|---" * (2 + len(names)) + "|",
+        ]
+        lines += [_row(entry, names) for entry in entries[:_SHOWN]]
+    lines += [
+        "",
+        f"Searched with {spec.search.sampler.name}, pruned by {spec.search.pruner.name}:",
+        "",
+        "| parameter | range |",
+        "|---|---|",
+        *(f"| {name} | {_range(dimension)} |" for name, dimension in space.items()),
+    ]
+    return "\n".join(lines)
+
+
+def trial_note(facts: TrialFacts) -> str:
+    """A trial's end in a sentence, and the link to its MLflow run; empty where neither is known yet."""
+    lines = []
+    url = facts.attributes.get("mlflow_url")
+    if url:
+        lines.append(f"[MLflow run of trial {facts.number}]({url})")
+    end = _end(facts)
+    if end:
+        lines.append(end)
+    return "\n\n".join(lines)
+
+
+def _standing(
+    spec: StudySpec, counts: Counts, entries: Sequence[Entry], champion: Champion | None
+) -> str:
+    metric = spec.study.metric
+    trials = (
+        f"{counts.finished} of {spec.study.trials} trials finished, {counts.pruned} of them pruned"
+    )
+    if counts.failed:
+        trials += f"; {counts.failed} failed"
+    if champion is not None:
+        low, high = champion.test.intervals[metric]
+        return (
+            f"**Best: trial {champion.number}**, validation {metric} **{champion.value:.4f}**, "
+            f"test {metric} **{champion.test.metrics[metric]:.4f}** (95 % interval {low:.4f} to "
+            f"{high:.4f}). Registered as `{champion.registered_name}`, alias `champion`. {trials}."
+        )
+    if entries:
+        best = entries[0]
+        return f"**Best so far: trial {best.number}**, validation {metric} **{best.value:.4f}**. {trials}."
+    return f"{trials}."
+
+
+def _end(facts: TrialFacts) -> str:
+    attributes = facts.attributes
+    if facts.state == "FAIL":
+        reason = attributes.get("reason")
+        return "**Failed**" + (f": {reason}" if reason else ".")
+    if facts.state not in ("COMPLETE", "PRUNED"):
+        return ""
+    stopped = _STOPPED.get(str(attributes.get("stopped")), facts.state.lower())
+    words = [f"{facts.metric} **{facts.value:.4f}**" if facts.value is not None else "", stopped]
+    if "epochs_run" in attributes:
+        words.append(
+            f"{attributes['epochs_run']:.2f} epochs in {attributes.get('seconds', 0):.1f} s"
+        )
+    return "; ".join(word for word in words if word) + "."
+
+
+def _row(entry: Entry, names: Sequence[str]) -> str:
+    trial = f"[{entry.number}]({entry.mlflow_url})" if entry.mlflow_url else str(entry.number)
+    cells = [trial, f"{entry.value:.4f}", *(_value(entry.params.get(name, "")) for name in names)]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _range(dimension: Dimension) -> str:
+    if isinstance(dimension, Choice):
+        return ", ".join(_value(value) for value in dimension.values)
+    words = f"{_value(dimension.low)} to {_value(dimension.high)}"
+    if dimension.log:
+        words += ", by its logarithm"
+    if dimension.step not in (None, 1):
+        words += f", in steps of {_value(dimension.step)}"
+    return words
+
+
+def _value(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value).replace("|", "\\|")

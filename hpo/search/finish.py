@@ -1,0 +1,220 @@
+"""The end of a study: when the budget is met, the champion is crowned, once, by whoever sees it first."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.errors import StorageError, TrackingError
+from hpo.results.champion import Champion, crown
+from hpo.results.figures import confusion_figure, curves_figure
+from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
+from hpo.search.figures import show_with_study
+from hpo.search.presentation import CHAMPION_KEY, present_study
+from hpo.search.session import Session
+from hpo.search.studies import OpenStudy, begin_alone, recall, remember
+from hpo.tracking.outbox import waiting_in
+
+logger = logging.getLogger(__name__)
+
+_CURVES = 5
+_LOOK_SECONDS = 1.0
+_FLUSH_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A study as it stands."""
+
+    name: str
+    metric: str
+    counts: Counts
+    entries: list[Entry]
+    importances: Mapping[str, float]
+    champion: Champion | None
+    study_url: str
+    waiting_for_mlflow: int
+
+    def as_json(self) -> dict[str, Any]:
+        """One JSON document for programs."""
+        best = self.entries[0] if self.entries else None
+        return {
+            "study": self.name,
+            "metric": self.metric,
+            "trials": {**vars(self.counts), "finished": self.counts.finished},
+            "best": None if best is None else _entry_json(best),
+            "leaderboard": [_entry_json(entry) for entry in self.entries[:10]],
+            "importances": dict(self.importances),
+            "champion": None if self.champion is None else self.champion.as_json(),
+            "study_url": self.study_url,
+            "waiting_for_mlflow": self.waiting_for_mlflow,
+        }
+
+
+def finish_study(session: Session) -> Champion | None:
+    """Crown the champion of a study whose budget is met; the one there is, where it still is the best.
+
+    None where no trial is complete. Raises StorageError where the best trial's weights are nowhere.
+    """
+    study = session.study
+    entries = study.read(leaderboard)
+    if not entries:
+        return None
+    best, known = entries[0], known_champion(study)
+    while known is None or known.number != best.number:
+        # The test split is to be looked at by one process, not by all that see the end at once.
+        if begin_alone(study.storage, study.study_id, f"crowning trial {best.number}"):
+            return _crown(session, entries, known)
+        time.sleep(_LOOK_SECONDS)
+        known = known_champion(study)
+    return known
+
+
+def _crown(session: Session, entries: list[Entry], known: Champion | None) -> Champion:
+    study, bench, best = session.study, session.prepared.bench, entries[0]
+    with TemporaryDirectory(prefix="hpo-download-") as folder:
+        champion = crown(
+            best,
+            _trained_part(session, best.number, Path(folder)),
+            model=bench.model,
+            test=bench.data.test,
+            tracker=session.tracker,
+            study_name=study.name,
+            metric=study.spec.study.metric,
+            seed=study.spec.study.seed,
+            times_tested_before=0 if known is None else known.times_tested,
+        )
+    remember(study.storage, study.study_id, CHAMPION_KEY, champion.as_json())
+    kept = top_numbers(entries, study.spec.tracking.kept_models)
+    session.models.drop(session.models.numbers() - kept)
+    _show_figures(session, entries, champion)
+    present_study(study, session.tracker, champion)
+    return champion
+
+
+def tidy(session: Session) -> None:
+    """Once a study is done and MLflow has everything, drop what is twice on the disk, or outdone.
+
+    To be called with the session over. Does nothing where MLflow is not there to say what it has.
+    """
+    if waiting_in(session.work.state):
+        return
+    kept = top_numbers(session.study.read(leaderboard), session.study.spec.tracking.kept_models)
+    try:
+        logged = session.tracker.trials_with_models()
+        # A worker that was killed in the middle of keeping to the policy may have left some.
+        session.tracker.delete_models(logged - kept)
+    except TrackingError as error:
+        logger.info("Nothing is tidied up: %s", error)
+        return
+    for number in session.models.numbers() & logged:
+        session.models.drop_weights(number)
+    states = session.study.read(_states)
+    for number, state in states.items():
+        if state.is_finished():
+            # What a worker left that was killed right after its trial's end.
+            session.work.checkpoint_of(number).remove()
+
+
+def _trained_part(session: Session, number: int, download_to: Path) -> Path:
+    """The folder of what a trial trained: on this machine, or else fetched from MLflow."""
+    local = session.models.path(number)
+    if session.models.has(number):
+        return local
+    session.tracker.flush(_FLUSH_SECONDS)
+    fetched = session.tracker.download_trial_model(number, download_to)
+    if fetched is None:
+        raise StorageError(
+            str(local),
+            found=f"no weights of trial {number}, the best, here or in MLflow",
+            expected="what the trial trained",
+            mend="Run this command where the trial ran, with the same HPO_STATE.",
+        )
+    return fetched
+
+
+def _show_figures(session: Session, entries: list[Entry], champion: Champion) -> None:
+    """The champion's confusion matrix and the best trials' learning curves, in MLflow and the dashboard."""
+    study, metric = session.study, session.study.spec.study.metric
+    drawings = {
+        "test_confusion.svg": confusion_figure(
+            np.array(champion.test.confusion, np.int64),
+            session.prepared.bench.data.label_names,
+            "Confusion on the test split",
+            f"champion: trial {champion.number}, {metric} {champion.test.metrics[metric]:.4f}",
+        ),
+        "learning_curves.svg": curves_figure(
+            _learning_curves(study, entries[:_CURVES]),
+            "Learning curves of the best trials",
+            x_label="epochs",
+            y_label=f"validation {metric}",
+            subtitle=f"study {study.name}",
+        ),
+    }
+    for name, drawing in drawings.items():
+        session.tracker.log_study_text(drawing, f"figures/{name}")
+        show_with_study(study.storage, study.study_id, session.work.state, name, drawing)
+
+
+def _learning_curves(
+    study: OpenStudy, entries: list[Entry]
+) -> dict[str, list[tuple[float, float]]]:
+    """The metric at each evaluation of the trials, by epochs."""
+    trials = study.read(_by_number)
+    an_epoch = study.spec.training.evaluations_per_epoch
+    return {
+        f"trial {entry.number}": [
+            (index / an_epoch, value)
+            for index, value in sorted(trials[entry.number].intermediate_values.items())
+        ]
+        for entry in entries
+    }
+
+
+def _by_number(study: optuna.Study) -> dict[int, FrozenTrial]:
+    return {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+
+
+def _states(study: optuna.Study) -> dict[int, TrialState]:
+    return {trial.number: trial.state for trial in study.get_trials(deepcopy=False)}
+
+
+def known_champion(study: OpenStudy) -> Champion | None:
+    """The champion that the study has, if it has one."""
+    document = recall(study.storage, study.study_id, CHAMPION_KEY)
+    return Champion.from_json(document) if isinstance(document, dict) else None
+
+
+def summarise(session: Session, champion: Champion | None, waiting: int) -> Summary:
+    """The study as it stands, for people and programs."""
+    study = session.study
+    return Summary(
+        name=study.name,
+        metric=study.spec.study.metric,
+        counts=study.read(counts),
+        entries=study.read(leaderboard),
+        importances=study.read(importances),
+        champion=champion,
+        study_url=session.tracker.study_url,
+        waiting_for_mlflow=waiting,
+    )
+
+
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    return {
+        "number": entry.number,
+        "value": entry.value,
+        "params": dict(entry.params),
+        "epochs_run": entry.epochs_run,
+        "seconds": entry.seconds,
+        "mlflow_url": entry.mlflow_url,
+    }

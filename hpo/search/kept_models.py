@@ -1,0 +1,59 @@
+"""What complete trials trained, kept beside the checkpoints until the study's champion is chosen."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from hpo.model.saved import TRAINED_FILE
+
+
+class KeptModels:
+    """Folders `trial-0007` of one study, each written whole by renaming."""
+
+    def __init__(self, state: Path, study_name: str, study_uid: str) -> None:
+        self.folder = study_folder(state, study_name, study_uid) / "models"
+
+    def path(self, number: int) -> Path:
+        """Where the trained part of a trial is, if it is."""
+        return self.folder / f"trial-{number:04d}"
+
+    def writing(self, number: int) -> Path:
+        """A folder to write a trial's trained part to, for `commit`."""
+        for left in self.folder.glob(f".trial-{number:04d}.*"):  # by a worker that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        partial = self.folder / f".trial-{number:04d}.{os.getpid()}"
+        partial.mkdir(parents=True)
+        return partial
+
+    def commit(self, number: int) -> Path:
+        """Make what was written the trial's."""
+        partial = self.folder / f".trial-{number:04d}.{os.getpid()}"
+        shutil.rmtree(self.path(number), ignore_errors=True)
+        partial.rename(self.path(number))
+        return self.path(number)
+
+    def has(self, number: int) -> bool:
+        """Whether the trained part of a trial is here with its weights."""
+        return (self.path(number) / TRAINED_FILE).is_file()
+
+    def drop_weights(self, number: int) -> None:
+        """Keep the facts alone of a trial whose model is in MLflow, so that it still counts as kept."""
+        (self.path(number) / TRAINED_FILE).unlink(missing_ok=True)
+
+    def numbers(self) -> set[int]:
+        """The trials whose trained part is here, or was until MLflow had it."""
+        return {int(path.name.removeprefix("trial-")) for path in self.folder.glob("trial-*")}
+
+    def drop(self, numbers: set[int]) -> None:
+        """Remove what these trials trained."""
+        for number in numbers:
+            shutil.rmtree(self.path(number), ignore_errors=True)
+
+
+def study_folder(state: Path, study_name: str, study_uid: str) -> Path:
+    """Where a study's checkpoints and models are; another study of the same name has another folder."""
+    slug = re.sub(r"[^\w.-]+", "_", study_name)[:80]
+    return state / "studies" / f"{slug}-{study_uid[:12]}"

@@ -1,0 +1,140 @@
+"""How a trial ended, for the MLflow run of a worker that died before it could say so."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from sqlalchemy import select
+
+from hpo.results.leaderboard import leaderboard, top_numbers
+from hpo.search.claims import REASON
+from hpo.search.kept_models import KeptModels
+from hpo.search.presentation import present_trial
+from hpo.search.storage import Storage
+from hpo.search.studies import set_trial_run
+from hpo.search.tables import (
+    HPO_CLAIMS,
+    HPO_STUDIES,
+    STUDIES,
+    TRIAL_USER_ATTRIBUTES,
+    TRIAL_VALUES,
+    TRIALS,
+)
+from hpo.spec.study import StudySpec
+from hpo.tracking.tracker import RunListener, trial_model_tags
+from hpo.tracking.trial_run import OutcomeOf, RunOutcome
+
+EXAMPLES_SEEN = "examples_seen"
+_TRIAL_KEY = re.compile(r"trial:[^:]*:(?P<uid>[^:]+):(?P<number>\d+):(?P<attempt>\d+)")
+
+
+def run_linker(storage: Storage) -> RunListener:
+    """Tell Optuna which MLflow run a trial has as soon as the run exists, which may be after its end."""
+
+    def link(run_key: str, run_id: str, url: str) -> None:
+        match = _TRIAL_KEY.fullmatch(run_key)
+        if match is not None:
+            set_trial_run(
+                storage,
+                match["uid"],
+                int(match["number"]),
+                run_id=run_id,
+                url=url,
+                attempt=int(match["attempt"]),
+            )
+            present_trial(storage, match["uid"], int(match["number"]))
+
+    return link
+
+
+def outcome_reader(storage: Storage, state: Path) -> OutcomeOf:
+    """What the storage knows of the trial of a run. state: where complete trials' models are kept."""
+
+    def outcome_of(run_key: str) -> RunOutcome | None:
+        match = _TRIAL_KEY.fullmatch(run_key)
+        if match is None:
+            return None
+        uid, number, attempt = match["uid"], int(match["number"]), int(match["attempt"])
+        trial = storage.retry(lambda: _read(storage, uid, number), "looking up a trial")
+        if trial is None or trial.attempt != attempt or not trial.state.is_finished():
+            return None
+        if trial.state is TrialState.FAIL:
+            return RunOutcome("FAIL", reason=trial.attributes.get(REASON))
+        metric = trial.spec.study.metric
+        # What a trial is worth is its best evaluation, whether or not it was pruned after it.
+        best = trial.attributes.get(metric, trial.value)
+        step = int(trial.attributes.get(EXAMPLES_SEEN, 0))
+        metrics = {} if best is None else {f"val/best_{metric}": float(best)}
+        if trial.state is TrialState.PRUNED:
+            return RunOutcome("PRUNED", step, metrics)
+        models = KeptModels(state, trial.study, uid)
+        return RunOutcome(
+            "COMPLETE",
+            step,
+            metrics,
+            keeps_model=_keeps_model(storage, trial, number),
+            model=models.path(number) if models.has(number) else None,
+            model_tags=trial_model_tags(trial.study, uid, number, attempt),
+        )
+
+    return outcome_of
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A trial, its study and its claim, as they are in the storage."""
+
+    study: str
+    spec: StudySpec
+    state: TrialState
+    attempt: int
+    value: float | None
+    attributes: Mapping[str, Any]
+
+
+def _read(storage: Storage, uid: str, number: int) -> _Stored | None:
+    query = (
+        select(
+            TRIALS.c.trial_id,
+            TRIALS.c.state,
+            HPO_CLAIMS.c.attempt,
+            HPO_STUDIES.c.spec_json,
+            STUDIES.c.study_name,
+            TRIAL_VALUES.c.value,
+        )
+        .join(HPO_STUDIES, HPO_STUDIES.c.study_id == TRIALS.c.study_id)
+        .join(STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
+        .join(HPO_CLAIMS, HPO_CLAIMS.c.trial_id == TRIALS.c.trial_id)
+        .join(TRIAL_VALUES, TRIAL_VALUES.c.trial_id == TRIALS.c.trial_id, isouter=True)
+        .where(HPO_STUDIES.c.uid == uid, TRIALS.c.number == number)
+    )
+    attributes = TRIAL_USER_ATTRIBUTES
+    with storage.read() as connection:
+        row = connection.execute(query).first()
+        if row is None:
+            return None
+        kept = connection.execute(
+            select(attributes.c.key, attributes.c.value_json).where(
+                attributes.c.trial_id == row.trial_id
+            )
+        ).all()
+    return _Stored(
+        row.study_name,
+        StudySpec.model_validate_json(row.spec_json),
+        row.state,
+        row.attempt,
+        row.value,
+        {key: json.loads(value) for key, value in kept},
+    )
+
+
+def _keeps_model(storage: Storage, trial: _Stored, number: int) -> bool:
+    study = optuna.load_study(study_name=trial.study, storage=storage.optuna)
+    return number in top_numbers(leaderboard(study), trial.spec.tracking.kept_models)

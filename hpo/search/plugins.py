@@ -1,0 +1,94 @@
+"""Samplers and pruners by name: the options a study file may give them, checked before Optuna sees
+them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from optuna.exceptions import ExperimentalWarning
+
+from hpo.errors import StudyFileError, nearest_name
+
+T = TypeVar("T")
+
+# The annotations of Optuna's constructors that a study file can express, and what they take.
+_KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "int": ((int,), "a whole number"),
+    "int | None": ((int,), "a whole number"),
+    "str | int": ((int, str), "a whole number"),
+    "float": ((float, int), "a number"),
+    "float | None": ((float, int), "a number"),
+    "bool": ((bool,), "true or false"),
+    "bool | None": ((bool,), "true or false"),
+    "str": ((str,), "a name in quotes"),
+}
+
+
+def accepted_options(cls: Callable[..., object], ours: Collection[str] = ()) -> dict[str, str]:
+    """Names of the constructor's options that a study file may set, with their annotations.
+
+    ours: those that are left out, since this project sets them itself or Optuna has deprecated
+    them.
+    """
+    accepted = {}
+    for name, parameter in inspect.signature(cls).parameters.items():
+        annotation = parameter.annotation
+        kind = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+        if kind in _KINDS and name not in ours:
+            accepted[name] = kind
+    return accepted
+
+
+def checked_options(
+    accepted: Mapping[str, str], options: Mapping[str, object], *, kind: str, name: str
+) -> dict[str, Any]:
+    """The options of a sampler or pruner, each known and of the right type.
+
+    kind: `sampler` or `pruner`; the place of an error is `search.<kind>.<option>`.
+    Raises StudyFileError.
+    """
+    for option, value in options.items():
+        place = f"search.{kind}.{option}"
+        if option not in accepted:
+            near = nearest_name(option, accepted)
+            listed = ", ".join(sorted(accepted)) if accepted else "no options at all"
+            raise StudyFileError(
+                place,
+                found="an unknown option",
+                expected=f"one of the options of {name}: {listed}",
+                mend=f"Did you mean {near}?" if near else "Remove it.",
+            )
+        types, words = _KINDS[accepted[option]]
+        # A bool is an int to Python, but not to people.
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise StudyFileError(place, found=repr(value), expected=words, mend="Mend the value.")
+    return dict(options)
+
+
+def built(make: Callable[[], T], *, kind: str, name: str) -> T:
+    """Call a constructor, with Optuna's objections to a value turned into a StudyFileError."""
+    try:
+        with quietly():
+            return make()
+    except (ValueError, TypeError) as error:
+        raise StudyFileError(
+            f"search.{kind}",
+            found=f"options that {name} refuses ({' '.join(str(error).split())})",
+            expected=f"values that the {kind} {name} can work with",
+            mend="Mend the value, or remove it for the default.",
+        ) from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Optuna calls half of its samplers and pruners experimental at every use; once in our docs is
+    enough.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield

@@ -1,0 +1,156 @@
+"""From a study file to a workbench: data read and tokenised, model loaded, both checked against each other."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import torch
+
+from hpo.data.dataset import LabelledData, load_data
+from hpo.data.tokens import tokenize
+from hpo.errors import StudyFileError
+from hpo.model.gpt2 import Architecture, PretrainedModel, load_pretrained
+from hpo.model.prefix import BuildProgress, Prefix, PrefixCache
+from hpo.spec.locations import Locations
+from hpo.spec.space import Choice, IntRange, OptionValue
+from hpo.spec.study import StudySpec
+from hpo.spec.study_file import search_space
+from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
+from hpo.tracking.tracker import DatasetInfo
+from hpo.training.loop import Workbench
+from hpo.training.precision import pick_device, pick_dtype
+
+USUAL_MAX_LENGTH = 256
+_PACKAGES = (
+    "hpo",
+    "torch",
+    "transformers",
+    "optuna",
+    "mlflow",
+    "datasets",
+    "numpy",
+    "scikit-learn",
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study's data and model, ready for trials in this process."""
+
+    spec: StudySpec
+    data: LabelledData
+    bench: Workbench
+
+    @property
+    def n_layer(self) -> int:
+        return self.bench.model.architecture.n_layer
+
+    def dataset_info(self) -> DatasetInfo:
+        """The data as MLflow is told of them."""
+        data = self.data
+        return DatasetInfo(
+            name=self.spec.data.source,
+            digest=data.fingerprint[:32],
+            source=data.source,
+            examples={
+                "train": len(data.train),
+                "validation": len(data.validation),
+                "test": len(data.test),
+            },
+        )
+
+    def environment(self) -> dict[str, str]:
+        """What may make a difference to the numbers besides the study file."""
+        prefix, model = self.bench.prefix, self.bench.model
+        return {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "device": torch.cuda.get_device_name() if prefix.device.type == "cuda" else "cpu",
+            "threads": str(torch.get_num_threads()),
+            "precision": str(prefix.dtype).removeprefix("torch."),
+            "model": model.name,
+            "model_fingerprint": model.fingerprint,
+            "data_fingerprint": self.data.fingerprint,
+            **{name: version(name) for name in _PACKAGES},
+        }
+
+
+def prepare(
+    spec: StudySpec, locations: Locations, *, on_progress: BuildProgress | None = None
+) -> Prepared:
+    """Read, check and tokenise the data, load and check the model. Writes nothing but caches.
+
+    Raises DataError, ModelError, and StudyFileError where the file asks for what the model does not have.
+    """
+    # The data first: a fault in somebody's own file should be told before a model is fetched.
+    data = load_data(spec.data, seed=spec.study.seed)
+    model = load_pretrained(spec.model.name, spec.model.revision)
+    max_length = check_against_model(spec, model)
+    tokens = tokenize(
+        data,
+        model.tokenizer,
+        tokenizer_fingerprint=model.tokenizer_fingerprint,
+        max_length=max_length,
+        cache_dir=locations.cache,
+    )
+    device = pick_device()
+    cache = None
+    if locations.cache_limit is not None:
+        cache = PrefixCache(locations.cache / "prefix", locations.cache_limit)
+    prefix = Prefix(
+        model,
+        cache=cache,
+        dtype=pick_dtype(spec.training.precision, device, model.architecture.width),
+        device=device,
+        on_progress=on_progress,
+    )
+    bench = Workbench(model, tokens, prefix, spec.study.metric, spec.training)
+    return Prepared(spec, data, bench)
+
+
+def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:
+    """The study's max_length. Raises StudyFileError where freeze depth or length exceed the model."""
+    architecture = model.architecture
+    depth, place = _deepest(spec)
+    if depth > architecture.n_layer:
+        raise StudyFileError(
+            place,
+            found=f"freeze depth {depth}",
+            expected=f"at most {architecture.n_layer}, the layers of {model.name}",
+            mend='Lower it, or write high = "n_layer".',
+        )
+    return _max_length(spec, architecture, model.name)
+
+
+def trial_params(spec: StudySpec, sampled: Mapping[str, OptionValue]) -> TrialParams:
+    """A point of the search space with the options that are not searched."""
+    fixed = spec.training.model_dump(include=set(SEARCHABLE_OPTIONS))
+    return TrialParams.model_validate({**fixed, **sampled})
+
+
+def _deepest(spec: StudySpec) -> tuple[int, str]:
+    dimension = search_space(spec).get("freeze_depth")
+    if dimension is None:
+        return spec.training.freeze_depth, "training.freeze_depth"
+    place = "search.space.freeze_depth"
+    if isinstance(dimension, Choice):
+        return max(int(value) for value in dimension.values), place
+    assert isinstance(dimension, IntRange), "freeze_depth is a whole number"
+    return (dimension.low if dimension.high is None else dimension.high), place
+
+
+def _max_length(spec: StudySpec, architecture: Architecture, model_name: str) -> int:
+    asked = spec.data.max_length
+    if asked is None:
+        return min(USUAL_MAX_LENGTH, architecture.n_positions)
+    if asked > architecture.n_positions:
+        raise StudyFileError(
+            "data.max_length",
+            found=str(asked),
+            expected=f"at most {architecture.n_positions}, the positions of {model_name}",
+            mend="Lower it, or leave it out.",
+        )
+    return asked

@@ -1,0 +1,91 @@
+"""One process's part in a study: storage, tracker and heartbeat opened together, closed together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from hpo.search.claims import Worker
+from hpo.search.events import Listener, PrefixProgress
+from hpo.search.kept_models import KeptModels
+from hpo.search.outcomes import outcome_reader, run_linker
+from hpo.search.preparation import Prepared, prepare
+from hpo.search.presentation import CHAMPION_KEY, present_study
+from hpo.search.storage import Storage
+from hpo.search.studies import (
+    OpenStudy,
+    load_spec,
+    open_study,
+    recall,
+    study_uid,
+)
+from hpo.search.worker import StudyWork
+from hpo.spec.locations import Locations
+from hpo.spec.study_file import study_toml
+from hpo.tracking.tracker import StudyTracker
+from hpo.tracking.views import TrialsTable
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a process needs to work on a study and to finish it."""
+
+    study: OpenStudy
+    prepared: Prepared
+    tracker: StudyTracker
+    models: KeptModels
+    work: StudyWork
+
+
+@contextmanager
+def open_session(
+    storage: Storage,
+    name: str,
+    locations: Locations,
+    *,
+    prepared: Prepared | None = None,
+    on_event: Listener = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Session]:
+    """Join a registered study. prepared: its data and model, where the caller has them already."""
+
+    def on_progress(depth: int, done: int, total: int) -> None:
+        on_event(PrefixProgress(depth, done, total))
+
+    if prepared is None:
+        prepared = prepare(load_spec(storage, name), locations, on_progress=on_progress)
+    study = open_study(storage, name, n_layer=prepared.n_layer)
+    uid = study_uid(storage, study.study_id)
+    with (
+        StudyTracker.open(
+            locations.tracking_uri,
+            name,
+            locations.state,
+            study_uid=uid,
+            study_file=study_toml(prepared.spec),
+            environment=prepared.environment(),
+            dataset=prepared.dataset_info(),
+            table=TrialsTable(
+                study.spec.study.metric,
+                tuple(study.space),
+                maximize=study.spec.direction == "maximize",
+            ),
+            on_run_opened=run_linker(storage),
+            outcome_of=outcome_reader(storage, locations.state),
+        ) as tracker,
+        Worker(storage, on_given_up=tracker.fail_attempt) as worker,
+    ):
+        work = StudyWork(
+            study=study,
+            prepared=prepared,
+            tracker=tracker,
+            worker=worker,
+            state=locations.state,
+            study_uid=uid,
+            on_event=on_event,
+            should_stop=should_stop,
+        )
+        if recall(storage, study.study_id, CHAMPION_KEY) is None:
+            present_study(study, tracker)
+        yield Session(study, prepared, tracker, KeptModels(locations.state, name, uid), work)
