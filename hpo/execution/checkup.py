@@ -1,0 +1,173 @@
+"""The state of everything that a study needs, one finding at a time."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from hpo.errors import HpoError
+from hpo.execution.threads import available_cores
+from hpo.spec.locations import Locations, redacted
+
+Grade = Literal["ok", "note", "fault"]
+
+_PACKAGES = ("torch", "transformers", "optuna", "mlflow", "datasets")
+_LEAST_FREE_BYTES = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """grade: ok, a note worth knowing, or a fault; mend: what to do about it."""
+
+    grade: Grade
+    subject: str
+    words: str
+    mend: str = ""
+
+
+def checkup(locations: Locations) -> Iterator[Finding]:
+    """Look at everything in turn. Nothing is created or changed."""
+    yield _software()
+    yield _device()
+    yield _storage(locations)
+    yield _tracking(locations)
+    yield _outbox(locations)
+    yield _cache(locations)
+    yield from _disks(locations)
+    yield _hub()
+
+
+def flush(locations: Locations, seconds: float) -> Finding:
+    """Send what processes that are gone left for MLflow, no longer than the time given."""
+    from hpo.search.outcomes import outcome_reader, run_linker
+    from hpo.search.storage import open_storage
+    from hpo.tracking.drain import drain_abandoned
+
+    with open_storage(locations.storage_url) as storage:
+        report = drain_abandoned(
+            locations.state,
+            timeout_seconds=seconds,
+            on_run_opened=run_linker(storage),
+            outcome_of=outcome_reader(storage, locations.state),
+        )
+    words = f"{report.delivered} operations sent from {report.files} outboxes, {report.waiting} still wait"
+    if report.waiting:
+        return Finding("fault", "flush", words, "Start the tracking server and run it again.")
+    return Finding("ok", "flush", words)
+
+
+def _software() -> Finding:
+    found = []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            return Finding(
+                "fault", "software", f"{name} is not installed", "Install from the lock again."
+            )
+    return Finding("ok", "software", f"Python {platform.python_version()}, " + ", ".join(found))
+
+
+def _device() -> Finding:
+    import torch
+
+    from hpo.training.precision import has_bf16, pick_device
+
+    device = pick_device()
+    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
+    fast = "multiplies bf16 fast" if has_bf16(device) else "no fast bf16: fp32 is used"
+    return Finding("ok", "device", f"{device.type} ({name}), {available_cores()} cores, {fast}")
+
+
+def _storage(locations: Locations) -> Finding:
+    from hpo.search.storage import open_storage
+    from hpo.search.studies import all_progress
+
+    url = redacted(locations.storage_url)
+    file = Path(locations.storage_url.removeprefix("sqlite:///"))
+    if locations.storage_url.startswith("sqlite:///") and not file.exists():
+        return Finding("note", "storage", f"{url} does not exist yet; the first run makes it")
+    try:
+        with open_storage(locations.storage_url) as storage:
+            studies = all_progress(storage)
+    except HpoError as error:
+        return Finding("fault", "storage", f"{error.place}: {error.found}", error.mend)
+    done = sum(study.is_done for study in studies)
+    return Finding("ok", "storage", f"{url}, {len(studies)} studies, {done} of them done")
+
+
+def _tracking(locations: Locations) -> Finding:
+    from hpo.tracking.uri import ping
+
+    uri = redacted(locations.tracking_uri)
+    try:
+        ping(locations.tracking_uri)
+    except HpoError as error:
+        return Finding("fault", "tracking", f"{error.place}: {error.found}", error.mend)
+    return Finding("ok", "tracking", uri)
+
+
+def _outbox(locations: Locations) -> Finding:
+    from hpo.tracking.outbox import waiting_in
+
+    waiting = waiting_in(locations.state)
+    if waiting:
+        return Finding(
+            "note",
+            "outbox",
+            f"{waiting} operations wait for MLflow",
+            "`python -m hpo.doctor --flush` sends them.",
+        )
+    return Finding("ok", "outbox", "nothing waits for MLflow")
+
+
+def _cache(locations: Locations) -> Finding:
+    from hpo.model.prefix import PrefixCache
+
+    if locations.cache_limit is None:
+        return Finding("note", "cache", "off")
+    entries = PrefixCache(locations.cache / "prefix", locations.cache_limit).entries()
+    size = sum(entry.size for entry in entries)
+    return Finding(
+        "ok",
+        "cache",
+        f"{locations.cache}: {len(entries)} files of hidden states, {_size(size)} of {_size(locations.cache_limit)}",
+    )
+
+
+def _disks(locations: Locations) -> Iterator[Finding]:
+    from hpo.search.early_checks import check_folder, nearest_existing
+
+    for subject, path, option in (
+        ("disk here", locations.state, "HPO_STATE"),
+        ("disk of the cache", locations.cache, "HPO_CACHE"),
+    ):
+        try:
+            check_folder(path, option, writable=True)
+        except HpoError as error:
+            yield Finding("fault", subject, f"{error.place}: {error.found}", error.mend)
+            continue
+        there = nearest_existing(path)
+        free = shutil.disk_usage(there).free
+        words = f"{_size(free)} free at {there}"
+        if free < _LEAST_FREE_BYTES:
+            yield Finding("fault", subject, words, "Free some space.")
+        else:
+            yield Finding("ok", subject, words)
+
+
+def _hub() -> Finding:
+    from hpo.data.hub import hub_answers
+
+    if hub_answers():
+        return Finding("ok", "hub", "reachable")
+    return Finding("note", "hub", "not reachable; local models and data work without it")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 10**8 else f"{count / 1e6:.1f} MB"

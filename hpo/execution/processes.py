@@ -1,0 +1,194 @@
+"""Workers as processes of this machine: started, watched, started anew when they die, stopped."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+from hpo.errors import HpoError, StudyFailedError
+from hpo.search.events import Event, Listener
+from hpo.spec.locations import Locations
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_DRAIN_SECONDS = 600.0
+_MOST_DEATHS_WITHOUT_PROGRESS = 10
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker process is told."""
+
+    study: str
+    locations: Locations
+    threads: int
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A worker's last word. done: the budget is met, not merely asked to stop."""
+
+    done: bool
+    error: HpoError | None = None
+
+
+class WorkerPool:
+    """Worker processes, started at once so that their imports overlap with the parent's checks.
+
+    They begin to work when `run` says on what. A worker whose parent is gone gives its trial back
+    and ends.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.size = workers
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: dict[Connection, SpawnProcess] = {}
+        for _ in range(workers):
+            self._start()
+
+    def run(self, job: Job, on_event: Listener, should_stop: Callable[[], bool]) -> bool:
+        """Work on a study until its budget is met (True) or `should_stop` says so (False).
+
+        Raises what stopped a worker, and StudyFailedError where workers die without ever finishing
+        a trial.
+        """
+        for connection in self._workers:
+            connection.send(job)
+        finished: list[_Finished] = []
+        deaths, stopping = 0, False
+        while self._workers:
+            if should_stop() and not stopping:
+                stopping = True
+                self._terminate()
+            for ready in wait(list(self._workers), timeout=0.2):
+                assert isinstance(ready, Connection)
+                message = _receive(ready)
+                if isinstance(message, _Finished):
+                    finished.append(message)
+                    self._forget(ready)
+                    if message.error is not None and not stopping:
+                        stopping = True
+                        self._terminate()
+                elif message is not None:
+                    deaths = 0
+                    on_event(message)
+                else:
+                    process = self._forget(ready)
+                    if stopping or any(end.done for end in finished):
+                        continue
+                    deaths += 1
+                    logger.warning("a worker died (exit code %s)", process.exitcode)
+                    self._check_deaths(job, deaths, process.exitcode)
+                    self._start().send(job)
+        for end in finished:
+            if end.error is not None:
+                raise end.error
+        return not stopping and any(end.done for end in finished)
+
+    def close(self) -> None:
+        """End all workers at once; those that have not begun lose nothing by it."""
+        for process in self._workers.values():
+            process.kill()
+        for connection in list(self._workers):
+            self._forget(connection)
+
+    def _start(self) -> Connection:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(theirs,), daemon=False)
+        process.start()
+        theirs.close()
+        self._workers[ours] = process
+        return ours
+
+    def _terminate(self) -> None:
+        for process in self._workers.values():
+            process.terminate()
+
+    def _forget(self, connection: Connection) -> SpawnProcess:
+        process = self._workers.pop(connection)
+        process.join(_LONGEST_DRAIN_SECONDS)
+        connection.close()
+        return process
+
+    def _check_deaths(self, job: Job, deaths: int, exit_code: int | None) -> None:
+        if deaths >= _MOST_DEATHS_WITHOUT_PROGRESS:
+            self._terminate()
+            raise StudyFailedError(
+                f"study {job.study}",
+                found=f"{deaths} workers that died one after another (exit code {exit_code})",
+                expected="workers that train",
+                mend="Look for their last words above; -9 often means that memory ran out: "
+                "use fewer --workers.",
+            )
+
+
+def _receive(connection: Connection) -> Event | _Finished | None:
+    """A worker's next message; None where it died."""
+    try:
+        message: Event | _Finished = connection.recv()
+    except (EOFError, OSError):
+        return None
+    return message
+
+
+def _serve(connection: Connection) -> None:
+    """The life of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    from hpo.execution.threads import use_threads
+    from hpo.search.session import open_session
+    from hpo.search.storage import open_storage
+
+    try:
+        job = connection.recv()
+    except EOFError:
+        return
+    assert isinstance(job, Job)
+    threading.Thread(target=_stop_without_parent, args=(connection, stop), daemon=True).start()
+    use_threads(job.threads)
+    end = _Finished(done=False)
+    try:
+        with (
+            open_storage(job.locations.storage_url) as storage,
+            open_session(
+                storage,
+                job.study,
+                job.locations,
+                on_event=lambda event: _send(connection, event),
+                should_stop=stop.is_set,
+            ) as session,
+        ):
+            end = _Finished(done=session.work.until_done())
+    except HpoError as error:
+        end = _Finished(done=False, error=error)
+    _send(connection, end)
+
+
+def _send(connection: Connection, message: Event | _Finished) -> None:
+    try:
+        connection.send(message)
+    except (BrokenPipeError, OSError):
+        logger.debug("the parent is gone; nobody hears %s", message)
+
+
+def _stop_without_parent(connection: Connection, stop: threading.Event) -> None:
+    """The parent never speaks again; that the connection ends means that it is gone."""
+    parent = os.getppid()
+    while not stop.is_set():
+        try:
+            if connection.poll(1.0):
+                connection.recv()
+        except (EOFError, OSError):
+            stop.set()
+        if os.getppid() != parent:
+            stop.set()
+        time.sleep(0.05)

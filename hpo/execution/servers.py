@@ -1,0 +1,340 @@
+"""The MLflow UI and the Optuna dashboard as processes on loopback: started, waited for, ended together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+
+from hpo.errors import HpoError, OptionError, ServerError
+from hpo.execution.dashboard import check_dashboard
+from hpo.spec.locations import Locations
+from hpo.tracking.uri import LOCAL_UI, browser_url, checked_uri, database_file
+
+logger = logging.getLogger(__name__)
+
+HOST: Final = "127.0.0.1"
+MLFLOW_PORT: Final = 5000
+DASHBOARD_PORT: Final = 8080
+_LONGEST_START_SECONDS: Final = 180.0
+_LONGEST_STOP_SECONDS: Final = 8.0
+_LOOK_SECONDS: Final = 0.2
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Links:
+    """Where a person finds the two UIs."""
+
+    mlflow: str
+    dashboard: str
+
+
+class Uis:
+    """Both UIs of a storage and a tracking store. To be closed, or used in a `with`."""
+
+    def __init__(
+        self,
+        locations: Locations,
+        *,
+        mlflow_port: int | None = None,
+        dashboard_port: int | None = None,
+    ) -> None:
+        """Start both and return at once.
+
+        mlflow_port, dashboard_port: insisted on; None means the usual one, or a free one where that is taken.
+        Raises HpoError where one of them cannot be served.
+        """
+        check_dashboard(locations)
+        uri = checked_uri(locations.tracking_uri)
+        self._folder = tempfile.TemporaryDirectory(prefix="hpo-ui-")
+        self._servers: list[_Server] = []
+        try:
+            if uri.startswith("http"):
+                mlflow = browser_url(uri)
+            else:
+                port = _port(mlflow_port, MLFLOW_PORT, "--mlflow-port")
+                mlflow = f"http://{HOST}:{port}"
+                self._start(
+                    "MLflow",
+                    _mlflow_command(port),
+                    f"{mlflow}/health",
+                    # Not as an argument, which all users of a machine can read.
+                    {"MLFLOW_BACKEND_STORE_URI": uri},
+                )
+            port = _port(dashboard_port, DASHBOARD_PORT, "--dashboard-port")
+            dashboard = f"http://{HOST}:{port}"
+            links = (LOCAL_UI, mlflow) if not uri.startswith("http") else None
+            self._start(
+                "the Optuna dashboard",
+                _dashboard_command(port, links),
+                f"{dashboard}/api/meta",
+                {
+                    "HPO_STORAGE": locations.storage_url,
+                    "HPO_STATE": str(locations.state.absolute()),
+                },
+            )
+        except BaseException:
+            self.close()
+            raise
+        self.links = Links(mlflow, dashboard)
+
+    def wait(
+        self, progress: Progress = lambda name: None, stopped: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Wait until both answer (True), or somebody asks to stop (False).
+
+        progress: told of each that answers. Raises ServerError where one ends, or takes minutes.
+        """
+        deadline = time.monotonic() + _LONGEST_START_SECONDS
+        waiting = list(self._servers)
+        while waiting:
+            if stopped():
+                return False
+            for server in list(waiting):
+                server.check()
+                if _answers(server.probe):
+                    progress(server.name)
+                    waiting.remove(server)
+            if waiting and time.monotonic() > deadline:
+                raise waiting[0].fault(f"no answer within {_LONGEST_START_SECONDS:.0f} s")
+            time.sleep(_LOOK_SECONDS)
+        return True
+
+    def watch(self, stopped: Callable[[], bool]) -> None:
+        """Return when somebody asks to stop. Raises ServerError where one of the two ends by itself."""
+        while not stopped():
+            for server in self._servers:
+                server.check()
+            time.sleep(_LOOK_SECONDS)
+
+    def close(self) -> None:
+        """End both with all their processes."""
+        for server in self._servers:
+            server.terminate()
+        deadline = time.monotonic() + _LONGEST_STOP_SECONDS
+        for server in self._servers:
+            server.end(max(0.0, deadline - time.monotonic()))
+        self._servers.clear()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start(
+        self, name: str, command: Sequence[str], probe: str, environment: Mapping[str, str]
+    ) -> None:
+        log = Path(self._folder.name) / f"{len(self._servers)}.log"
+        self._servers.append(_Server(name, command, probe, log, {**_environment(), **environment}))
+
+
+@contextlib.contextmanager
+def uis_meanwhile(locations: Locations, say: Progress) -> Iterator[None]:
+    """Both UIs as long as the block runs. What goes wrong with them is said and stops nothing.
+
+    Raises HpoError at once where they cannot be had at all.
+    """
+    check_dashboard(locations)
+    done = threading.Event()
+
+    def serve() -> None:
+        try:
+            if not _wait_for_store(locations, done):
+                return
+            with Uis(locations) as uis:
+                if uis.wait(stopped=done.is_set):
+                    say(f"MLflow: {uis.links.mlflow}  Dashboard: {uis.links.dashboard}")
+                    uis.watch(done.is_set)
+        except HpoError as error:
+            say(f"warning: the UIs are not up: {error}")
+
+    thread = threading.Thread(target=serve, name="hpo-ui")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _wait_for_store(locations: Locations, done: threading.Event) -> bool:
+    """Wait until MLflow's file is there, which the study makes: two who make it at once would clash."""
+    file = database_file(checked_uri(locations.tracking_uri))
+    while file is not None and not file.exists():
+        if done.wait(_LOOK_SECONDS):
+            return False
+    return not done.is_set()
+
+
+class _Server:
+    """One server in a process group of its own, which also holds what it starts itself."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        probe: str,
+        log: Path,
+        environment: Mapping[str, str],
+    ) -> None:
+        self.name = name
+        self.probe = probe
+        self._log = log
+        with log.open("wb") as out:
+            self._process = _spawn(command, out, environment)
+
+    def check(self) -> None:
+        """Raise ServerError where the server has ended."""
+        code = self._process.poll()
+        if code is not None:
+            raise self.fault(f"that it ended with exit code {code}")
+
+    def fault(self, found: str) -> ServerError:
+        """The error for a server that does not serve, with its last words."""
+        words = self._log.read_text(errors="replace").strip().splitlines()
+        last = words[-1].removeprefix("error: ") if words else "it said nothing"
+        return ServerError(
+            self.name,
+            found=found,
+            expected="a server that answers",
+            mend=f"Its last words: {last}",
+        )
+
+    def terminate(self) -> None:
+        """Ask the whole group to end."""
+        self._signal(signal.SIGTERM)
+
+    def end(self, seconds: float) -> None:
+        """Wait for the group's end, and kill what is left of it after that time."""
+        deadline = time.monotonic() + seconds
+        while self._alive() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _alive(self) -> bool:
+        self._process.poll()  # a child that ended stays in its group until it is waited for
+        try:
+            os.killpg(self._process.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+
+def _spawn(
+    command: Sequence[str], out: IO[bytes], environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    # A session of its own: Ctrl-C in the terminal reaches this process alone, which ends them in
+    # order. The pipe is the leash: it closes when this process ends, however that comes about.
+    return subprocess.Popen(
+        [sys.executable, "-m", "hpo.execution.leash", *command],
+        stdin=subprocess.PIPE,
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        env=dict(environment),
+        start_new_session=True,
+    )
+
+
+def _mlflow_command(port: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--host", HOST, "--port", str(port), "--workers", "1"),
+    ]
+
+
+def _dashboard_command(port: int, links: tuple[str, str] | None) -> list[str]:
+    more = ["--links", *links] if links else []
+    return [
+        *(sys.executable, "-m", "hpo.ui", "--only", "dashboard"),
+        *("--host", HOST, "--dashboard-port", str(port), *more),
+    ]
+
+
+def _environment() -> dict[str, str]:
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        # What is meant for clients, or for another server, must not lead this one astray.
+        if not name.startswith(("MLFLOW_TRACKING_", "MLFLOW_BACKEND_", "_MLFLOW_"))
+    }
+    return {
+        **inherited,
+        # Its job runner takes 0.7 GB and serves generative models only.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _port(wanted: int | None, usual: int, option: str) -> int:
+    """A port to serve at. Raises OptionError where the one that was asked for is taken."""
+    if wanted is not None:
+        if not _is_free(wanted):
+            raise OptionError(
+                f"{option} {wanted}",
+                found="a port that is taken",
+                expected="a free one",
+                mend="Name another, or leave the option out.",
+            )
+        return wanted
+    if _is_free(usual):
+        return usual
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        if probe.connect_ex((HOST, port)) == 0:
+            return False
+    with socket.socket() as probe:
+        # As the servers do: a port whose last owner has just gone is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError):
+            return False
+    return True
+
+
+def _answers(url: str) -> bool:
+    # No proxy: what the environment names for the world does not know this machine's loopback.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False

@@ -1,0 +1,240 @@
+"""What all commands share at their edge: options, the way a study is named, and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from hpo.errors import HpoError, OptionError, nearest_name
+
+if TYPE_CHECKING:
+    from hpo.spec.locations import Locations
+    from hpo.spec.study import StudySpec
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+# Option -> the study-file key that it overrides.
+STUDY_OPTIONS = {
+    "trials": "study.trials",
+    "name": "study.name",
+    "seed": "study.seed",
+    "model": "model.name",
+    "data": "data.source",
+    "text_column": "data.text",
+    "label_column": "data.label",
+    "max_train_examples": "data.max_train_examples",
+    "keep": "tracking.keep",
+}
+
+
+class Interrupted(Exception):  # noqa: N818 - it is no error
+    """The person or the system asked to stop; all work is safe."""
+
+
+def command(main: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser) -> int:
+    """Parse, run, and turn errors into one line and an exit code. The only place that does."""
+    logging.basicConfig(
+        level=getattr(logging, os.environ.get("HPO_LOG", "WARNING").upper(), logging.WARNING),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    # Its advice on other people's checkpoints drowns ours.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    try:
+        return main(parser.parse_args())
+    except HpoError as error:
+        say(f"error: {error}")
+        return error.exit_code
+    except Interrupted as stopped:
+        say(str(stopped))
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def say(text: str) -> None:
+    """A line for people, on standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def add_place_options(parser: argparse.ArgumentParser) -> None:
+    """--storage, --tracking-uri."""
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="where studies are kept (sqlite:///optuna.db, or HPO_STORAGE)",
+    )
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow server or store (MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)",
+    )
+
+
+def add_study_options(parser: argparse.ArgumentParser) -> None:
+    """STUDY and everything that overrides its file."""
+    parser.add_argument(
+        "study",
+        nargs="?",
+        metavar="STUDY",
+        help="a file in studies/ by name, or a path (default: quickstart)",
+    )
+    parser.add_argument(
+        "--trials",
+        type=whole_number("--trials"),
+        metavar="N",
+        help="finished trials that the study should have",
+    )
+    parser.add_argument("--name", metavar="STUDY_NAME", help="name of the study")
+    parser.add_argument(
+        "--model", metavar="NAME_OR_PATH", help='hub id or directory of a GPT-2 model, or "demo"'
+    )
+    parser.add_argument(
+        "--data",
+        metavar="PATH_OR_HUB_ID",
+        help="a file, a folder of train/validation/test files, or a hub id",
+    )
+    parser.add_argument("--text-column", metavar="NAME", help="column of the texts")
+    parser.add_argument("--label-column", metavar="NAME", help="column of the labels")
+    parser.add_argument(
+        "--seed", type=whole_number("--seed"), metavar="N", help="everything random follows from it"
+    )
+    parser.add_argument(
+        "--max-train-examples",
+        type=whole_number("--max-train-examples"),
+        metavar="N",
+        help="train on a sample of this size",
+    )
+    parser.add_argument(
+        "--keep", metavar="all|top:K|best", help="which trials' models stay in MLflow"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="any key of the study file",
+    )
+
+
+def read_spec(options: argparse.Namespace) -> StudySpec:
+    """The study that the options name, with the options laid over its file."""
+    from hpo.spec.study_file import find_study_file, parse_setting, read_study
+
+    overrides: dict[str, object] = dict(parse_setting(text) for text in options.settings)
+    for option, key in STUDY_OPTIONS.items():
+        value = getattr(options, option)
+        if value is not None:
+            overrides[key] = value
+    return read_study(find_study_file(options.study or "quickstart"), overrides)
+
+
+def read_locations(options: argparse.Namespace) -> Locations:
+    """Where things are kept, from options and environment."""
+    from hpo.spec.locations import Locations
+
+    return Locations.of(
+        storage=options.storage,
+        tracking_uri=options.tracking_uri,
+        no_cache=getattr(options, "no_cache", False),
+    )
+
+
+def check_early(spec: StudySpec | None, locations: Locations, *, wait_seconds: float = 0.0) -> None:
+    """Tell of whatever is wrong with study and places before anything slow is imported.
+
+    wait_seconds: for how long a database that does not answer is waited for. Writes nothing.
+    """
+    from hpo.search.early_checks import check_places
+    from hpo.search.studies import check_plan
+
+    if spec is not None:
+        check_plan(spec)
+    for warning in check_places(locations, wait_seconds=wait_seconds):
+        say(f"warning: {warning}")
+
+
+def stop_on_signals(stop: Callable[[], Any]) -> None:
+    """Call `stop` at the first SIGINT or SIGTERM; a second one ends the process at once."""
+
+    def handle(number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, _leave_at_once)
+        signal.signal(signal.SIGTERM, _leave_at_once)
+        stop()
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+
+
+def _leave_at_once(_number: int, _frame: object) -> None:
+    os._exit(INTERRUPTED)
+
+
+def whole_number(option: str, least: int | None = None) -> Callable[[str], int]:
+    """The type of an option that takes a whole number; least: none below is taken."""
+
+    expected = "a whole number" if least is None else f"a whole number of {least} or more"
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = None
+        if number is None or (least is not None and number < least):
+            # Not argparse's own error, which has another form.
+            raise OptionError(
+                option, found=repr(text), expected=expected, mend=f"Write e.g. {option} 4."
+            )
+        return number
+
+    return parse
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors look like all others. It takes no option by its beginning."""
+
+    def __init__(self, *, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises OptionError with what argparse found."""
+        all_of_them = f"`{self.prog} --help` lists them."
+        stray = re.fullmatch(r"unrecognized arguments: (\S+).*", message, re.DOTALL)
+        faulty = re.fullmatch(r"argument (-\S+): (.*)", message, re.DOTALL)
+        if stray and stray[1].startswith("-"):
+            option = stray[1].partition("=")[0]
+            near = nearest_name(option, self._option_string_actions)
+            raise OptionError(
+                option,
+                found="an unknown option",
+                expected=f"an option of {self.prog}",
+                mend=f"Did you mean {near}?" if near else all_of_them,
+            )
+        if stray:
+            raise OptionError(
+                self.prog,
+                found=f"{stray[1]!r}, one argument too many",
+                expected="STUDY and options" if "STUDY" in self.format_usage() else "options",
+                mend=all_of_them,
+            )
+        if faulty and faulty[2] == "expected one argument":
+            raise OptionError(
+                faulty[1],
+                found="nothing after it",
+                expected="a value",
+                mend=f"Write {faulty[1]} and a value.",
+            )
+        raise OptionError(
+            self.prog, found=message, expected="options that it knows", mend=all_of_them
+        )

@@ -1,0 +1,278 @@
+"""`python -m hpo.run [STUDY] --trials N`: work on a study until it has N finished trials."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hpo.options import (
+    DONE,
+    Interrupted,
+    OneLineParser,
+    add_place_options,
+    add_study_options,
+    check_early,
+    command,
+    read_locations,
+    read_spec,
+    say,
+    stop_on_signals,
+)
+
+if TYPE_CHECKING:
+    from hpo.execution.processes import WorkerPool
+    from hpo.search.finish import Summary
+    from hpo.search.preparation import Prepared
+    from hpo.search.session import Session
+    from hpo.search.storage import Storage
+    from hpo.spec.locations import Locations
+    from hpo.spec.study import StudySpec
+    from hpo.terminal import View
+
+
+class _Stop:
+    """A request to stop, and whether a person or the clock made it."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self.out_of_time = False
+
+    def ask(self) -> None:
+        self._asked.set()
+
+    def say_time_is_up(self) -> None:
+        self.out_of_time = not self._asked.is_set()
+        self._asked.set()
+
+    def is_set(self) -> bool:
+        return self._asked.is_set()
+
+
+def main() -> int:
+    """The command."""
+    parser = OneLineParser(
+        prog="hpo.run",
+        description="Create or continue a study, work on it until it has N finished trials, "
+        "and say what came of it.",
+    )
+    add_study_options(parser)
+    add_place_options(parser)
+    parser.add_argument(
+        "--workers",
+        default="auto",
+        metavar="W|auto",
+        help="worker processes on this machine (default: auto)",
+    )
+    parser.add_argument("--executor", default="local", metavar="local", help="who runs the workers")
+    parser.add_argument(
+        "--timeout", metavar="DURATION", help="stop after e.g. 90s, 30m, 2h; run again to go on"
+    )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="keep no hidden states of frozen blocks"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON document on standard output at the end"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument(
+        "--ui", action="store_true", help="serve the MLflow UI and the Optuna dashboard meanwhile"
+    )
+    return command(_run, parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from hpo.spec.locations import parse_duration
+
+    spec, locations = read_spec(options), read_locations(options)
+    seconds = parse_duration(options.timeout, "--timeout") if options.timeout else None
+    _check_executor(options.executor)
+    asked = _asked_workers(options.workers)
+    check_early(spec, locations)
+    stop = _Stop()
+    stop_on_signals(stop.ask)
+    with _early_pool(asked) as pool:
+        from hpo.search.preparation import prepare
+        from hpo.search.storage import open_storage
+        from hpo.search.studies import check_plan
+
+        prepared = prepare(spec, locations)
+        check_plan(spec, prepared.n_layer)
+        for warning in prepared.data.warnings:
+            say(f"warning: {warning}")
+        with open_storage(locations.storage_url) as storage:
+            if seconds is not None:
+                timer = threading.Timer(seconds, stop.say_time_is_up)
+                timer.daemon = True
+                timer.start()
+            summary = _work(options, spec, prepared, locations, storage, pool, stop)
+    if options.json:
+        json.dump(summary.as_json(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        _tell(summary, locations)
+    return DONE
+
+
+def _work(
+    options: argparse.Namespace,
+    spec: StudySpec,
+    prepared: Prepared,
+    locations: Locations,
+    storage: Storage,
+    pool: WorkerPool | None,
+    stop: _Stop,
+) -> Summary:
+    from hpo.results.leaderboard import leaderboard
+    from hpo.search.finish import finish_study, known_champion, summarise, tidy
+    from hpo.search.session import open_session
+    from hpo.search.studies import open_study, submit
+    from hpo.terminal import StudyState, make_view
+
+    progress = submit(storage, spec)
+    entries = leaderboard(open_study(storage, spec.name, n_layer=prepared.n_layer).load())
+    state = StudyState(
+        wanted=progress.wanted,
+        finished=progress.finished,
+        best=entries[0].value if entries else None,
+        maximize=spec.direction == "maximize",
+    )
+    if progress.is_done:
+        have = f"its {progress.wanted} finished trials already ({progress.finished})"
+        say(f"Study {spec.name} has {have}.")
+    view = make_view(state, quiet=options.quiet)
+    try:
+        with (
+            _uis(options.ui, locations),
+            open_session(
+                storage,
+                spec.name,
+                locations,
+                prepared=prepared,
+                on_event=view.on_event,
+                should_stop=stop.is_set,
+            ) as session,
+        ):
+            done = progress.is_done or _train(session, locations, pool, view, stop)
+            view.close()
+            champion = finish_study(session) if done else known_champion(session.study)
+            waiting = session.tracker.flush(30.0)
+            summary = summarise(session, champion, waiting)
+        if done:
+            tidy(session)
+    finally:
+        view.close()
+    if not done:
+        _say_stopped(summary, out_of_time=stop.out_of_time)
+    return summary
+
+
+def _train(
+    session: Session,
+    locations: Locations,
+    pool: WorkerPool | None,
+    view: View,
+    stop: _Stop,
+) -> bool:
+    from hpo.execution.processes import Job
+    from hpo.execution.threads import threads_per_worker, use_threads
+
+    if pool is None:
+        use_threads(threads_per_worker(1))
+        return session.work.until_done()
+    job = Job(session.study.name, locations, threads_per_worker(pool.size))
+    return pool.run(job, view.on_event, stop.is_set)
+
+
+@contextmanager
+def _uis(wanted: bool, locations: Locations) -> Iterator[None]:
+    """Both UIs meanwhile, where they are wanted."""
+    if not wanted:
+        yield
+        return
+    from hpo.execution.servers import uis_meanwhile
+
+    with uis_meanwhile(locations, say):
+        yield
+
+
+@contextmanager
+def _early_pool(workers: int) -> Iterator[WorkerPool | None]:
+    """Worker processes that begin their imports while this one checks; None for one worker."""
+    if workers == 1:
+        yield None
+        return
+    from hpo.execution.processes import WorkerPool
+
+    pool = WorkerPool(workers)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def _check_executor(name: str) -> None:
+    from hpo.errors import OptionError
+
+    if name != "local":
+        raise OptionError(
+            "--executor", found=repr(name), expected="local", mend="Leave the option out."
+        )
+
+
+def _asked_workers(text: str) -> int:
+    from hpo.errors import OptionError
+    from hpo.execution.threads import automatic_workers
+
+    if text == "auto":
+        return automatic_workers()
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise OptionError(
+        "--workers",
+        found=repr(text),
+        expected="auto, or a number of 1 or more",
+        mend="Write e.g. --workers 2.",
+    )
+
+
+def _say_stopped(summary: Summary, *, out_of_time: bool) -> None:
+    finished = summary.counts.finished
+    why = "Time is up" if out_of_time else "Stopped"
+    text = f"{why} at {finished} finished trials; all is kept. The same command goes on from here."
+    if not out_of_time:
+        raise Interrupted(text)
+    say(text)
+
+
+def _tell(summary: Summary, locations: Locations) -> None:
+    from hpo.spec.locations import DEFAULT_STORAGE, DEFAULT_TRACKING, redacted
+    from hpo.terminal import print_summary
+
+    print_summary(summary, sys.stdout.write)
+    mlflow = "mlflow ui"
+    if locations.tracking_uri != DEFAULT_TRACKING:
+        mlflow = f"open {redacted(locations.tracking_uri)}"
+        if locations.tracking_uri.startswith("sqlite:"):
+            mlflow = f"mlflow ui --backend-store-uri {locations.tracking_uri}"
+    lines = [
+        "",
+        f"MLflow:    {mlflow}",
+        f"Dashboard: optuna-dashboard {redacted(locations.storage_url)}",
+    ]
+    if locations.storage_url == DEFAULT_STORAGE:
+        lines.append("Both:      python -m hpo.ui")
+    if summary.waiting_for_mlflow:
+        lines.append(
+            f"{summary.waiting_for_mlflow} operations still wait for MLflow; "
+            "the next run, or `python -m hpo.doctor --flush`, sends them."
+        )
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

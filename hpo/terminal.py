@@ -1,0 +1,239 @@
+"""What people see while a study runs and at its end: rich on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hpo.search.events import (
+    Event,
+    PrefixProgress,
+    TrialEnded,
+    TrialEvaluated,
+    TrialStarted,
+)
+
+if TYPE_CHECKING:
+    from hpo.results.leaderboard import Entry
+    from hpo.search.finish import Summary
+
+_PLAIN_LINE_SECONDS = 5.0
+
+
+class View(Protocol):
+    """Somebody who watches a study."""
+
+    def on_event(self, event: Event) -> None: ...
+    def close(self) -> None: ...
+
+
+class StudyState:
+    """What is known of a study in progress: counts, best so far, running trials, time left."""
+
+    def __init__(self, wanted: int, finished: int, best: float | None, maximize: bool) -> None:
+        self.wanted = wanted
+        self.finished = finished
+        self.best = best
+        self.best_number: int | None = None
+        self.running: dict[int, tuple[float, float | None]] = {}  # number -> share done, last value
+        self.building: PrefixProgress | None = None
+        self._maximize = maximize
+        self._finished_before = finished
+        self._started = time.monotonic()
+
+    def update(self, event: Event) -> None:
+        """Take note of an event."""
+        match event:
+            case TrialStarted():
+                self.running[event.number] = (0.0, None)
+            case TrialEvaluated():
+                self.running[event.number] = (event.share, event.value)
+                self.building = None
+            case PrefixProgress():
+                self.building = event if event.done < event.total else None
+            case TrialEnded():
+                self.running.pop(event.number, None)
+                if event.state in ("COMPLETE", "PRUNED"):
+                    self.finished += 1
+                if event.state == "COMPLETE" and event.value is not None:
+                    self._note_best(event.number, event.value)
+
+    def seconds_left(self) -> float | None:
+        """By the pace so far; None before anything is known of it."""
+        done = self.finished - self._finished_before
+        begun = sum(share for share, _ in self.running.values())
+        if done + begun < 0.5:
+            return None
+        pace = (time.monotonic() - self._started) / (done + begun)
+        return max(0.0, (self.wanted - self.finished - begun) * pace)
+
+    def _note_best(self, number: int, value: float) -> None:
+        better = self.best is None or (value > self.best if self._maximize else value < self.best)
+        if better:
+            self.best, self.best_number = value, number
+
+    def in_words(self) -> str:
+        """`12/50 trials, best 0.8720 (trial 7), 3 min left`."""
+        words = [f"{self.finished}/{self.wanted} trials"]
+        if self.best is not None:
+            by = "" if self.best_number is None else f" (trial {self.best_number})"
+            words.append(f"best {self.best:.4f}{by}")
+        left = self.seconds_left()
+        if left is not None:
+            words.append(f"{duration(left)} left")
+        return ", ".join(words)
+
+    def running_in_words(self) -> str:
+        """The trials at work with their progress and last metric."""
+        if self.building is not None and not any(share for share, _ in self.running.values()):
+            share = self.building.done / max(self.building.total, 1)
+            return f"computing {self.building.depth} frozen blocks once for all trials: {share:.0%}"
+        return "  ".join(
+            f"#{number} {share:.0%}" + ("" if value is None else f" {value:.4f}")
+            for number, (share, value) in sorted(self.running.items())
+        )
+
+
+class PlainView:
+    """A line for each trial that ends, and one every few seconds where none does."""
+
+    def __init__(self, state: StudyState, write: Callable[[str], object]) -> None:
+        self._state = state
+        self._write = write
+        self._last_line = time.monotonic()
+
+    def on_event(self, event: Event) -> None:
+        self._state.update(event)
+        if isinstance(event, TrialEnded):
+            value = "" if event.value is None else f" {event.value:.4f}"
+            reason = f" ({event.reason})" if event.reason else ""
+            self._line(
+                f"trial {event.number} {event.state.lower()}{value} "
+                f"in {duration(event.seconds)}{reason} | {self._state.in_words()}"
+            )
+        elif time.monotonic() - self._last_line >= _PLAIN_LINE_SECONDS:
+            self._line(f"{self._state.in_words()} | {self._state.running_in_words()}")
+
+    def close(self) -> None:
+        pass
+
+    def _line(self, text: str) -> None:
+        self._last_line = time.monotonic()
+        self._write(text + "\n")
+
+
+class RichView:
+    """One live block: a bar over the budget, and the trials at work."""
+
+    def __init__(self, state: StudyState) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._state = state
+        self._live = Live(
+            self._block(), console=Console(stderr=True), refresh_per_second=8, transient=True
+        )
+        self._live.start()
+
+    def on_event(self, event: Event) -> None:
+        self._state.update(event)
+        if isinstance(event, TrialEnded) and event.state == "FAIL":
+            self._live.console.print(f"trial {event.number} failed: {event.reason}", markup=False)
+        self._live.update(self._block())
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def _block(self) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        bar = ProgressBar(total=self._state.wanted, completed=self._state.finished, width=40)
+        return Group(
+            Text(self._state.in_words(), style="bold"),
+            bar,
+            Text(self._state.running_in_words(), style="dim"),
+        )
+
+
+class SilentView:
+    """--quiet."""
+
+    def on_event(self, event: Event) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def make_view(state: StudyState, *, quiet: bool) -> View:
+    """The view that fits where standard error goes."""
+    if quiet:
+        return SilentView()
+    return RichView(state) if sys.stderr.isatty() else PlainView(state, sys.stderr.write)
+
+
+def print_summary(summary: Summary, write: Callable[[str], object]) -> None:
+    """Leaderboard, best parameters, importances and test score as plain text."""
+    counts = summary.counts
+    failed = f", {counts.failed} failed" if counts.failed else ""
+    lines = [
+        "",
+        f"Study {summary.name}: {counts.finished} finished trials "
+        f"({counts.complete} complete, {counts.pruned} pruned{failed})",
+    ]
+    if summary.entries:
+        lines += ["", *_leaderboard(summary.entries[:10], summary.metric)]
+        lines += ["", "Best parameters: " + _params(summary.entries[0])]
+    if summary.importances:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in summary.importances.items())
+        lines.append(f"Importances: {shares}")
+    if summary.champion is not None:
+        test, metric = summary.champion.test, summary.metric
+        low, high = test.intervals[metric]
+        lines.append(
+            f"Test {metric} of trial {summary.champion.number}: {test.metrics[metric]:.4f} "
+            f"(95 % interval {low:.4f} to {high:.4f}, {test.texts} texts, "
+            f"looked at {summary.champion.times_tested} time(s))"
+        )
+        lines.append(f"Champion: models:/{summary.champion.registered_name}@champion")
+    write("\n".join(lines) + "\n")
+
+
+def _leaderboard(entries: list[Entry], metric: str) -> list[str]:
+    header = ["trial", metric, "epochs", "seconds", "parameters"]
+    rows = [
+        [
+            str(entry.number),
+            f"{entry.value:.4f}",
+            "" if entry.epochs_run is None else f"{entry.epochs_run:.2f}",
+            "" if entry.seconds is None else f"{entry.seconds:.1f}",
+            _params(entry),
+        ]
+        for entry in entries
+    ]
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(4)]
+    return [
+        "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
+        for row in [header, *rows]
+    ]
+
+
+def _params(entry: Entry) -> str:
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in entry.params.items()
+    )
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

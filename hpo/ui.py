@@ -1,0 +1,106 @@
+"""`python -m hpo.ui`: the MLflow UI and the Optuna dashboard of the current storage, on loopback."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+
+from hpo.options import (
+    DONE,
+    OneLineParser,
+    add_place_options,
+    command,
+    read_locations,
+    say,
+    stop_on_signals,
+)
+
+
+def main() -> int:
+    """The command."""
+    parser = OneLineParser(
+        prog="hpo.ui",
+        description="Serve the MLflow UI and the Optuna dashboard for the current storage and "
+        "tracking store on this machine alone, print both links, and end both on Ctrl-C.",
+    )
+    add_place_options(parser)
+    parser.add_argument("--open", action="store_true", help="open both in the browser")
+    parser.add_argument(
+        "--mlflow-port",
+        type=int,
+        metavar="PORT",
+        help="port of the MLflow UI (default: 5000, or a free one)",
+    )
+    parser.add_argument(
+        "--dashboard-port",
+        type=int,
+        metavar="PORT",
+        help="port of the Optuna dashboard (default: 8080, or a free one)",
+    )
+    alone = parser.add_argument_group(
+        "the dashboard alone, for a service that puts it behind a password (docker-compose.yml)"
+    )
+    alone.add_argument("--only", choices=["dashboard"], help="serve the dashboard and no more")
+    alone.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at (default: loopback)"
+    )
+    alone.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which it may be asked, beside localhost",
+    )
+    alone.add_argument(
+        "--links",
+        nargs=2,
+        metavar=("USUAL", "ACTUAL"),
+        help="show links to one address as links to another",
+    )
+    return command(_serve, parser)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    return _serve_dashboard(options) if options.only else _serve_both(options)
+
+
+def _serve_both(options: argparse.Namespace) -> int:
+    from hpo.execution.servers import Uis
+
+    locations = read_locations(options)
+    stop = threading.Event()
+    stop_on_signals(stop.set)
+    with Uis(
+        locations, mlflow_port=options.mlflow_port, dashboard_port=options.dashboard_port
+    ) as uis:
+        say("starting; MLflow takes some seconds …")
+        if not uis.wait(lambda name: say(f"{name} answers"), stop.is_set):
+            return DONE
+        sys.stdout.write(
+            f"MLflow:    {uis.links.mlflow}\nDashboard: {uis.links.dashboard}\nCtrl-C ends both.\n"
+        )
+        sys.stdout.flush()
+        if options.open:
+            import webbrowser
+
+            webbrowser.open(uis.links.mlflow)
+            webbrowser.open(uis.links.dashboard)
+        uis.watch(stop.is_set)
+    say("stopped")
+    return DONE
+
+
+def _serve_dashboard(options: argparse.Namespace) -> int:
+    from hpo.execution.dashboard import check_dashboard, dashboard_application, serve
+
+    locations = read_locations(options)
+    check_dashboard(locations)
+    links = (options.links[0], options.links[1]) if options.links else None
+    application = dashboard_application(locations, options.allowed_host, links)
+    serve(application, options.host, options.dashboard_port or 8080)
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""`python -m hpo.worker`: take trials of the studies in a storage whose budgets are not met."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from hpo.options import (
+    DONE,
+    OneLineParser,
+    add_place_options,
+    check_early,
+    command,
+    read_locations,
+    say,
+    stop_on_signals,
+    whole_number,
+)
+
+if TYPE_CHECKING:
+    from hpo.search.events import Event
+
+_WAIT_SECONDS = 120.0  # a database that starts with the rest of a compose file
+
+
+def main() -> int:
+    """The command."""
+    parser = OneLineParser(
+        prog="hpo.worker",
+        description="Take trials of any (or one) study in the storage whose budget is not met, the highest "
+        "priority first; wait for more; stop cleanly on SIGTERM, the trial at work given back.",
+    )
+    parser.add_argument("--study", metavar="NAME", help="work on this study only")
+    add_place_options(parser)
+    parser.add_argument(
+        "--threads",
+        type=whole_number("--threads", least=1),
+        metavar="N",
+        help="threads of this worker (default: all cores)",
+    )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="keep no hidden states of frozen blocks"
+    )
+    parser.add_argument(
+        "--exit-when-done", action="store_true", help="end when no study has budget left"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no line for each trial")
+    return command(_work, parser)
+
+
+def _work(options: argparse.Namespace) -> int:
+    locations = read_locations(options)
+    check_early(None, locations, wait_seconds=_WAIT_SECONDS)
+    from hpo.execution.threads import available_cores, use_threads
+    from hpo.search.service import Service
+    from hpo.search.storage import open_storage
+
+    stop = threading.Event()
+    stop_on_signals(stop.set)
+    use_threads(options.threads or available_cores())
+    with (
+        open_storage(locations.storage_url, wait_seconds=_WAIT_SECONDS) as storage,
+        Service(
+            storage,
+            locations,
+            study=options.study,
+            on_event=(lambda event: None) if options.quiet else _tell,
+            on_study=lambda name: say(f"working on study {name}"),
+            stop=stop,
+        ) as service,
+    ):
+        service.run(exit_when_done=options.exit_when_done)
+    say("stopped cleanly")
+    return DONE
+
+
+def _tell(event: Event) -> None:
+    from hpo.search.events import TrialEnded, TrialStarted
+
+    match event:
+        case TrialStarted():
+            say(f"trial {event.number} begun (attempt {event.attempt})")
+        case TrialEnded():
+            value = "" if event.value is None else f" {event.value:.4f}"
+            reason = f" ({event.reason})" if event.reason else ""
+            say(
+                f"trial {event.number} {event.state.lower()}{value} in {event.seconds:.1f} s{reason}"
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,790 @@
+"""Bad study files, options, places, data and models, and what must be said about each.
+
+`says` is the error after `error: `, with … for what does not matter.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+
+Content = str | bytes | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One bad input. name: in words; line: the arguments, parted by spaces; says: the error;
+    files: what the folder holds (None: a folder)."""
+
+    name: str
+    line: str
+    says: str
+    files: Mapping[str, Content] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    command: str = "run"
+
+
+def study_file(name: str, toml: str | bytes, says: str) -> Case:
+    return Case(name, "bad.toml", says, {"bad.toml": toml})
+
+
+def space(name: str, entry: str, says: str) -> Case:
+    return study_file(name, f"[search.space]\n{entry}\n", f"bad.toml: search.space.{says}")
+
+
+def data(name: str, file: str, content: str | bytes, says: str, options: str = "") -> Case:
+    return Case(name, f"--data {file} {options}", says, {file: content})
+
+
+def model(name: str, config: str | None, says: str, **files: Content) -> Case:
+    named = {f"model/{key}.safetensors": content for key, content in files.items()}
+    written = {} if config is None else {"model/config.json": config}
+    return Case(name, "--model model", says, {"model/notes": "", **written, **named})
+
+
+def database(*tables: str) -> bytes:
+    """A SQLite file with tables of these names."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for table in tables:
+            connection.execute(f"CREATE TABLE {table} (id INTEGER)")
+        connection.commit()
+        return connection.serialize()
+
+
+# Told before anything heavy is imported.
+STUDY_FILES = (
+    Case(
+        "a study that there is not",
+        "quickstrat",
+        "quickstrat: found no study of this name; expected one of …quickstart…, or the path of a "
+        "study file. Write quickstart instead.",
+    ),
+    Case(
+        "a path that there is not",
+        "studies/mine.toml",
+        "studies/mine.toml: found no such file; expected a study file (TOML). Name a file, or …",
+    ),
+    Case(
+        "a folder in place of a study file",
+        "mine.toml",
+        "mine.toml: found a folder; expected a study file (TOML). Name a file, or one of: …",
+        {"mine.toml": None},
+    ),
+    study_file(
+        "broken TOML",
+        "[study\n",
+        "bad.toml: found a fault in its TOML (… line 1, …); expected valid TOML. Mend that line.",
+    ),
+    study_file(
+        "a study file that is not UTF-8",
+        b"[study]\nname='caf\xe9'\n",
+        "bad.toml: found bytes that are not UTF-8 (at byte 17); expected a TOML text file. "
+        "Save it as UTF-8.",
+    ),
+    study_file(
+        "an unknown section",
+        "[serach]\n",
+        "bad.toml: serach: found an unknown key; expected a key of the study file: study, data, …. "
+        "Did you mean search?",
+    ),
+    study_file(
+        "an unknown key",
+        "[study]\ntrails = 5\n",
+        "bad.toml: study.trails: found an unknown key; expected a key of [study]: name, …. "
+        "Did you mean trials?",
+    ),
+    study_file(
+        "text in place of a number",
+        "[study]\ntrials = '5'\n",
+        "bad.toml: study.trials: found '5'; expected …integer. Write trials as integer.",
+    ),
+    study_file(
+        "a value in place of a section",
+        "study = 3\n",
+        "bad.toml: study: found 3; expected a table. Write [study] and its keys below it.",
+    ),
+    study_file(
+        "no trials",
+        "[study]\ntrials = 0\n",
+        "bad.toml: study.trials: found 0; expected greater than or equal to 1. Mend the value.",
+    ),
+    study_file(
+        "a negative seed",
+        "[study]\nseed = -1\n",
+        "bad.toml: study.seed: found -1; expected greater than or equal to 0. Mend the value.",
+    ),
+    study_file(
+        "a metric that there is not",
+        "[study]\nmetric = 'acuracy'\n",
+        "bad.toml: study.metric: found 'acuracy'; expected one of accuracy, …, f1_macro, …. "
+        "Did you mean accuracy?",
+    ),
+    study_file(
+        "a name with a slash",
+        "[study]\nname = 'a/b'\n",
+        "bad.toml: study.name: found 'a/b'; expected a name without / … Take another name.",
+    ),
+    study_file(
+        "an empty name",
+        "[study]\nname = ''\n",
+        "bad.toml: study.name: found ''; expected some text. Fill in name, or leave it out.",
+    ),
+    study_file(
+        "a number that is none",
+        "[training]\nlearning_rate = nan\n",
+        "bad.toml: training.learning_rate: found nan; expected a finite number. Mend the value.",
+    ),
+    study_file(
+        "a length of nothing",
+        "[data]\nmax_length = 0\n",
+        "bad.toml: data.max_length: found 0; expected greater than or equal to 1. Mend the value.",
+    ),
+    study_file(
+        "a policy of keeping nothing",
+        "[tracking]\nkeep = 'top:0'\n",
+        "bad.toml: tracking.keep: found 'top:0'; expected all, best or top:K with K of 1 or more. "
+        "Mend the value.",
+    ),
+    study_file(
+        "a sampler that there is not",
+        "[search]\nsampler = 'tpee'\n",
+        "bad.toml: search.sampler.name: found 'tpee'; expected one of tpe, gp, …. "
+        "Did you mean tpe?",
+    ),
+    study_file(
+        "a pruner that there is not",
+        "[search]\npruner = 'hyperbnad'\n",
+        "bad.toml: search.pruner.name: found 'hyperbnad'; expected one of hyperband, median, …. "
+        "Did you mean hyperband?",
+    ),
+    study_file(
+        "a sampler without a name",
+        "[search.sampler]\nn_startup_trials = 5\n",
+        "bad.toml: search.sampler.name: found nothing; expected a name. Add name = ….",
+    ),
+    study_file(
+        "an empty search space",
+        "[search.space]\n",
+        "bad.toml: search.space: found an empty table; expected at least one option to search. "
+        "Add e.g. learning_rate = …",
+    ),
+    study_file(
+        "an option both fixed and searched",
+        "[search.space]\nepochs = [1, 2]\n[training]\nepochs = 2\n",
+        "bad.toml: training.epochs: found the option fixed here and searched in [search.space]; "
+        "expected one of the two. Remove one of them.",
+    ),
+    space(
+        "low above high",
+        "learning_rate = { low = 1e-3, high = 1e-5 }",
+        "learning_rate: found low = 0.001 above high = 1e-05; expected low at or below high. "
+        "Swap the two.",
+    ),
+    space(
+        "the logarithm of 0",
+        "learning_rate = { low = 0, high = 1e-3, log = true }",
+        "learning_rate.low: found 0 with log = true; expected a number above 0, …. "
+        "Raise low or remove log.",
+    ),
+    space(
+        "log and step together",
+        "learning_rate = { low = 0.1, high = 0.5, log = true, step = 0.1 }",
+        "learning_rate: found log and step together; expected one of the two. Remove one of them.",
+    ),
+    space(
+        "a range without an end",
+        "learning_rate = { low = 0.1 }",
+        "learning_rate: found no high; expected both low and high. Add high = ….",
+    ),
+    space(
+        "a list of nothing",
+        "batch_size = []",
+        "batch_size: found an empty list; expected at least one value. List the values to try.",
+    ),
+    space(
+        "a value listed twice",
+        "batch_size = [8, 16, 8]",
+        "batch_size: found [8, 16, 8]; expected each value once. Remove the repeated value.",
+    ),
+    space(
+        "an option that there is not",
+        "lerning_rate = [0.1]",
+        "lerning_rate: found an unknown option; expected one of learning_rate, …. "
+        "Write learning_rate instead.",
+    ),
+    space(
+        "a value in place of a range",
+        "learning_rate = 0.1",
+        "learning_rate: found 0.1; expected a list of values or a table with low and high. "
+        "To fix the option, write learning_rate = 0.1 under [training] instead.",
+    ),
+    space(
+        "a range of names",
+        "schedule = { low = 1, high = 2 }",
+        "schedule: found a range; expected a list, for the option is not a number. "
+        "Write schedule = …",
+    ),
+    space(
+        "a name that there is not",
+        "schedule = ['linear', 'cosin']",
+        "schedule[1]: found 'cosin'; expected 'linear', 'cosine' or 'constant'. Mend the value.",
+    ),
+    space(
+        "a negative freeze depth",
+        "freeze_depth = [0, -1]",
+        "freeze_depth[1]: found -1; expected greater than or equal to 0. Mend the value.",
+    ),
+)
+
+OPTIONS = (
+    Case(
+        "a setting without =",
+        "--set trials",
+        "--set: found 'trials'; expected key=value with a dotted key. Write e.g. --set …",
+    ),
+    Case(
+        "a setting of an unknown key",
+        "--set study.trails=3",
+        "--set study.trails: found an unknown key; expected a key of [study]: …. "
+        "Did you mean trials?",
+    ),
+    Case(
+        "a setting of a whole section",
+        "--set training=3",
+        "--set training: found 3; expected a table. Write [training] and its keys below it.",
+    ),
+    Case(
+        "trials in letters",
+        "--trials abc",
+        "--trials: found 'abc'; expected a whole number. Write e.g. --trials 4.",
+    ),
+    Case(
+        "no trials by option",
+        "--trials 0",
+        "--trials: found 0; expected greater than or equal to 1. Mend the value.",
+    ),
+    Case(
+        "no workers",
+        "--workers 0",
+        "--workers: found '0'; expected auto, or a number of 1 or more. Write e.g. --workers 2.",
+    ),
+    Case(
+        "workers in letters",
+        "--workers x",
+        "--workers: found 'x'; expected auto, or a number of 1 or more. Write e.g. --workers 2.",
+    ),
+    Case(
+        "a duration in an unknown unit",
+        "--timeout 5x",
+        "--timeout: found '5x'; expected a duration such as 90s, 30m or 2h. Write a number and …",
+    ),
+    Case(
+        "an executor that there is not",
+        "--executor slurm",
+        "--executor: found 'slurm'; expected local…. …",
+    ),
+    Case(
+        "a policy that there is not",
+        "--keep top:x",
+        "--keep: found 'top:x'; expected all, best or top:K with K of 1 or more. Mend the value.",
+    ),
+    Case(
+        "an option that the command does not have",
+        "--trails 5",
+        "--trails: found an unknown option; expected an option of hpo.run. Did you mean --trials?",
+    ),
+    Case(
+        "an option without its value",
+        "--trials",
+        "--trials: found nothing after it; expected a value. Write --trials and a value.",
+    ),
+    Case(
+        "two studies",
+        "quickstart imdb",
+        "hpo.run: found 'imdb', one argument too many; expected STUDY and options. "
+        "`hpo.run --help` lists them.",
+    ),
+    Case(
+        "a size in words",
+        "",
+        "HPO_CACHE_LIMIT: found '20 gigs'; expected a size such as 500MB or 20GB. Write a number …",
+        environment={"HPO_CACHE_LIMIT": "20 gigs"},
+    ),
+    Case(
+        "a priority in words",
+        "--priority high",
+        "--priority: found 'high'; expected a whole number. Write e.g. --priority 4.",
+        command="submit",
+    ),
+    Case(
+        "no threads",
+        "--threads 0",
+        "--threads: found '0'; expected a whole number of 1 or more. Write e.g. --threads 4.",
+        command="worker",
+    ),
+    Case(
+        "a worker of two studies",
+        "--study a b",
+        "hpo.worker: found 'b', one argument too many; expected options. "
+        "`hpo.worker --help` lists them.",
+        command="worker",
+    ),
+    Case(
+        "a flush of any length",
+        "--timeout soon",
+        "--timeout: found 'soon'; expected a duration such as 90s, 30m or 2h. Write a number and …",
+        command="doctor",
+    ),
+)
+
+PLACES = (
+    Case(
+        "a storage that is no URL",
+        "--storage optuna.db",
+        "optuna.db: found something that is not a URL; expected sqlite:///FILE or …. "
+        "Write sqlite:///optuna.db for a file.",
+    ),
+    Case(
+        "a storage of another kind",
+        "--storage mysql://me:secret@host/studies",
+        "mysql://me:***@host/studies: found a storage of kind mysql; expected sqlite:///FILE or "
+        "postgresql://…. Use SQLite on one machine, and PostgreSQL for several.",
+    ),
+    Case(
+        "a storage in a folder that there is not",
+        "--storage sqlite:///no/optuna.db",
+        "sqlite:///no/optuna.db: found no folder no; expected a file in a folder that exists. "
+        "Create the folder, or name another file.",
+    ),
+    Case(
+        "a storage that is a text",
+        "--storage sqlite:///notes.txt",
+        "sqlite:///notes.txt: found a file that is not a SQLite database; expected a SQLite "
+        "database, …. Name another file.",
+        {"notes.txt": "some notes, which nobody would want to lose\n"},
+    ),
+    Case(
+        "a storage that is a folder",
+        "--storage sqlite:///folder",
+        "sqlite:///folder: found a folder; expected a file. Write sqlite:///folder/optuna.db.",
+        {"folder": None},
+    ),
+    Case(
+        "a storage in memory",
+        "--storage sqlite://",
+        "sqlite://: found no file; expected sqlite:///FILE, …. Write sqlite:///optuna.db, …",
+    ),
+    Case(
+        "a storage that is MLflow's",
+        "--storage sqlite:///mlflow.db",
+        "sqlite:///mlflow.db: found the tables of an MLflow tracking store; expected a database "
+        "of its own …. Use separate databases, …",
+        {"mlflow.db": database("experiments", "runs", "alembic_version")},
+    ),
+    Case(
+        "a storage where nothing can be written",
+        "--storage sqlite:////proc/o.db",
+        "sqlite:////proc/o.db: found /proc, which cannot be written (…); expected a file and a "
+        "folder that can be written. Change the rights, or use another --storage.",
+    ),
+    Case(
+        "a database server that is not there",
+        "--storage postgresql://me:secret@127.0.0.1:1/hpo",
+        "postgresql://me:***@127.0.0.1:1/hpo: found no server that answers (…refused…); "
+        "expected PostgreSQL at 127.0.0.1. Start the server, or check host and port.",
+    ),
+    Case(
+        "a storage that a worker cannot use",
+        "--storage mysql://host/studies",
+        "mysql://host/studies: found a storage of kind mysql; expected …. Use SQLite …",
+        command="worker",
+    ),
+    Case(
+        "a storage that submit cannot use",
+        "--storage optuna.db",
+        "optuna.db: found something that is not a URL; expected …. Write sqlite:///optuna.db …",
+        command="submit",
+    ),
+    Case(
+        "a tracking URI of another scheme",
+        "--tracking-uri ftp://host",
+        "tracking URI ftp://host: found the scheme ftp; expected http(s)://host:port, …. "
+        "Give one of those.",
+    ),
+    Case(
+        "a file store",
+        "--tracking-uri file:///tmp/mlruns",
+        "tracking URI file:///tmp/mlruns: found a folder (the file store…); expected …. "
+        "Write sqlite:///mlflow.db, …",
+    ),
+    Case(
+        "a folder as tracking store",
+        "",
+        "tracking URI ./mlruns: found a folder (…); expected …. Write sqlite:///mlflow.db, …",
+        environment={"MLFLOW_TRACKING_URI": "./mlruns"},
+    ),
+    Case(
+        "a tracking store that is a text",
+        "--tracking-uri sqlite:///notes.txt",
+        "tracking URI sqlite:///…/notes.txt: found a file that is no SQLite database (…); "
+        "expected …. Give another file.",
+        {"notes.txt": "some notes, which nobody would want to lose\n"},
+    ),
+    Case(
+        "a tracking store that is Optuna's",
+        "--tracking-uri sqlite:///studies.db",
+        "tracking URI sqlite:///…/studies.db: found an Optuna database; expected …. "
+        "Give MLflow a file of its own: …",
+        {"studies.db": database("studies", "trials")},
+    ),
+    Case(
+        "a tracking store where nothing can be written",
+        "--tracking-uri sqlite:////proc/m.db",
+        "tracking URI sqlite:////proc/m.db: found /proc, where nothing can be written (…); "
+        "expected …. Give a file elsewhere.",
+    ),
+    Case(
+        "a state folder that is a file",
+        "",
+        "HPO_STATE (notes.txt): found …notes.txt, which is a file; expected a folder, …. "
+        "Set HPO_STATE to another folder.",
+        {"notes.txt": "some notes"},
+        {"HPO_STATE": "notes.txt"},
+    ),
+    Case(
+        "a state folder where nothing can be written",
+        "",
+        "HPO_STATE (/proc/state): found /proc, where nothing can be written (…); "
+        "expected a folder that can be written. Mend its rights, or set HPO_STATE.",
+        environment={"HPO_STATE": "/proc/state"},
+    ),
+    Case(
+        "a cache that is a file",
+        "",
+        "HPO_CACHE (notes.txt/inner): found …notes.txt, which is a file; expected a folder, …. "
+        "Set HPO_CACHE to another folder.",
+        {"notes.txt": "some notes"},
+        {"HPO_CACHE": "notes.txt/inner"},
+    ),
+)
+
+PLANS = (
+    study_file(
+        "an option that the sampler does not have",
+        "[search.sampler]\nname = 'tpe'\nn_startup_trial = 5\n",
+        "search.sampler.n_startup_trial: found an unknown option; expected one of the options of "
+        "tpe: …. Did you mean n_startup_trials?",
+    ),
+    study_file(
+        "an option of the sampler of the wrong type",
+        "[search.sampler]\nname = 'tpe'\nn_startup_trials = '5'\n",
+        "search.sampler.n_startup_trials: found '5'; expected a whole number. Mend the value.",
+    ),
+    study_file(
+        "an option that the pruner does not have",
+        "[search.pruner]\nname = 'median'\nwarmup = 1\n",
+        "search.pruner.warmup: found an unknown option; expected one of the options of median: …",
+    ),
+    study_file(
+        "an option that the pruner refuses",
+        "[search.pruner]\nname = 'median'\nn_startup_trials = -1\n",
+        "search.pruner: found options that median refuses (…-1…); expected values that the pruner "
+        "median can work with. Mend the value, …",
+    ),
+    study_file(
+        "a halving that leaves everything",
+        "[search.pruner]\nname = 'hyperband'\nreduction_factor = 1\n",
+        "search.pruner.reduction_factor: found 1; expected 2 or more. Mend the value, …",
+    ),
+    study_file(
+        "a grid of real numbers",
+        "[search]\nsampler = 'grid'\n[search.space]\nlearning_rate = { low = 1e-5, high = 1e-3 }\n",
+        "search.space.learning_rate: found a range of real numbers without step; expected values "
+        "that can be counted, …. List values (learning_rate = [1e-05, 0.001]) or add step.",
+    ),
+    study_file(
+        "a grid smaller than the budget",
+        "[study]\ntrials = 5\n[search]\nsampler = 'grid'\n[search.space]\nbatch_size = [8, 16]\n",
+        "study.trials: found 5 trials for a grid of 2 points; expected at most 2. "
+        "Lower the trials to 2, …",
+    ),
+    study_file(
+        "cmaes without ranges",
+        "[search]\nsampler = 'cmaes'\n[search.space]\nbatch_size = [8, 16]\n",
+        "search.sampler: found cmaes on a space with fewer than two ranges; expected two ranges "
+        "or more, …. Write lists of numbers as ranges, or …",
+    ),
+)
+
+# Told once the data or the model have been looked at.
+GOOD_CSV = "text,label\n" + "".join(
+    f"film number {i} is {word},{word}\n" for i in range(20) for word in ("good", "bad")
+)
+_ROWS = [json.dumps({"text": f"text {i}", "label": i % 2}) for i in range(30)]
+_FEW_LABELS = "text,label\n" + "".join(
+    f"film {i},{'' if i % 10 else ('good', 'bad')[i % 20 // 10]}\n" for i in range(200)
+)
+
+DATA = (
+    data(
+        "an empty file",
+        "my.csv",
+        "",
+        "my.csv: found an empty file; expected a table of texts and labels. Name a file …",
+    ),
+    data(
+        "a header without rows",
+        "my.csv",
+        "text,label\n",
+        "my.csv: found no rows; expected a table of texts and labels. Name a file that has rows.",
+    ),
+    data(
+        "columns of other names",
+        "my.csv",
+        "a,b\n1,2\n",
+        "my.csv: found the columns 'a', 'b'; expected a text column (text, …). "
+        "Name it with --text-column.",
+    ),
+    data(
+        "a column that there is not",
+        "my.csv",
+        GOOD_CSV,
+        "my.csv: found no column 'txet', but the columns 'text', 'label'; expected a column of "
+        "this table. Perhaps --text-column text?",
+        "--text-column txet",
+    ),
+    data(
+        "one class",
+        "my.csv",
+        GOOD_CSV.replace(",bad", ",good"),
+        "my.csv: found one class ('good') in the label column 'label'; expected two classes or "
+        "more. Add rows of other classes, …",
+    ),
+    data(
+        "most labels missing",
+        "my.csv",
+        _FEW_LABELS,
+        "my.csv, lines 3, 4, …: found no label in 180 of 200 rows (column 'label'); expected a "
+        "label in most rows. Fill the column, …",
+    ),
+    data(
+        "a class for each row",
+        "my.csv",
+        "text,label\n" + "".join(f"text {i},{i}\n" for i in range(50)),
+        "my.csv: found 50 labels in 50 rows of the column 'label'; expected classes that have "
+        "several rows each. Name another column with --label-column.",
+    ),
+    data(
+        "too few rows",
+        "my.csv",
+        "text,label\none,x\ntwo,y\n",
+        "my.csv: found too few rows (2) to carve off …; expected three different texts or more …. "
+        "Add rows, …",
+    ),
+    data(
+        "a row too long",
+        "my.csv",
+        "text,label\na,b\none,two,three\n",
+        "my.csv, line 3: found 3 fields; expected 2, as in the first line. Put fields …",
+    ),
+    data(
+        "a quotation that does not end",
+        "my.csv",
+        'text,label\n"one,two\nthree,four\n',
+        "my.csv, line 2: found a quotation mark that is never closed; expected fields in quotes, "
+        "…. Mend that line, …",
+    ),
+    data(
+        "semicolons",
+        "my.csv",
+        "text;label\na;b\n",
+        "my.csv, line 1: found columns separated by semicolons; expected commas. "
+        "Write the file anew, …",
+    ),
+    data(
+        "a broken line 17",
+        "my.jsonl",
+        "\n".join([*_ROWS[:16], _ROWS[16][:-4], *_ROWS[17:]]),
+        "my.jsonl, line 17: found broken JSON (…); expected one JSON object a line. "
+        "Mend that line.",
+    ),
+    data(
+        "a list in place of an object",
+        "my.jsonl",
+        "[1, 2]\n[3, 4]\n",
+        "my.jsonl, line 1: found a list; expected one JSON object a line. Write each row as …",
+    ),
+    data(
+        "a binary file",
+        "my.csv",
+        b"\x89PNG\r\n\x1a\x00\x00\x00\xff\xfe",
+        "my.csv, line 2: found a NUL byte, …; expected UTF-8 text. Save the file as UTF-8.",
+    ),
+    data(
+        "a wrong encoding",
+        "my.csv",
+        GOOD_CSV.encode() + "un café,good\n".encode("latin-1"),
+        "my.csv, line 42: found bytes that are not UTF-8 (e9…); expected UTF-8 text. "
+        "Save the file as UTF-8.",
+    ),
+    data(
+        "a parquet file that is none",
+        "my.parquet",
+        "text,label\n",
+        "my.parquet: found a file that cannot be read as parquet (…); expected a whole parquet "
+        "file. Write or download it again.",
+    ),
+    data(
+        "a file of another kind",
+        "my.xlsx",
+        "x",
+        "my.xlsx: found a file with the suffix '.xlsx'; expected a csv, tsv, jsonl or parquet "
+        "file. Convert it, …",
+    ),
+    Case(
+        "a data file that there is not",
+        "--data ./mine.csv",
+        "./mine.csv: found no such file or folder; expected a file, a folder, a hub id …. "
+        "Check the path.",
+    ),
+    Case(
+        "an empty folder",
+        "--data folder",
+        "folder: found no file named 'train', but none at all; expected the file that "
+        "data.train_split names. Set data.train_split.",
+        {"folder": None},
+    ),
+    Case(
+        "a folder without a training split",
+        "--data folder",
+        "folder: found no file named 'train', but test; expected the file that "
+        "data.train_split names. Set data.train_split.",
+        {"folder/test.csv": GOOD_CSV},
+    ),
+    Case(
+        "a label that training does not have",
+        "--data folder",
+        "folder/validation.csv, line 3: found the label 'awful', which the training split does "
+        "not have; expected 'bad', 'good'. Mend the label, …",
+        {
+            "folder/train.csv": GOOD_CSV,
+            "folder/validation.csv": "text,label\na fine film,good\na film,awful\n",
+        },
+    ),
+    data(
+        "a sample smaller than the classes",
+        "my.csv",
+        GOOD_CSV,
+        "data.max_train_examples: found 1 for 2 classes; expected 2 or more, …. Raise it, …",
+        "--max-train-examples 1",
+    ),
+    data(
+        "a split of a single file",
+        "my.csv",
+        GOOD_CSV,
+        "data.test_split: found 'test', but my.csv is one file; expected no split names …. "
+        "Remove it, …",
+        "--set data.test_split=test",
+    ),
+)
+
+TINY_CONFIG = json.dumps(
+    {"model_type": "gpt2", "n_layer": 2, "n_embd": 32, "n_head": 4, "vocab_size": 1280}
+)
+
+MODELS = (
+    Case(
+        "a model that there is not",
+        "--model ./mine",
+        "model ./mine: found no such directory; expected a directory with config.json …. "
+        "Name the directory that save_pretrained wrote, …",
+    ),
+    Case(
+        "a file as model",
+        "--model my.bin",
+        "model my.bin: found a file; expected a directory with config.json …. Name …",
+        {"my.bin": b"\0"},
+    ),
+    model(
+        "a directory without config.json",
+        None,
+        "model model: found config.json missing …; expected a model directory …. "
+        "Name such a directory.",
+    ),
+    model(
+        "a model of another type",
+        '{"model_type": "bert"}',
+        "model model: found a model of type bert; expected a model of type gpt2. Name a GPT-2 …",
+    ),
+    model(
+        "a config that is a list",
+        "[1]",
+        "model model: found a model of type None; expected a model of type gpt2. Name a GPT-2 …",
+    ),
+    model(
+        "a config with text for a number",
+        '{"model_type": "gpt2", "n_layer": "two"}',
+        "model model, config.json: found values that transformers refuses (…n_layer…); "
+        "expected the configuration of a GPT-2 model. Save the model again …",
+    ),
+    model(
+        "a model without weights",
+        TINY_CONFIG,
+        "model model, weight …: found no weight files; expected a weight of shape …. "
+        "Save the model again with save_pretrained.",
+    ),
+    model(
+        "weights cut short",
+        TINY_CONFIG,
+        "model model: found weights that cannot be read: model.safetensors (…); expected whole "
+        "weight files. Fetch or save the model again.",
+        model=b'\x40\0\0\0\0\0\0\0{"transformer.wte.weight":',
+    ),
+    study_file(
+        "a range beyond the model's layers",
+        "[search.space]\nfreeze_depth = { low = 2, high = 6 }\n",
+        "search.space.freeze_depth: found freeze depth 6; expected at most 4, the layers of demo. "
+        'Lower it, or write high = "n_layer".',
+    ),
+    Case(
+        "a choice beyond the model's layers",
+        "--set search.space.freeze_depth=[2,9]",
+        "search.space.freeze_depth: found freeze depth 9; expected at most 4, …. Lower it, …",
+    ),
+    Case(
+        "a fixed depth beyond the model's layers",
+        "--set training.freeze_depth=5",
+        "training.freeze_depth: found freeze depth 5; expected at most 4, …. Lower it, …",
+    ),
+    Case(
+        "a length beyond the model's positions",
+        "--set data.max_length=100000",
+        "data.max_length: found 100000; expected at most 128, the positions of demo. Lower it, …",
+    ),
+    study_file(
+        "a grid smaller than the budget on this model",
+        "[search]\nsampler = 'grid'\n"
+        "[search.space]\nfreeze_depth = { low = 2, high = 'n_layer' }\n",
+        "study.trials: found 50 trials for a grid of 3 points; expected at most 3. "
+        "Lower the trials to 3, …",
+    ),
+)
+
+# With a hub that does not answer.
+HUB = (
+    Case(
+        "a data set on a hub out of reach",
+        "--data somebody/reviews",
+        "somebody/reviews: found no answer from the hub (…) and no copy in its cache; "
+        "expected a hub data set, a file, a folder or demo. Check the network, …",
+    ),
+    Case(
+        "a model on a hub out of reach",
+        "--model somebody/gpt2",
+        "model somebody/gpt2: found no answer from the hub …; expected a directory here, or …. "
+        "Check the name and the network, …",
+    ),
+)

@@ -1,0 +1,213 @@
+"""Bad input: each is answered within seconds by one line that says what to do, and exit code 2."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpo.demo import DEMO_MODEL_DIR
+from tests.commands import bad_inputs
+from tests.commands.bad_inputs import Case
+from tests.commands.shell import TINY_STUDY, Answer, Shell, clean_environment, refusing
+
+BAD_INPUT = 2
+LONGEST_SECONDS = 30
+
+# One subprocess a kind is enough where each costs a second or more.
+SOME_EARLY = (
+    "a storage that is a text",
+    "a tracking store that is a text",
+    "a grid of real numbers",
+)
+SOME_LATE = ("a broken line 17", "weights cut short", "a range beyond the model's layers")
+LATE = (*bad_inputs.DATA, *bad_inputs.MODELS)
+PLACES_AND_PLANS = (*bad_inputs.PLACES, *bad_inputs.PLANS)
+
+
+def named(*cases: Case) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
+
+
+def chosen(names: tuple[str, ...], cases: tuple[Case, ...]) -> list[Case]:
+    found = [case for case in cases if case.name in names]
+    assert len(found) == len(names)
+    return found
+
+
+@pytest.fixture(scope="session")
+def light(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PYTHONPATH on which importing torch and the like is an error."""
+    return str(refusing(tmp_path_factory.mktemp("light")))
+
+
+@pytest.fixture
+def _signals() -> Iterator[None]:
+    """The commands take signals over; the test process wants them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@named(*bad_inputs.STUDY_FILES, *bad_inputs.OPTIONS)
+def test_a_bad_study_file_or_option_is_told_before_anything_heavy_is_imported(
+    case: Case, shell: Shell, light: str
+) -> None:
+    told_of(case, shell, PYTHONPATH=light)
+
+
+@named(*chosen(SOME_EARLY, PLACES_AND_PLANS))
+def test_a_bad_place_or_plan_is_told_before_anything_heavy_is_imported(
+    case: Case, shell: Shell, light: str
+) -> None:
+    told_of(case, shell, PYTHONPATH=light)
+
+
+@pytest.mark.slow
+@named(*(case for case in PLACES_AND_PLANS if case.name not in SOME_EARLY))
+def test_every_other_bad_place_and_plan_is_told_as_early(
+    case: Case, shell: Shell, light: str
+) -> None:
+    told_of(case, shell, PYTHONPATH=light)
+
+
+@pytest.mark.slow
+@named(*chosen(SOME_LATE, LATE))
+def test_bad_data_and_models_are_told_by_the_command(case: Case, shell: Shell) -> None:
+    told_of(case, shell)
+
+
+@pytest.mark.slow
+@named(*bad_inputs.HUB)
+def test_a_hub_out_of_reach_is_told_within_seconds(
+    case: Case, shell: Shell, tmp_path: Path
+) -> None:
+    told_of(case, shell, HF_ENDPOINT="http://127.0.0.1:1", HF_HOME=str(tmp_path / "hub"))
+
+
+@pytest.mark.usefixtures("_signals")
+@named(*LATE)
+def test_bad_data_and_models_are_told(
+    case: Case,
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = laid_out(case, shell)
+    check(case, answered_here(case, shell, monkeypatch, capsys))
+    assert shell.listing() == before
+
+
+@pytest.mark.usefixtures("_signals")
+def test_a_model_without_a_tokenizer_is_told(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = shell.folder / "model"
+    model.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(DEMO_MODEL_DIR / name, model)
+    case = Case(
+        "a model without a tokenizer",
+        "--model model",
+        "model model: found no tokenizer …; expected tokenizer.json, …. "
+        "Save the model's tokenizer into the same directory.",
+    )
+    before = shell.listing()
+    check(case, answered_here(case, shell, monkeypatch, capsys))
+    assert shell.listing() == before
+
+
+def test_a_study_that_is_there_with_other_settings_is_left_alone(shell: Shell, light: str) -> None:
+    shell.write("tiny.toml", TINY_STUDY)
+    shell.hpo("submit", "tiny.toml", "--no-check", PYTHONPATH=light).done()
+    case = Case(
+        "another space and other data",
+        "tiny.toml --no-check --data my.csv --name tiny --set training.batch_size=8",
+        'sqlite:///optuna.db: found a study tiny with other settings: data.source = "demo" '
+        '(now "my.csv"), training.batch_size = 32 (now 8); expected the same settings, …. '
+        "Use another --name, or restore them.",
+        {"my.csv": bad_inputs.GOOD_CSV},
+        command="submit",
+    )
+    told_of(case, shell, PYTHONPATH=light)
+    told_of(
+        Case(
+            "no change",
+            "tiny.toml --no-check --set search.space.learning_rate.high=0.1",
+            "sqlite:///optuna.db: found a study tiny with other settings: search.space.learning_rate = "
+            "…; expected the same settings, …. Use another --name, or restore it.",
+            command="submit",
+        ),
+        shell,
+        PYTHONPATH=light,
+    )
+
+
+def test_a_command_that_there_is_not_is_told(shell: Shell) -> None:
+    answer = shell.hpo("", "rnu")
+    assert answer.code == BAD_INPUT
+    check(Case("", "", "hpo: found 'rnu'; expected a command: run, …. Did you mean run?"), answer)
+
+
+def told_of(case: Case, shell: Shell, **environment: str) -> None:
+    """The command answers the case as it must, and leaves the folder as it was."""
+    before = laid_out(case, shell)
+    answer = shell.hpo(
+        case.command,
+        *arguments(case),
+        timeout=LONGEST_SECONDS,
+        **{**environment, **case.environment},
+    )
+    check(case, answer)
+    assert shell.listing() == before
+
+
+def laid_out(case: Case, shell: Shell) -> set[str]:
+    """Write the case's files; everything in the folder then."""
+    for name, content in case.files.items():
+        shell.write(name, content)
+    return shell.listing()
+
+
+def arguments(case: Case) -> list[str]:
+    return shlex.split(case.line)
+
+
+def check(case: Case, answer: Answer) -> None:
+    """One line, in the four parts that every error has; nothing of Python's own."""
+    assert answer.code == BAD_INPUT, answer.err
+    assert "Traceback" not in answer.err
+    assert answer.out == ""
+    (line,) = [line for line in answer.err.splitlines() if line.startswith("error:")]
+    pattern = ".*".join(re.escape(part) for part in f"error: {case.says}".split("…"))
+    assert re.fullmatch(pattern, line), f"{line}\nis not\nerror: {case.says}"
+    assert "secret" not in answer.err
+
+
+def answered_here(
+    case: Case,
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Answer:
+    """The same command in this process, which has imported everything already."""
+    for key in set(os.environ) - set(clean_environment()):
+        monkeypatch.delenv(key)
+    for key, value in {**clean_environment(), **shell.environment, **case.environment}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.chdir(shell.folder)
+    monkeypatch.setattr(sys, "argv", [f"hpo.{case.command}", *arguments(case), "--workers", "1"])
+    started = time.monotonic()
+    code = importlib.import_module(f"hpo.{case.command}").main()
+    said = capsys.readouterr()
+    return Answer(code, said.out, said.err, time.monotonic() - started)

@@ -1,0 +1,61 @@
+"""Help: at once, with nothing imported that takes time."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpo.__main__ import COMMANDS
+from tests.commands.shell import HEAVY, Shell, refusing
+
+SLOW_TO_IMPORT = (*HEAVY, "numpy", "pandas", "optuna", "sqlalchemy", "pydantic", "rich")
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PYTHONPATH on which importing anything slow is an error."""
+    return str(refusing(tmp_path_factory.mktemp("bare"), SLOW_TO_IMPORT))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_tells_its_options_with_nothing_slow_imported(
+    command: str, shell: Shell, bare: str
+) -> None:
+    answer = shell.hpo(command, "--help", PYTHONPATH=bare).done()
+    assert answer.out.startswith(f"usage: hpo.{command} ")
+    assert answer.err == ""
+    assert shell.listing() == set()
+
+
+def test_help_answers_in_a_third_of_a_second(shell: Shell) -> None:
+    # The fastest of several: what it can do, whatever else the machine is at.
+    fastest = min(shell.hpo("run", "--help").done().seconds for _ in range(5))
+    assert fastest < 0.3
+
+
+def test_hpo_alone_lists_the_commands(shell: Shell, bare: str) -> None:
+    asked = shell.hpo("", "--help", PYTHONPATH=bare).done()
+    for command in COMMANDS:
+        assert f"\n  {command} " in asked.out
+        assert callable(importlib.import_module(f"hpo.{command}").main)
+    not_asked = shell.hpo("", PYTHONPATH=bare)
+    assert (not_asked.code, not_asked.out, not_asked.err) == (2, "", asked.out)
+
+
+def test_both_spellings_of_a_command_are_the_same_command(shell: Shell) -> None:
+    script = Path(sys.executable).with_name("hpo")
+    if not script.exists():
+        pytest.skip("the package is not installed here, so that there is no hpo script")
+    by_script = subprocess.run(
+        [script, "run", "--trials", "x"], cwd=shell.folder, env=os.environ, capture_output=True
+    )
+    by_module = shell.hpo("run", "--trials", "x")
+    assert by_script.returncode == by_module.code == 2
+    assert by_script.stderr.decode() == by_module.err
+    by_package = shell.hpo("", "run", "--help").done()
+    assert by_package.out == shell.hpo("run", "--help").out

@@ -1,0 +1,430 @@
+"""The main job from end to end: real processes, real SQLite, a real MLflow server."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from tests.commands.shell import TINY_STUDY, Answer, Shell, killed
+from tests.model.tiny_gpt2 import save_tiny
+from tests.tracking.reading import client, points, runs, statuses
+
+pytestmark = pytest.mark.slow
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+STATUS_OF_STATE = {
+    TrialState.COMPLETE: "FINISHED",
+    TrialState.PRUNED: "KILLED",
+    TrialState.FAIL: "FAILED",
+}
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A study as its two stores have it. runs: MLflow's status of each run, by its name."""
+
+    trials: list[optuna.trial.FrozenTrial]
+    runs: dict[str, str]
+
+    @property
+    def finished(self) -> int:
+        return sum(trial.state in FINISHED for trial in self.trials)
+
+
+@dataclass(frozen=True)
+class Story:
+    """One study through several commands. after: what the stores held after each."""
+
+    shell: Shell
+    uri: str
+    first: Answer
+    again: Answer
+    more: Answer
+    after: dict[str, Facts]
+
+
+@pytest.fixture(scope="module", params=["embedded", "server"])
+def story(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: Path
+) -> Story:
+    """Four trials; the same command again; two more. With the default stores, and with a server."""
+    shell = Shell(tmp_path_factory.mktemp(request.param), {"HPO_CACHE": str(cache)})
+    shell.write("tiny.toml", TINY_STUDY)
+    uri = f"sqlite:///{shell.folder}/mlflow.db"
+    workers = "1"
+    if request.param == "server":
+        uri = request.getfixturevalue("mlflow_server").uri
+        shell = replace(shell, environment={**shell.environment, "MLFLOW_TRACKING_URI": uri})
+        workers = "2"
+    after = {}
+    first = shell.hpo("run", "tiny.toml", "--workers", workers)
+    after["first"] = facts(shell, uri)
+    again = shell.hpo("run", "tiny.toml", "--workers", workers, "--json")
+    after["again"] = facts(shell, uri)
+    more = shell.hpo("run", "tiny.toml", "--workers", workers, "--trials", "6", "--quiet")
+    after["more"] = facts(shell, uri)
+    return Story(shell, uri, first, again, more, after)
+
+
+def test_a_study_ends_with_exactly_its_trials(story: Story) -> None:
+    story.first.done()
+    assert_whole(story.after["first"], trials=4)
+
+
+def test_the_trials_are_told_as_they_end_and_the_leaderboard_after(story: Story) -> None:
+    lines = [line for line in story.first.err.splitlines() if line.startswith("trial ")]
+    assert len(lines) == 4
+    assert all(re.match(r"trial \d complete 0\.\d{4} in .* \| \d/4 trials, best", x) for x in lines)
+    assert "Study tiny: 4 finished trials (4 complete, 0 pruned)" in story.first.out
+    assert "Best parameters: learning_rate" in story.first.out
+    assert "Importances: " in story.first.out
+    assert re.search(r"Test accuracy of trial \d: 0\.\d{4} \(95 % interval", story.first.out)
+    assert "Champion: models:/tiny@champion" in story.first.out
+    assert "optuna-dashboard sqlite:///optuna.db" in story.first.out
+    assert ("mlflow ui" in story.first.out) == story.uri.startswith("sqlite")
+
+
+def test_the_same_command_again_does_nothing_and_says_so(story: Story) -> None:
+    story.again.done()
+    assert "Study tiny has its 4 finished trials already" in story.again.err
+    assert "trial " not in story.again.err
+    assert story.after["again"].runs == story.after["first"].runs
+    assert [t.datetime_complete for t in story.after["again"].trials] == [
+        t.datetime_complete for t in story.after["first"].trials
+    ]
+
+
+def test_json_is_one_document_and_nothing_else_on_standard_output(story: Story) -> None:
+    document = json.loads(story.again.out)
+    assert document["study"] == "tiny"
+    assert document["trials"]["finished"] == 4
+    assert document["best"] == document["leaderboard"][0]
+    values = [entry["value"] for entry in document["leaderboard"]]
+    assert values == sorted(values, reverse=True)
+    assert document["champion"]["number"] == document["best"]["number"]
+    assert document["champion"]["times_tested"] == 1
+    assert 0.5 < document["champion"]["test"]["metrics"]["accuracy"] < 1
+    assert document["waiting_for_mlflow"] == 0
+
+
+def test_more_trials_later_are_added_to_those_there_are(story: Story) -> None:
+    story.more.done()
+    assert_whole(story.after["more"], trials=6)
+    before = {trial.number: trial.params for trial in story.after["first"].trials}
+    now = {trial.number: trial.params for trial in story.after["more"].trials}
+    assert before.items() <= now.items()
+
+
+def test_quiet_says_nothing_on_the_way(story: Story) -> None:
+    assert story.more.err == ""
+    assert "Study tiny: 6 finished trials" in story.more.out
+
+
+def test_mlflow_has_the_study_as_a_parent_and_its_trials_as_children(story: Story) -> None:
+    found = {run.info.run_name: run for run in runs(story.uri, "tiny")}
+    parent = found.pop("tiny")
+    assert parent.data.tags["optuna.study_name"] == "tiny"
+    (dataset,) = parent.inputs.dataset_inputs
+    assert dataset.dataset.name == "demo"
+    artifacts = {each.path for each in client(story.uri).list_artifacts(parent.info.run_id)}
+    assert {"study.toml", "environment.json"} <= artifacts
+    trials = {trial.number: trial for trial in story.after["more"].trials}
+    assert sorted(found) == [f"trial-{number:04d}" for number in sorted(trials)]
+    for name, run in found.items():
+        trial = trials[int(name.removeprefix("trial-"))]
+        tags = run.data.tags
+        assert tags["mlflow.parentRunId"] == parent.info.run_id
+        assert tags["optuna.study_name"] == "tiny"
+        assert tags["optuna.trial_number"] == str(trial.number)
+        assert tags["optuna.trial_state"] == trial.state.name
+        assert tags["hpo.attempt"] == "1"
+        assert run.info.status == STATUS_OF_STATE[trial.state]
+        assert float(run.data.params["learning_rate"]) == trial.params["learning_rate"]
+        assert run.data.params["freeze_depth"] == str(trial.params["freeze_depth"])
+        assert run.data.params["batch_size"] == "32"
+        assert run.data.params["schedule"] == "linear"
+
+
+def test_mlflow_has_the_metrics_by_step_in_examples_seen(story: Story) -> None:
+    trials = {trial.number: trial for trial in story.after["more"].trials}
+    for run in runs(story.uri, "tiny"):
+        if run.info.run_name == "tiny":
+            continue
+        trial = trials[int(run.info.run_name.removeprefix("trial-"))]
+        accuracy = points(story.uri, run.info.run_id, "val/accuracy")
+        reported = trial.intermediate_values
+        assert accuracy == {(32, reported[1]): 1, (64, reported[2]): 1}
+        for name in ("train/loss", "val/loss", "val/f1_macro", "val/mcc", "val/log_loss"):
+            steps = [step for step, _ in points(story.uri, run.info.run_id, name)]
+            assert sorted(steps) == [32, 64], name
+        assert run.data.metrics["val/best_accuracy"] == trial.value == max(reported.values())
+
+
+def test_optuna_has_each_trials_mlflow_run(story: Story) -> None:
+    ids = {run.info.run_id: run.info.run_name for run in runs(story.uri, "tiny")}
+    for trial in story.after["more"].trials:
+        run_id = trial.user_attrs["mlflow_run_id"]
+        assert ids[run_id] == f"trial-{trial.number:04d}"
+        assert trial.user_attrs["mlflow_url"].endswith(f"/runs/{run_id}")
+
+
+def test_the_champion_loads_with_mlflow_and_with_transformers_alone(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", story.uri)
+    monkeypatch.chdir(tmp_path)
+    version = client(story.uri).get_model_version_by_alias("tiny", "champion")
+    best = max(story.after["more"].trials, key=lambda trial: trial.value or 0)
+    assert version.tags["optuna.trial_number"] == str(best.number)
+    texts = ["a wonderful film, I loved it", "dull, and far too long"]
+    with tracking_uri(story.uri):
+        folder = Path(mlflow.artifacts.download_artifacts("models:/tiny@champion"))
+        by_mlflow = mlflow.pyfunc.load_model("models:/tiny@champion").predict(texts)
+    model = AutoModelForSequenceClassification.from_pretrained(folder / "model").eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    with torch.no_grad():
+        logits = [model(**tokenizer(text, return_tensors="pt")).logits[0] for text in texts]
+    labels = [model.config.id2label[int(each.argmax())] for each in logits]
+    assert set(model.config.id2label.values()) == {"negative", "positive"}
+    assert labels_of(by_mlflow) == labels
+
+
+def test_my_own_table_and_my_own_model_are_enough(shell: Shell) -> None:
+    rows = [
+        f'"{opening}, number {i}, it was {word}",{verdict}'
+        for i in range(60)
+        for opening, word, verdict in (("Well", "fine", "yes"), ("Alas", "poor", "no, never"))
+    ]
+    quoted = [re.sub(r",(no, never)$", r',"\1"', row) for row in rows]
+    shell.write("my reviews.csv", "What they said,Verdict\n" + "\n".join(quoted) + "\n")
+    save_tiny(shell.folder / "small gpt2", n_positions=64)
+    answer = shell.hpo(
+        "run",
+        *("--data", "my reviews.csv", "--model", "small gpt2", "--trials", "2"),
+        *("--text-column", "What they said", "--label-column", "verdict"),
+        *("--workers", "1", "--set", "search.space.epochs=[1]", "--json"),
+    ).done()
+    document = json.loads(answer.out)
+    assert document["study"] == "my-reviews-small-gpt2"
+    assert document["trials"]["finished"] == 2
+    assert statuses(embedded_uri(shell), "my-reviews-small-gpt2") == {
+        "my-reviews-small-gpt2": "FINISHED",
+        "trial-0000": "FINISHED",
+        "trial-0001": "FINISHED",
+    }
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_study_stopped_with_ctrl_c_goes_on_where_it_was(shell: Shell, workers: int) -> None:
+    command = long_study(shell, workers)
+    process = shell.start(*command, "--timeout", "1h")
+    wait_for_line(process, r"trial \d complete")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED, err
+    stopped = re.search(r"Stopped at (\d) finished trials; all is kept", err)
+    assert stopped, err
+    half = facts(shell, embedded_uri(shell), "long")
+    assert half.finished == int(stopped[1])
+    assert 1 <= half.finished < 6
+    assert "RUNNING" not in half.runs.values()
+    shell.hpo(*command).done()
+    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
+
+
+@pytest.mark.faults
+def test_a_second_ctrl_c_ends_at_once(shell: Shell) -> None:
+    command = long_study(shell, workers=2)
+    process = shell.start(*command)
+    wait_for_line(process, r"trial \d complete")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=5) == INTERRUPTED
+    until(lambda: not processes_of_group(process.pid), "the workers live on")
+    shell.hpo(*command).done()
+    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_study_killed_goes_on_where_it_was(shell: Shell, workers: int) -> None:
+    command = long_study(shell, workers)
+    process = shell.start(*command)
+    wait_for_line(process, r"trial \d complete")
+    killed(process)
+    before = facts(shell, embedded_uri(shell), "long").finished
+    assert before < 6
+    answer = shell.hpo(*command).done()
+    told = [line for line in answer.err.splitlines() if re.match(r"trial \d complete", line)]
+    assert len(told) == 6 - before
+    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
+
+
+@pytest.mark.faults
+def test_workers_whose_parent_was_killed_end_by_themselves(shell: Shell) -> None:
+    command = long_study(shell, workers=2)
+    process = shell.start(*command)
+    wait_for_line(process, r"trial \d complete")
+    process.kill()
+    process.wait()
+    until(lambda: not processes_of_group(process.pid), "the workers live on")
+    shell.hpo(*command).done()
+    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
+
+
+def test_a_study_out_of_time_ends_well_and_goes_on_later(shell: Shell) -> None:
+    command = long_study(shell, workers=1)
+    answer = shell.hpo(*command, "--trials", "500", "--timeout", "2s").done()
+    assert re.search(r"Time is up at \d+ finished trials; all is kept", answer.err)
+    half = facts(shell, embedded_uri(shell), "long")
+    assert half.finished < 500
+    assert "RUNNING" not in half.runs.values()
+    wanted = half.finished + 1
+    shell.hpo(*command, "--trials", str(wanted)).done()
+    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=wanted)
+
+
+def test_one_worker_serves_all_studies_the_most_urgent_first(shell: Shell) -> None:
+    shell.write("tiny.toml", TINY_STUDY)
+    submit = ("submit", "tiny.toml", "--trials", "2")
+    calm = shell.hpo(*submit, "--name", "calm").done()
+    assert calm.out == "Study calm: 0 of 2 trials finished, priority 0.\n"
+    urgent = shell.hpo(*submit, "--name", "urgent", "--priority", "5", "--no-check").done()
+    assert urgent.out == "Study urgent: 0 of 2 trials finished, priority 5.\n"
+    worker = shell.hpo("worker", "--exit-when-done").done()
+    assert re.findall(r"working on study (\w+)", worker.err) == ["urgent", "calm"]
+    assert worker.err.endswith("stopped cleanly\n")
+    for name in ("urgent", "calm"):
+        assert_whole(facts(shell, embedded_uri(shell), name), trials=2, name=name)
+        assert client(embedded_uri(shell)).get_model_version_by_alias(name, "champion")
+    again = shell.hpo("worker", "--exit-when-done").done()
+    assert "working on" not in again.err
+
+
+@pytest.mark.faults
+def test_a_worker_waits_for_work_and_stops_cleanly_on_sigterm(shell: Shell) -> None:
+    shell.write("tiny.toml", TINY_STUDY.replace("epochs = 1", "epochs = 100"))
+    worker = shell.start("worker", "--threads", "1")
+    try:
+        until((shell.folder / "optuna.db").exists, "no storage")
+        shell.hpo("submit", "tiny.toml", "--no-check", "--name", "later").done()
+        wait_for_line(worker, r"trial 0 begun")
+        worker.terminate()
+        _, err = worker.communicate(timeout=60)
+    finally:
+        killed(worker)
+    assert worker.returncode == 0, err
+    assert "trial 0 released" in err
+    assert err.endswith("stopped cleanly\n")
+    found = facts(shell, embedded_uri(shell), "later")
+    assert found.finished == 0
+    assert "RUNNING" not in found.runs.values()
+
+
+def long_study(shell: Shell, workers: int) -> tuple[str, ...]:
+    """A command of six trials of about a second, long enough to be interrupted in."""
+    long = TINY_STUDY.replace("epochs = 1", "epochs = 5\nearly_stopping = 0")
+    shell.write("long.toml", long.replace("trials = 4", "trials = 6").replace('"tiny"', '"long"'))
+    return ("run", "long.toml", "--workers", str(workers))
+
+
+def embedded_uri(shell: Shell) -> str:
+    return f"sqlite:///{shell.folder}/mlflow.db"
+
+
+def facts(shell: Shell, uri: str, name: str = "tiny") -> Facts:
+    """What Optuna and MLflow hold of a study. Runs of further attempts count by their number."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.load_study(study_name=name, storage=f"sqlite:///{shell.folder}/optuna.db")
+    named: dict[str, str] = {}
+    for run in runs(uri, name):
+        attempt = run.data.tags.get("hpo.attempt", "1")
+        suffix = "" if attempt == "1" else f", attempt {attempt}"
+        named[run.info.run_name + suffix] = run.info.status
+    return Facts(study.trials, named)
+
+
+def assert_whole(found: Facts, *, trials: int, name: str | None = None) -> None:
+    """Exactly so many finished trials, each with one run that ended as it did, and none at work."""
+    assert found.finished == trials
+    assert not [trial for trial in found.trials if not trial.state.is_finished()]
+    assert "RUNNING" not in found.runs.values()
+    parents = [run for run in found.runs if not run.startswith("trial-")]
+    assert len(parents) == 1
+    assert name in (None, *parents)
+    assert found.runs[parents[0]] == "FINISHED"
+    for trial in found.trials:
+        attempts = [run for run in found.runs if run.startswith(f"trial-{trial.number:04d}")]
+        ended = [found.runs[run] for run in attempts]
+        assert ended.count(STATUS_OF_STATE[trial.state]) == 1, (trial.number, ended)
+        # Earlier attempts were cut short.
+        assert len(ended) - 1 == sum(status == "KILLED" for status in ended), ended
+
+
+def labels_of(predictions: Any) -> list[str]:
+    return list(predictions["label"]) if hasattr(predictions, "columns") else list(predictions)
+
+
+@contextmanager
+def tracking_uri(uri: str) -> Iterator[None]:
+    """MLflow's own tracking URI for a while, as its users set it.
+
+    Not with `mlflow.set_tracking_uri`, which cannot be undone: MLflow ignores the environment then.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", uri)
+        yield
+
+
+def wait_for_line(process: subprocess.Popen[str], pattern: str) -> None:
+    """Read what the process says on standard error up to a line that begins like this."""
+    assert process.stderr is not None
+    watchdog = threading.Timer(120, process.kill)
+    watchdog.start()
+    try:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if re.match(pattern, line):
+                return
+        raise AssertionError("".join(said))
+    finally:
+        watchdog.cancel()
+
+
+def until(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.1)
+
+
+def processes_of_group(group: int) -> list[int]:
+    """Processes of a group that still live, zombies left out."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _parent, their_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(their_group) == group and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
