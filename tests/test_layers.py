@@ -1,0 +1,238 @@
+"""The map holds: who may import whom, one door per dependency, and commands that answer at once."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hpo.__main__ import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# From the ground up; a module imports only from its own layer and those before it.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("hpo.errors", "hpo.demo"),
+    ("hpo.spec",),
+    ("hpo.data",),
+    ("hpo.model",),
+    ("hpo.training",),
+    ("hpo.tracking",),
+    ("hpo.results",),
+    ("hpo.search",),
+    ("hpo.execution",),
+    ("hpo.options", "hpo.terminal"),
+    (*(f"hpo.{command}" for command in COMMANDS), "hpo.__main__"),
+)
+HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
+
+# Names of GPT-2's own parts, as they stand in its checkpoints.
+INNER_NAMES = re.compile(r"\b(c_attn|c_proj|c_fc|ln_1|ln_2|ln_f|wte|wpe)\b|\btransformer\.h\b")
+STORAGE_MAKERS = {
+    "create_engine",
+    "engine_from_config",
+    "create_async_engine",
+    "RDBStorage",
+    "get_storage",
+    "JournalStorage",
+    "InMemoryStorage",
+    "GrpcStorageProxy",
+    "run_grpc_proxy_server",
+}
+HEAVY = (
+    "datasets",
+    "mlflow",
+    "numpy",
+    "optuna",
+    "pandas",
+    "pydantic",
+    "rich",
+    "scipy",
+    "sklearn",
+    "sqlalchemy",
+    "torch",
+    "transformers",
+)
+
+
+@cache
+def sources() -> dict[Path, ast.Module]:
+    files = sorted((ROOT / "hpo").rglob("*.py"))
+    return {path.relative_to(ROOT): ast.parse(path.read_bytes()) for path in files}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def part_of(module: str) -> str:
+    """The layer's part that a module belongs to: `hpo.spec.study` to `hpo.spec`."""
+    return ".".join(module.split(".")[:2])
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Every module that is imported anywhere in a file, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written out in full"
+            assert node.module
+            if node.module == "hpo":
+                yield from ((f"hpo.{alias.name}", node.lineno) for alias in node.names)
+            else:
+                yield node.module, node.lineno
+
+
+def files_that_import(package: str) -> set[str]:
+    return {
+        path.as_posix()
+        for path, tree in sources().items()
+        if any(name == package or name.startswith(f"{package}.") for name, _ in imports(tree))
+    }
+
+
+def test_every_module_has_its_layer() -> None:
+    parts = {part_of(module_name(path)) for path in sources()} - {"hpo"}
+    assert parts == HEIGHT.keys()
+
+
+def test_a_module_imports_only_from_its_own_layer_and_those_below() -> None:
+    against = []
+    for path, tree in sources().items():
+        importer = part_of(module_name(path))
+        for imported, line in imports(tree):
+            if part_of(imported) in HEIGHT and importer in HEIGHT:
+                same_part = part_of(imported) == importer
+                if HEIGHT[part_of(imported)] > HEIGHT[importer] and not same_part:
+                    against.append(f"{path}:{line} imports {imported}")
+    assert not against, "\n".join(against)
+
+
+def test_commands_do_not_import_each_other() -> None:
+    commands = {f"hpo.{command}" for command in COMMANDS}
+    for path, tree in sources().items():
+        others = commands - {module_name(path)}
+        assert not others & {name for name, _ in imports(tree)}, path
+
+
+@pytest.mark.parametrize("ground", ["hpo.errors", "hpo.demo"])
+def test_the_ground_imports_nothing_of_ours(ground: str) -> None:
+    for path, tree in sources().items():
+        if part_of(module_name(path)) == ground:
+            ours = {part_of(name) for name, _ in imports(tree) if name.startswith("hpo")}
+            assert ours <= {ground}, path
+
+
+def test_a_trial_knows_nothing_of_studies_storages_and_processes() -> None:
+    for path, tree in sources().items():
+        if part_of(module_name(path)) == "hpo.training":
+            outside = {name.partition(".")[0] for name, _ in imports(tree)}
+            assert not outside & {"optuna", "mlflow", "sqlalchemy", "multiprocessing"}, path
+
+
+def test_only_tracking_knows_mlflow() -> None:
+    assert {Path(path).parent.as_posix() for path in files_that_import("mlflow")} == {
+        "hpo/tracking"
+    }
+
+
+def test_only_one_module_knows_the_datasets_library() -> None:
+    assert files_that_import("datasets") == {"hpo/data/hub.py"}
+
+
+def test_only_the_command_layer_draws() -> None:
+    assert files_that_import("rich") == {"hpo/terminal.py"}
+
+
+def test_only_one_module_opens_storages() -> None:
+    makers = {
+        path.as_posix()
+        for path, tree in sources().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", getattr(node.func, "id", None)) in STORAGE_MAKERS
+    }
+    # The outbox's ledger is a file of its own, which no storage knows.
+    assert makers == {"hpo/search/storage.py", "hpo/tracking/ledger.py"}
+
+
+def test_only_one_module_knows_the_inner_names_of_gpt2() -> None:
+    knowing = set()
+    for path, tree in sources().items():
+        words = [
+            getattr(node, field)
+            for node in ast.walk(tree)
+            for field in ("id", "attr", "arg", "name", "value")
+            if isinstance(getattr(node, field, None), str)
+        ]
+        if any(INNER_NAMES.search(word) for word in words):
+            knowing.add(path.as_posix())
+    assert knowing == {"hpo/model/gpt2.py"}
+
+
+def modules_loaded_by(*arguments: str) -> set[str]:
+    """The top-level packages that a Python process imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    names = re.findall(r"^import time:.*\|\s*(\S+)$", done.stderr, re.MULTILINE)
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("command", [f"hpo.{command}" for command in COMMANDS] + ["hpo"])
+def test_help_needs_no_heavy_library(command: str) -> None:
+    assert not modules_loaded_by("-m", command, "--help") & set(HEAVY)
+
+
+@pytest.mark.parametrize("module", ["hpo", "hpo.errors", "hpo.options", "hpo.terminal"])
+def test_what_commands_begin_with_loads_no_heavy_library(module: str) -> None:
+    assert not modules_loaded_by("-c", f"import {module}") & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("hpo.spec.study_file", {"torch", "optuna", "mlflow", "transformers", "numpy"}),
+        ("hpo.tracking", {"torch", "optuna", "mlflow", "transformers"}),
+        ("hpo.data.dataset", {"torch", "optuna", "mlflow", "transformers", "datasets"}),
+        ("hpo.search.events", {"torch", "optuna", "mlflow", "transformers"}),
+    ],
+)
+def test_a_layer_loads_a_heavy_library_only_once_it_is_needed(
+    module: str, without: set[str]
+) -> None:
+    assert not modules_loaded_by("-c", f"import {module}") & without
+
+
+def test_the_time_that_help_takes_is_measured(record_property: pytest.RecordProperty) -> None:
+    """Shown by `pytest -rP`; not held to a limit, for the machine may be busy with other things."""
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "hpo.run", "--help"],
+            cwd=ROOT,
+            env={**os.environ, "COLUMNS": "80"},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        seconds.append(time.perf_counter() - started)
+    median = statistics.median(seconds)
+    record_property("help_seconds", round(median, 3))
+    print(f"--help: {median:.3f} s, the median of {len(seconds)}")
