@@ -1,0 +1,352 @@
+"""One contender of vs_trainer.py in a process of its own: it runs the trials it is told, one by one.
+
+Reads a JSON line for each trial on standard input and answers with a JSON line on standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import gc
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from random_gpt2 import tokens_of
+
+from hpo.data.tokens import TokenizedData, TokenizedSplit
+
+EVALUATIONS_PER_EPOCH = 4
+WEIGHT_DECAY, WARMUP_RATIO, MAX_GRAD_NORM = 0.01, 0.1, 1.0
+
+RunTrial = Callable[[Mapping[str, Any]], list[float]]
+"""A trial's parameters -> the validation accuracy at each evaluation."""
+
+
+# -- hpo
+
+
+def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None) -> RunTrial:
+    """The engine as `hpo.run` uses it: cold cache, checkpoints when due, trained weights stored."""
+    from hpo.model.gpt2 import load_pretrained
+    from hpo.model.prefix import Prefix, PrefixCache
+    from hpo.model.saved import save_trained
+    from hpo.spec.training import TrainingSection, TrialParams
+    from hpo.training.checkpoint import CheckpointFile
+    from hpo.training.loop import Trial, Workbench
+    from hpo.training.precision import pick_device, pick_dtype
+    from hpo.training.result import Verdict
+
+    if without in ABLATIONS:
+        ABLATIONS[without]()
+    model = load_pretrained(str(model_folder))
+    device = pick_device()
+    dtype = pick_dtype("auto", device, model.architecture.width)
+    prefix = Prefix(
+        model,
+        cache=None if without == "cache" else PrefixCache(out / "cache", 20 * 10**9),
+        dtype=torch.float32 if without == "bf16" else dtype,
+        device=device,
+    )
+    settings = TrainingSection(early_stopping=0, evaluations_per_epoch=EVALUATIONS_PER_EPOCH)
+    bench = Workbench(model, data, prefix, "accuracy", settings)
+
+    def run(values: Mapping[str, Any]) -> list[float]:
+        fixed = {
+            "weight_decay": WEIGHT_DECAY,
+            "warmup_ratio": WARMUP_RATIO,
+            "max_grad_norm": MAX_GRAD_NORM,
+        }
+        params = TrialParams.model_validate({**fixed, **_only_params(values)})
+        trial = Trial(bench, params, seed=values["seed"])
+        checkpoint = CheckpointFile(out / "trial.safetensors", "auto")
+        trial.run(lambda _: Verdict.GO_ON, checkpoint=checkpoint)
+        folder = out / f"trial-{values['number']}"
+        save_trained(folder, trial.classifier, data.label_names, data.max_length, dict(values))
+        checkpoint.remove()
+        return [evaluation.metrics["val/accuracy"] for evaluation in trial.history]
+
+    return run
+
+
+def _without_last_token() -> None:
+    from hpo.model import packed
+
+    whole = packed.block
+
+    def last_block(hidden: Any, weights: Any, layout: Any, *rest: Any) -> torch.Tensor:
+        return whole(hidden, weights, layout, *rest)[layout.last]
+
+    packed.last_block = last_block
+
+
+def _without_packing() -> None:
+    """Every text padded to the longest of its batch, as a (texts, longest) grid of rows."""
+    from hpo.model import inputs
+    from hpo.model.packed import Layout
+
+    def padded(
+        split: TokenizedSplit, texts: np.ndarray, device: torch.device, *, rounded: bool
+    ) -> tuple[np.ndarray, Layout]:
+        starts = split.offsets[texts]
+        lengths = split.offsets[texts + 1] - starts
+        longest = int(lengths.max())
+        column = np.minimum(np.arange(longest), lengths[:, None] - 1)
+        layout = Layout.of(np.full(len(texts), longest), device)
+        return (starts[:, None] + column).ravel(), dataclasses.replace(
+            layout,
+            lengths=torch.from_numpy(lengths).to(device),
+            last=torch.from_numpy(np.arange(len(texts)) * longest + lengths - 1).to(device),
+            cells=torch.arange(len(texts) * longest, device=device),
+        )
+
+    inputs.rows_and_layout = padded
+
+
+def _without_like_lengths() -> None:
+    from hpo.training import loop
+
+    def shuffled(lengths: np.ndarray, size: int, *, seed: int, epoch: int) -> list[np.ndarray]:
+        order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
+        return [order[at : at + size] for at in range(0, len(order), size)]
+
+    loop.epoch_batches = shuffled
+
+
+def _without_compact_embeddings() -> None:
+    from hpo.model.classifier import Vocabulary
+    from hpo.training import loop
+
+    class Whole:
+        @staticmethod
+        def of(*_: np.ndarray, longest: int) -> Vocabulary:
+            del longest
+            return Vocabulary(np.arange(_VOCABULARY_SIZE[0]), _VOCABULARY_SIZE[1])
+
+    loop.Vocabulary = Whole
+
+
+def _without_own_dropout() -> None:
+    from hpo.model.dropout import Dropout
+
+    def drop(self: Dropout, x: torch.Tensor, probability: float) -> torch.Tensor:
+        return torch.nn.functional.dropout(x, probability) if probability else x
+
+    Dropout._drop = drop
+
+
+ABLATIONS: dict[str, Callable[[], None]] = {
+    "cache": lambda: None,
+    "bf16": lambda: None,
+    "last-token": _without_last_token,
+    "packing": _without_packing,
+    "like-lengths": _without_like_lengths,
+    "compact-embeddings": _without_compact_embeddings,
+    "own-dropout": _without_own_dropout,
+}
+_VOCABULARY_SIZE = [0, 0]
+
+
+# -- transformers.Trainer
+
+
+def trainer(model_folder: Path, data: TokenizedData, out: Path, *, tuned: bool) -> RunTrial:
+    """`Trainer.hyperparameter_search(backend="optuna")`, as documented or as an expert tunes it.
+
+    Each call goes on with the same study and the same Trainer for one more trial.
+    """
+    import optuna
+    from datasets import Dataset
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        EvalPrediction,
+        Trainer,
+        TrainingArguments,
+    )
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    current: dict[str, Any] = {}
+    accuracies: list[float] = []
+
+    class Replay(optuna.samplers.BaseSampler):
+        """Suggests what the fixed list says."""
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_relative(self, study: Any, trial: Any, space: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_independent(self, study: Any, trial: Any, name: str, space: Any) -> Any:
+            return current[name]
+
+    def space(trial: optuna.Trial) -> dict[str, Any]:
+        epochs = trial.suggest_int("epochs", 1, 100)
+        return {
+            "learning_rate": trial.suggest_float("learning_rate", 1e-7, 1, log=True),
+            "per_device_train_batch_size": trial.suggest_int("batch_size", 1, 1024),
+            "num_train_epochs": epochs,
+            "eval_steps": 1 / (EVALUATIONS_PER_EPOCH * epochs),
+            "seed": current["seed"],
+        }
+
+    def model_init(trial: optuna.Trial | None) -> Any:
+        labels = len(data.label_names)
+        model = AutoModelForSequenceClassification.from_pretrained(model_folder, num_labels=labels)
+        depth = trial.suggest_int("freeze_depth", 0, 48) if trial is not None else 0
+        if depth:
+            frozen = [model.transformer.wte, model.transformer.wpe, *model.transformer.h[:depth]]
+            for part in frozen:
+                part.requires_grad_(False)
+        return model
+
+    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+        logits = prediction.predictions
+        accuracies.append(float((logits.argmax(-1) == prediction.label_ids).mean()))
+        return {"accuracy": accuracies[-1]}
+
+    def rows(split: TokenizedSplit) -> Dataset:
+        bounds = zip(split.offsets, split.offsets[1:], strict=False)
+        ids = [split.tokens[start:end].tolist() for start, end in bounds]
+        columns: dict[str, Any] = {"input_ids": ids, "label": split.labels.tolist()}
+        columns["attention_mask"] = [[1] * len(run) for run in ids]
+        if tuned:
+            columns["length"] = [len(run) for run in ids]
+        return Dataset.from_dict(columns)
+
+    tuning: dict[str, Any] = {
+        "bf16": True,
+        "train_sampling_strategy": "group_by_length",
+        "per_device_eval_batch_size": 64,
+        "save_strategy": "no",
+    }
+    arguments = TrainingArguments(
+        output_dir=str(out / "trainer"),
+        eval_strategy="steps",
+        eval_steps=0.25,
+        weight_decay=WEIGHT_DECAY,
+        warmup_steps=WARMUP_RATIO,
+        max_grad_norm=MAX_GRAD_NORM,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=not torch.cuda.is_available(),
+        **(tuning if tuned else {}),
+    )
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    tokenizer.pad_token = tokenizer.eos_token
+    one = Trainer(
+        model=None,
+        args=arguments,
+        train_dataset=rows(data.train),
+        eval_dataset=rows(data.validation),
+        compute_metrics=compute_metrics,
+        processing_class=tokenizer,
+        model_init=model_init,
+        data_collator=DataCollatorWithPadding(tokenizer),
+    )
+    storage = optuna.storages.InMemoryStorage()
+
+    def run(values: Mapping[str, Any]) -> list[float]:
+        current.update(values)
+        accuracies.clear()
+        one.hyperparameter_search(
+            hp_space=space,
+            compute_objective=lambda metrics: metrics["eval_accuracy"],
+            n_trials=1,
+            direction="maximize",
+            backend="optuna",
+            sampler=Replay(),
+            storage=storage,
+            study_name="replay",
+            load_if_exists=True,
+        )
+        return list(accuracies)
+
+    return run
+
+
+# -- The process
+
+
+def _only_params(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in ("seed", "number")}
+
+
+def make(name: str, model: Path, data: TokenizedData, out: Path) -> RunTrial:
+    if name.startswith("trainer"):
+        return trainer(model, data, out, tuned=name == "trainer-tuned")
+    _, _, without = name.partition("-without-")
+    return hpo(model, data, out, without or None)
+
+
+def written_bytes() -> int:
+    """Bytes that this process has had written to disk, through memory maps too."""
+    for line in Path("/proc/self/io").read_text().splitlines():
+        if line.startswith("write_bytes"):
+            return int(line.split()[1])
+    return 0
+
+
+@contextmanager
+def _silent_stdout() -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Standard output is for answers alone: whatever else is printed goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def answer(document: Mapping[str, Any]) -> None:
+        print(json.dumps(document), file=answers, flush=True)
+
+    yield answer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--train-examples", type=int)
+    parser.add_argument("--max-length", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    with _silent_stdout() as answer, tempfile.TemporaryDirectory() as folder:
+        data = tokens_of(
+            options.data,
+            options.model,
+            train_examples=options.train_examples,
+            max_length=options.max_length,
+        )
+        from hpo.model.gpt2 import load_pretrained
+
+        architecture = load_pretrained(str(options.model)).architecture
+        _VOCABULARY_SIZE[:] = architecture.vocab_size, architecture.n_positions
+        run = make(options.name, options.model, data, Path(folder))
+        answer({"ready": True})
+        for line in sys.stdin:
+            written, started = written_bytes(), time.perf_counter()
+            accuracies = run(json.loads(line))
+            seconds = time.perf_counter() - started
+            gc.collect()
+            answer(
+                {
+                    "seconds": seconds,
+                    "accuracies": accuracies,
+                    "written": written_bytes() - written,
+                    "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+                }
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Trials an hour: two workers with a thread each, one worker with one, one worker with two.
+
+Real trials of the embedded default by `python -m hpo.run`, each round on a fresh storage, in turns, so that
+whatever else the machine does meets all alike. Counted from the first trial's begin to the last one's end, as
+the storage has them: a study of hours does not notice what starting takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+import optuna
+
+ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = ((2, 1), (1, 1), (1, 2))  # workers, threads of each
+
+
+@dataclass(frozen=True)
+class Run:
+    """seconds: from the first trial's begin to the last one's end; wall_seconds: of the command."""
+
+    workers: int
+    threads: int
+    trials: int
+    seconds: float
+    wall_seconds: float
+
+    @property
+    def trials_per_hour(self) -> float:
+        return 3600 * self.trials / self.seconds
+
+
+def main() -> int:
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="hpo-bench-") as folder:
+        cache = Path(folder) / "cache"
+        _run(Path(folder) / "warm-up", cache, 1, 1, 2, options.seed)
+        runs = [
+            _run(Path(folder) / f"{turn}-{w}x{t}", cache, w, t, options.trials, options.seed)
+            for turn in range(options.rounds)
+            for w, t in SETTINGS
+        ]
+    rates = {
+        (w, t): median(r.trials_per_hour for r in runs if (r.workers, r.threads) == (w, t))
+        for w, t in SETTINGS
+    }
+    print("workers | threads | trials/hour (median) | of 1 x 1 | all rounds")
+    for (w, t), rate in rates.items():
+        each = ", ".join(
+            f"{r.trials_per_hour:,.0f}" for r in runs if (r.workers, r.threads) == (w, t)
+        )
+        print(f"{w:7} | {t:7} | {rate:20,.0f} | {rate / rates[1, 1]:8.2f} | {each}")
+    if options.output:
+        Path(options.output).write_text(json.dumps([asdict(r) for r in runs], indent=1))
+    return 0
+
+
+def _run(folder: Path, cache: Path, workers: int, threads: int, trials: int, seed: int) -> Run:
+    """One study to its end, on as many cores as its threads together."""
+    folder.mkdir(parents=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "HPO_CACHE": str(cache),
+        "HPO_STORAGE": f"sqlite:///{folder}/optuna.db",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        "HPO_STATE": str(folder / ".hpo"),
+    }
+    command = [sys.executable, "-m", "hpo.run", "--trials", str(trials), "--workers", str(workers)]
+    # Random points without pruning: every setting trains the same trials.
+    command += ["--set", "search.sampler=random", "--set", "search.pruner=none"]
+    command += ["--name", "workers", "--seed", str(seed), "--json", "--quiet"]
+    cores = sorted(os.sched_getaffinity(0))[: workers * threads]
+    assert len(cores) == workers * threads, f"{workers} x {threads} threads need as many cores"
+    begun = os.times().elapsed
+    subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    wall = os.times().elapsed - begun
+    study = optuna.load_study(study_name="workers", storage=environment["HPO_STORAGE"])
+    starts = [t.datetime_start for t in study.trials if t.datetime_start]
+    ends = [t.datetime_complete for t in study.trials if t.datetime_complete]
+    assert len(ends) == trials
+    return Run(workers, threads, trials, (max(ends) - min(starts)).total_seconds(), wall)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", help="a JSON file for all figures")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
