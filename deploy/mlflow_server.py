@@ -1,0 +1,56 @@
+"""Starts the MLflow server of docker-compose.yml, with its password check on.
+
+Takes from the environment: MLFLOW_BACKEND_STORE_URI (PostgreSQL), MLFLOW_AUTH_ADMIN_USERNAME and
+MLFLOW_AUTH_ADMIN_PASSWORD, MLFLOW_FLASK_SERVER_SECRET_KEY. Arguments are handed on to `mlflow server`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+NEEDED = (
+    "MLFLOW_BACKEND_STORE_URI",
+    "MLFLOW_AUTH_ADMIN_USERNAME",
+    "MLFLOW_AUTH_ADMIN_PASSWORD",
+    "MLFLOW_FLASK_SERVER_SECRET_KEY",
+)
+
+
+def auth_config(database_uri: str) -> str:
+    """What mlflow.server.auth reads: users live beside the runs, a checked password counts for a minute."""
+    # configparser takes % for the start of a reference.
+    return "\n".join(
+        [
+            "[mlflow]",
+            "default_permission = READ",
+            f"database_uri = {database_uri.replace('%', '%%')}",
+            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
+            # Without a cache each request hashes the password anew, which takes most of its time.
+            "auth_cache_ttl_seconds = 60",
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Write the configuration to a private file and become `mlflow server`."""
+    missing = [name for name in NEEDED if not os.environ.get(name)]
+    if missing:
+        sys.stderr.write(f"error: {', '.join(missing)}: found nothing; expected a value.\n")
+        return 2
+    os.umask(0o077)
+    config = Path(tempfile.mkdtemp(prefix="mlflow-")) / "auth.ini"
+    config.write_text(auth_config(os.environ["MLFLOW_BACKEND_STORE_URI"]))
+    os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(config)
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    command = ["mlflow", "server", "--app-name", "basic-auth", *sys.argv[1:]]
+    os.execvp(command[0], command)
+    raise AssertionError("execvp does not return")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

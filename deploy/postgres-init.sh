@@ -1,0 +1,14 @@
+#!/bin/sh
+# Run by the postgres image on an empty volume: one database and one user for the studies, one for MLflow.
+# Optuna and MLflow both keep a table alembic_version, so they must not share a database.
+set -eu
+: "${HPO_DB_PASSWORD:?}" "${MLFLOW_DB_PASSWORD:?}"
+psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres \
+    -v hpo_password="$HPO_DB_PASSWORD" -v mlflow_password="$MLFLOW_DB_PASSWORD" <<'SQL'
+CREATE ROLE hpo LOGIN PASSWORD :'hpo_password';
+CREATE ROLE mlflow LOGIN PASSWORD :'mlflow_password';
+-- Whatever encoding the server has as a rule: texts and labels are Unicode.
+CREATE DATABASE hpo OWNER hpo ENCODING 'UTF8' TEMPLATE template0;
+CREATE DATABASE mlflow OWNER mlflow ENCODING 'UTF8' TEMPLATE template0;
+REVOKE CONNECT ON DATABASE hpo, mlflow FROM PUBLIC;
+SQL
