@@ -179,13 +179,14 @@ def _train(
     stop: _Stop,
 ) -> bool:
     from hpo.execution.processes import Job
-    from hpo.execution.threads import threads_per_worker, use_threads
+    from hpo.execution.shares import machine_shares
 
     if pool is None:
-        use_threads(threads_per_worker(1))
+        [share] = machine_shares(1)
+        share.take()
         return session.work.until_done()
-    job = Job(session.study.name, locations, threads_per_worker(pool.size))
-    return pool.run(job, view.on_event, stop.is_set)
+    jobs = [Job(session.study.name, locations, share) for share in machine_shares(pool.size)]
+    return pool.run(jobs, view.on_event, stop.is_set)
 
 
 @contextmanager
@@ -226,7 +227,7 @@ def _check_executor(name: str) -> None:
 
 def _asked_workers(text: str) -> int:
     from hpo.errors import OptionError
-    from hpo.execution.threads import automatic_workers
+    from hpo.execution.shares import automatic_workers
 
     if text == "auto":
         return automatic_workers()

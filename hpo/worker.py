@@ -53,13 +53,13 @@ def main() -> int:
 def _work(options: argparse.Namespace) -> int:
     locations = read_locations(options)
     check_early(None, locations, wait_seconds=_WAIT_SECONDS)
-    from hpo.execution.threads import available_cores, use_threads
+    from hpo.execution.shares import Share, available_cores
     from hpo.search.service import Service
     from hpo.search.storage import open_storage
 
     stop = threading.Event()
     stop_on_signals(stop.set)
-    use_threads(options.threads or available_cores())
+    Share(options.threads or available_cores()).take()
     with (
         open_storage(locations.storage_url, wait_seconds=_WAIT_SECONDS) as storage,
         Service(

@@ -8,12 +8,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from hpo.errors import HpoError, StudyFailedError
+from hpo.execution.shares import Share
 from hpo.search.events import Event, Listener
 from hpo.spec.locations import Locations
 
@@ -29,7 +30,15 @@ class Job:
 
     study: str
     locations: Locations
-    threads: int
+    share: Share
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A worker process and its place in the pool, which whoever replaces it takes over."""
+
+    process: SpawnProcess
+    place: int
 
 
 @dataclass(frozen=True)
@@ -50,18 +59,18 @@ class WorkerPool:
     def __init__(self, workers: int) -> None:
         self.size = workers
         self._context = multiprocessing.get_context("spawn")
-        self._workers: dict[Connection, SpawnProcess] = {}
-        for _ in range(workers):
-            self._start()
+        self._workers: dict[Connection, _Member] = {}
+        for place in range(workers):
+            self._start(place)
 
-    def run(self, job: Job, on_event: Listener, should_stop: Callable[[], bool]) -> bool:
+    def run(self, jobs: Sequence[Job], on_event: Listener, should_stop: Callable[[], bool]) -> bool:
         """Work on a study until its budget is met (True) or `should_stop` says so (False).
 
-        Raises what stopped a worker, and StudyFailedError where workers die without ever finishing
-        a trial.
+        jobs: one for each worker. Raises what stopped a worker, and StudyFailedError where workers
+        die without ever finishing a trial.
         """
-        for connection in self._workers:
-            connection.send(job)
+        for connection, member in self._workers.items():
+            connection.send(jobs[member.place])
         finished: list[_Finished] = []
         deaths, stopping = 0, False
         while self._workers:
@@ -81,13 +90,14 @@ class WorkerPool:
                     deaths = 0
                     on_event(message)
                 else:
-                    process = self._forget(ready)
+                    dead = self._forget(ready)
                     if stopping or any(end.done for end in finished):
                         continue
                     deaths += 1
-                    logger.warning("a worker died (exit code %s)", process.exitcode)
-                    self._check_deaths(job, deaths, process.exitcode)
-                    self._start().send(job)
+                    logger.warning("a worker died (exit code %s)", dead.process.exitcode)
+                    job = jobs[dead.place]
+                    self._check_deaths(job, deaths, dead.process.exitcode)
+                    self._start(dead.place).send(job)
         for end in finished:
             if end.error is not None:
                 raise end.error
@@ -95,28 +105,28 @@ class WorkerPool:
 
     def close(self) -> None:
         """End all workers at once; those that have not begun lose nothing by it."""
-        for process in self._workers.values():
-            process.kill()
+        for member in self._workers.values():
+            member.process.kill()
         for connection in list(self._workers):
             self._forget(connection)
 
-    def _start(self) -> Connection:
+    def _start(self, place: int) -> Connection:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs,), daemon=False)
         process.start()
         theirs.close()
-        self._workers[ours] = process
+        self._workers[ours] = _Member(process, place)
         return ours
 
     def _terminate(self) -> None:
-        for process in self._workers.values():
-            process.terminate()
+        for member in self._workers.values():
+            member.process.terminate()
 
-    def _forget(self, connection: Connection) -> SpawnProcess:
-        process = self._workers.pop(connection)
-        process.join(_LONGEST_DRAIN_SECONDS)
+    def _forget(self, connection: Connection) -> _Member:
+        member = self._workers.pop(connection)
+        member.process.join(_LONGEST_DRAIN_SECONDS)
         connection.close()
-        return process
+        return member
 
     def _check_deaths(self, job: Job, deaths: int, exit_code: int | None) -> None:
         if deaths >= _MOST_DEATHS_WITHOUT_PROGRESS:
@@ -144,7 +154,6 @@ def _serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
-    from hpo.execution.threads import use_threads
     from hpo.search.session import open_session
     from hpo.search.storage import open_storage
 
@@ -154,7 +163,7 @@ def _serve(connection: Connection) -> None:
         return
     assert isinstance(job, Job)
     threading.Thread(target=_stop_without_parent, args=(connection, stop), daemon=True).start()
-    use_threads(job.threads)
+    job.share.take()
     end = _Finished(done=False)
     try:
         with (
