@@ -21,7 +21,9 @@ import numpy as np
 import torch
 from random_gpt2 import save_random_gpt2, tokens_of
 
+from hpo.data.batches import epoch_batches
 from hpo.data.tokens import TokenizedData, TokenizedSplit
+from hpo.model import packed
 from hpo.model.gpt2 import Architecture, load_pretrained
 from hpo.model.prefix import Prefix, PrefixCache
 from hpo.spec.training import TrainingSection, TrialParams
@@ -41,7 +43,8 @@ class Cell:
     tokens_per_second: of training, validation left out; share_of_peak: FLOPs executed / time / peak
     matrix product of the same dtype in the same process; naive_share: the same with the FLOPs that
     a pass without cache, packing and last-token suffix would have needed, which may exceed 1;
-    build_seconds: of the cache, from cold; warm_seconds: of opening it again.
+    build_seconds: of the cache, from cold; warm_seconds: of opening it again; first_seconds: of the
+    first trial's training, in which kernels are made, and compiled where that was asked for.
     """
 
     size: str
@@ -56,6 +59,7 @@ class Cell:
     naive_share: float
     build_seconds: float
     warm_seconds: float
+    first_seconds: float
     peak_memory_bytes: int
 
 
@@ -114,6 +118,9 @@ def naive_flops(architecture: Architecture, lengths: np.ndarray, depth: int) -> 
 def measure(options: argparse.Namespace) -> Cell:
     """One cell, in this process."""
     torch.set_num_threads(options.threads)
+    if options.compile:
+        # Shapes change from step to step; without this every one would be compiled anew.
+        packed.block = torch.compile(packed.block, dynamic=True)
     device = pick_device()
     model = load_pretrained(options.model)
     architecture = model.architecture
@@ -137,7 +144,9 @@ def measure(options: argparse.Namespace) -> Cell:
         cache = PrefixCache(Path(folder), 50 * 10**9)
         # The first trial pays for pages, kernels and, in build_seconds, the cache.
         warm_up, build_seconds = trial(cache)
+        started = time.perf_counter()
         warm_up.run(lambda _: Verdict.GO_ON)
+        first_seconds = time.perf_counter() - started
         measured, warm_seconds = trial(cache)
         _synchronize(device)
         started = time.perf_counter()
@@ -145,8 +154,6 @@ def measure(options: argparse.Namespace) -> Cell:
         _synchronize(device)
         seconds = time.perf_counter() - started
     peak = max(peak, peak_gflops(dtype, device))
-    from hpo.data.batches import epoch_batches
-
     lengths = data.train.lengths
     batches = epoch_batches(lengths, options.batch_size, seed=0, epoch=0)
     executed = sum(executed_flops(architecture, lengths[b], options.depth) for b in batches)
@@ -164,6 +171,7 @@ def measure(options: argparse.Namespace) -> Cell:
         naive_share=naive / seconds / 1e9 / peak,
         build_seconds=build_seconds if options.depth else 0.0,
         warm_seconds=warm_seconds,
+        first_seconds=first_seconds,
         peak_memory_bytes=_peak_memory(device),
     )
 
@@ -197,6 +205,8 @@ def cells(options: argparse.Namespace) -> list[Cell]:
                         command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
                     if options.data:
                         command += ["--data", options.data]
+                    if options.compile:
+                        command += ["--compile"]
                     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                     cell = Cell(**json.loads(answer.stdout.splitlines()[-1]))
                     found.append(cell)
@@ -217,6 +227,7 @@ def print_cell(cell: Cell, *, header: bool) -> None:
         "naive": f"{cell.naive_share:.0%}",
         "cold s": f"{cell.build_seconds:.2f}",
         "warm s": f"{cell.warm_seconds:.2f}",
+        "first s": f"{cell.first_seconds:.2f}",
         "MB": f"{cell.peak_memory_bytes / 1e6:,.0f}",
     }
     widths = [max(len(name), 8) for name in columns]
@@ -239,6 +250,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    parser.add_argument("--compile", action="store_true", help="blocks through torch.compile")
     parser.add_argument("--output", type=Path, help="where to write the cells as JSON")
     one = parser.add_argument_group("one cell (used by the runner itself)")
     one.add_argument("--model")

@@ -26,7 +26,9 @@ import optuna
 from optuna.trial import TrialState
 from prefill import add_finished_trials, set_budget
 
-from hpo.search.claims import Claim, NoTrial, Worker, claim_trial
+from hpo.search.budget import NoTrial, claim_trial
+from hpo.search.claims import Claim
+from hpo.search.heartbeat import Worker
 from hpo.search.storage import open_storage
 from hpo.search.studies import open_study, submit
 from hpo.spec.study import StudySpec

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import select
 
 from hpo.results.leaderboard import leaderboard, top_numbers
-from hpo.search.claims import REASON
+from hpo.search.claim_rows import REASON
 from hpo.search.kept_models import KeptModels
 from hpo.search.presentation import present_trial
 from hpo.search.storage import Storage

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from hpo.search.claims import Worker
 from hpo.search.events import Listener, PrefixProgress
+from hpo.search.heartbeat import Worker
 from hpo.search.kept_models import KeptModels
 from hpo.search.outcomes import outcome_reader, run_linker
 from hpo.search.preparation import Prepared, prepare

@@ -16,9 +16,11 @@ from hpo.errors import HpoError, StorageError, StudyFailedError, TrackingError
 from hpo.model.saved import save_trained
 from hpo.results.figures import confusion_figure
 from hpo.results.leaderboard import Entry, leaderboard, top_numbers
-from hpo.search.claims import Claim, ClaimLost, NoTrial, Worker, claim_trial
+from hpo.search.budget import NoTrial, claim_trial
+from hpo.search.claims import Claim, ClaimLost
 from hpo.search.events import Listener, TrialEnded, TrialEvaluated, TrialStarted
 from hpo.search.figures import show_with_trial
+from hpo.search.heartbeat import Worker
 from hpo.search.kept_models import KeptModels, study_folder
 from hpo.search.outcomes import EXAMPLES_SEEN
 from hpo.search.preparation import Prepared, trial_params

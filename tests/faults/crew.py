@@ -31,7 +31,7 @@ import optuna
 import torch
 import transformers.models.gpt2.modeling_gpt2  # noqa: F401
 
-import hpo.search.claims as claims
+import hpo.search.heartbeat as heartbeat
 import hpo.search.session as sessions
 import hpo.search.worker as workers
 import hpo.training.checkpoint as checkpoints
@@ -305,7 +305,7 @@ def work(order: Order) -> None:
     if order.clock_jumps:
         _let_the_clock_jump(order.clock_jumps, order.seed)
     if order.max_deaths is not None:
-        patient = functools.partial(claims.Worker, max_deaths=order.max_deaths)
+        patient = functools.partial(heartbeat.Worker, max_deaths=order.max_deaths)
         _replace(sessions, "Worker", patient)
     locations = order.place.locations
     try:

@@ -19,7 +19,9 @@ from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.trial import TrialState
 
-from hpo.search.claims import Claim, ClaimLost, Worker, claim_trial
+from hpo.search.budget import claim_trial
+from hpo.search.claims import Claim, ClaimLost
+from hpo.search.heartbeat import Worker
 from hpo.search.storage import Storage, open_storage
 from hpo.search.studies import OpenStudy, all_progress, open_study, submit
 from hpo.tracking import StudyTracker

@@ -14,7 +14,10 @@ from optuna.trial import TrialState
 from sqlalchemy import exc
 
 from hpo.errors import StorageError
-from hpo.search.claims import Claim, ClaimLost, NoTrial, Worker, claim_trial, live_holds
+from hpo.search.budget import NoTrial, claim_trial
+from hpo.search.claim_rows import live_holds
+from hpo.search.claims import Claim, ClaimLost
+from hpo.search.heartbeat import Worker
 from hpo.search.liveness import Observer
 from hpo.search.storage import Storage
 from hpo.search.studies import OpenStudy, open_study, progress, submit

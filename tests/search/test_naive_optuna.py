@@ -16,7 +16,9 @@ from optuna.study import MaxTrialsCallback
 from optuna.trial import TrialState
 from sqlalchemy import event
 
-from hpo.search.claims import Claim, NoTrial, Worker, claim_trial
+from hpo.search.budget import NoTrial, claim_trial
+from hpo.search.claims import Claim
+from hpo.search.heartbeat import Worker
 from hpo.search.samplers import make_sampler, suggest
 from hpo.search.storage import Storage, open_storage
 from hpo.search.studies import open_study, submit

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hpo.search.claims import Claim, ClaimLost, Worker, claim_trial
+from hpo.search.budget import claim_trial
+from hpo.search.claims import Claim, ClaimLost
+from hpo.search.heartbeat import Worker
 from hpo.search.kept_models import KeptModels
 from hpo.search.outcomes import EXAMPLES_SEEN, outcome_reader
 from hpo.search.storage import Storage

@@ -13,7 +13,9 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 
 from hpo.errors import StorageError, StudyFileError
-from hpo.search.claims import Claim, Worker, claim_trial
+from hpo.search.budget import claim_trial
+from hpo.search.claims import Claim
+from hpo.search.heartbeat import Worker
 from hpo.search.storage import Storage, open_storage
 from hpo.search.studies import (
     load_spec,

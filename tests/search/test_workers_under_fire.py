@@ -24,7 +24,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from hpo.search.claims import Claim, ClaimLost, NoTrial, Worker, claim_trial
+from hpo.search.budget import NoTrial, claim_trial
+from hpo.search.claims import Claim, ClaimLost
+from hpo.search.heartbeat import Worker
 from hpo.search.storage import open_storage
 from hpo.search.studies import open_study, progress, submit
 from hpo.spec.study import StudySpec
