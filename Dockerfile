@@ -30,7 +30,7 @@ COPY --from=dependencies /opt/hpo /opt/hpo
 ENV PATH=/opt/hpo/bin:${PATH}
 COPY --from=wheel /wheels /tmp/wheels
 RUN pip install --no-cache-dir --no-deps --no-index /tmp/wheels/*.whl
-COPY deploy/mlflow_server.py deploy/worker_health.py deploy/url_health.py /opt/hpo/deploy/
+COPY deploy/mlflow_server.py deploy/upgrade.py deploy/worker_health.py deploy/url_health.py /opt/hpo/deploy/
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HPO_STATE=/var/lib/hpo/state HPO_CACHE=/var/lib/hpo/cache HF_HOME=/var/lib/hpo/cache/huggingface \
     MPLCONFIGDIR=/tmp/matplotlib MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=1

@@ -1,7 +1,9 @@
 """Starts the MLflow server of docker-compose.yml, with its password check on.
 
 Takes from the environment: MLFLOW_BACKEND_STORE_URI (PostgreSQL), MLFLOW_AUTH_ADMIN_USERNAME and
-MLFLOW_AUTH_ADMIN_PASSWORD, MLFLOW_FLASK_SERVER_SECRET_KEY. Arguments are handed on to `mlflow server`.
+MLFLOW_AUTH_ADMIN_PASSWORD, MLFLOW_FLASK_SERVER_SECRET_KEY; HPO_MLFLOW_URL, where browsers find it, and
+MLFLOW_INTERNAL_HOST, the name:port by which workers call it. It answers to no other name than these two and
+this machine's own. Arguments are handed on to `mlflow server`.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 NEEDED = (
     "MLFLOW_BACKEND_STORE_URI",
     "MLFLOW_AUTH_ADMIN_USERNAME",
     "MLFLOW_AUTH_ADMIN_PASSWORD",
     "MLFLOW_FLASK_SERVER_SECRET_KEY",
+    "HPO_MLFLOW_URL",
 )
 
 
@@ -35,6 +39,19 @@ def auth_config(database_uri: str) -> str:
     )
 
 
+def reach(public_url: str, internal_host: str | None) -> list[str]:
+    """The options that say under which names, and to pages of which origin, the server answers."""
+    address = urlsplit(public_url)
+    hosts = ["localhost:*", "127.0.0.1:*", address.netloc]
+    if internal_host:
+        hosts.append(internal_host)
+    return [
+        f"--allowed-hosts={','.join(hosts)}",
+        f"--cors-allowed-origins={address.scheme}://{address.netloc}",
+        "--x-frame-options=DENY",
+    ]
+
+
 def main() -> int:
     """Write the configuration to a private file and become `mlflow server`."""
     missing = [name for name in NEEDED if not os.environ.get(name)]
@@ -47,7 +64,8 @@ def main() -> int:
     os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(config)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    command = ["mlflow", "server", "--app-name", "basic-auth", *sys.argv[1:]]
+    names = reach(os.environ["HPO_MLFLOW_URL"], os.environ.get("MLFLOW_INTERNAL_HOST"))
+    command = ["mlflow", "server", "--app-name", "basic-auth", *names, *sys.argv[1:]]
     os.execvp(command[0], command)
     raise AssertionError("execvp does not return")
 

@@ -3,8 +3,10 @@
 # Optuna and MLflow both keep a table alembic_version, so they must not share a database.
 set -eu
 : "${HPO_DB_PASSWORD:?}" "${MLFLOW_DB_PASSWORD:?}"
-psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres \
-    -v hpo_password="$HPO_DB_PASSWORD" -v mlflow_password="$MLFLOW_DB_PASSWORD" <<'SQL'
+# The passwords are read from the environment by psql itself: arguments can be seen by all users of a machine.
+psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
+\getenv hpo_password HPO_DB_PASSWORD
+\getenv mlflow_password MLFLOW_DB_PASSWORD
 CREATE ROLE hpo LOGIN PASSWORD :'hpo_password';
 CREATE ROLE mlflow LOGIN PASSWORD :'mlflow_password';
 -- Whatever encoding the server has as a rule: texts and labels are Unicode.

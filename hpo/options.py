@@ -181,17 +181,24 @@ def _leave_at_once(_number: int, _frame: object) -> None:
     os._exit(INTERRUPTED)
 
 
-def whole_number(option: str, least: int | None = None) -> Callable[[str], int]:
-    """The type of an option that takes a whole number; least: none below is taken."""
+def whole_number(
+    option: str, least: int | None = None, most: int | None = None
+) -> Callable[[str], int]:
+    """The type of an option that takes a whole number; least, most: none beyond is taken."""
 
     expected = "a whole number" if least is None else f"a whole number of {least} or more"
+    if most is not None:
+        expected = f"a whole number from {least or 0} to {most}"
 
     def parse(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             number = None
-        if number is None or (least is not None and number < least):
+        beyond = number is not None and (
+            (least is not None and number < least) or (most is not None and number > most)
+        )
+        if number is None or beyond:
             # Not argparse's own error, which has another form.
             raise OptionError(
                 option, found=repr(text), expected=expected, mend=f"Write e.g. {option} 4."

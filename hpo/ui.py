@@ -6,6 +6,7 @@ import argparse
 import sys
 import threading
 
+from hpo.errors import OptionError
 from hpo.options import (
     DONE,
     OneLineParser,
@@ -14,7 +15,10 @@ from hpo.options import (
     read_locations,
     say,
     stop_on_signals,
+    whole_number,
 )
+
+LARGEST_PORT = 65535
 
 
 def main() -> int:
@@ -28,13 +32,13 @@ def main() -> int:
     parser.add_argument("--open", action="store_true", help="open both in the browser")
     parser.add_argument(
         "--mlflow-port",
-        type=int,
+        type=whole_number("--mlflow-port", least=1, most=LARGEST_PORT),
         metavar="PORT",
         help="port of the MLflow UI (default: 5000, or a free one)",
     )
     parser.add_argument(
         "--dashboard-port",
-        type=int,
+        type=whole_number("--dashboard-port", least=1, most=LARGEST_PORT),
         metavar="PORT",
         help="port of the Optuna dashboard (default: 8080, or a free one)",
     )
@@ -42,16 +46,7 @@ def main() -> int:
         "the dashboard alone, for a service that puts it behind a password (docker-compose.yml)"
     )
     alone.add_argument("--only", choices=["dashboard"], help="serve the dashboard and no more")
-    alone.add_argument(
-        "--host", default="127.0.0.1", help="address to listen at (default: loopback)"
-    )
-    alone.add_argument(
-        "--allowed-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a name under which it may be asked, beside localhost",
-    )
+    alone.add_argument("--host", metavar="ADDRESS", help="where to listen (default: loopback)")
     alone.add_argument(
         "--links",
         nargs=2,
@@ -62,11 +57,21 @@ def main() -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    alone, both = ("--host", "--links"), ("--open", "--mlflow-port")
+    for option in both if options.only else alone:
+        if getattr(options, option.removeprefix("--").replace("-", "_")):
+            raise OptionError(
+                option,
+                found="an option of the dashboard alone" if option in alone else "--only beside it",
+                expected="--only dashboard" if option in alone else "both UIs",
+                mend="Leave it out.",
+            )
     return _serve_dashboard(options) if options.only else _serve_both(options)
 
 
 def _serve_both(options: argparse.Namespace) -> int:
     from hpo.execution.servers import Uis
+    from hpo.spec.locations import dashboard_url
 
     locations = read_locations(options)
     stop = threading.Event()
@@ -81,6 +86,10 @@ def _serve_both(options: argparse.Namespace) -> int:
             f"MLflow:    {uis.links.mlflow}\nDashboard: {uis.links.dashboard}\nCtrl-C ends both.\n"
         )
         sys.stdout.flush()
+        if uis.links.dashboard != dashboard_url():
+            say(
+                f"Descriptions in MLflow link to the dashboard at {dashboard_url()}, its usual place."
+            )
         if options.open:
             import webbrowser
 
@@ -97,8 +106,11 @@ def _serve_dashboard(options: argparse.Namespace) -> int:
     locations = read_locations(options)
     check_dashboard(locations)
     links = (options.links[0], options.links[1]) if options.links else None
-    application = dashboard_application(locations, options.allowed_host, links)
-    serve(application, options.host, options.dashboard_port or 8080)
+    serve(
+        dashboard_application(locations, links),
+        options.host or "127.0.0.1",
+        options.dashboard_port or 8080,
+    )
     return DONE
 
 

@@ -9,11 +9,12 @@ import logging
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from hpo.errors import OptionError, ServerError, StorageError
-from hpo.execution.guard import guarded, with_links
-from hpo.spec.locations import Locations, redacted
+from hpo.execution.guard import guarded, host_name, with_links
+from hpo.spec.locations import Locations, dashboard_url, redacted
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -43,11 +44,11 @@ def check_dashboard(locations: Locations) -> None:
 
 
 def dashboard_application(
-    locations: Locations, allowed_hosts: list[str], links: tuple[str, str] | None = None
+    locations: Locations, links: tuple[str, str] | None = None
 ) -> WSGIApplication:
-    """The dashboard of a storage, checked. links: an address in its texts, and what to show instead.
+    """The dashboard of a storage, checked; it goes by the names of this machine and of HPO_DASHBOARD_URL.
 
-    Raises StorageError where the storage cannot be opened.
+    links: an address in its texts, and what to show instead. Raises StorageError where the storage cannot be opened.
     """
     from optuna.artifacts import FileSystemArtifactStore
     from optuna_dashboard import wsgi
@@ -61,7 +62,7 @@ def dashboard_application(
     )
     if links is not None and links[0] != links[1]:
         application = with_links(application, *links)
-    return guarded(application, allowed_hosts)
+    return guarded(application, [host_name(urlsplit(dashboard_url()).netloc)])
 
 
 def serve(application: WSGIApplication, host: str, port: int) -> None:

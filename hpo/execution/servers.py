@@ -23,6 +23,7 @@ from typing import IO, Final, Self
 from hpo.errors import HpoError, OptionError, ServerError
 from hpo.execution.dashboard import check_dashboard
 from hpo.spec.locations import Locations
+from hpo.tracking.local_store import make_local_store
 from hpo.tracking.uri import LOCAL_UI, browser_url, checked_uri, database_file
 
 logger = logging.getLogger(__name__)
@@ -62,13 +63,17 @@ class Uis:
         """
         check_dashboard(locations)
         uri = checked_uri(locations.tracking_uri)
+        self._ports: set[int] = set()
         self._folder = tempfile.TemporaryDirectory(prefix="hpo-ui-")
         self._servers: list[_Server] = []
         try:
             if uri.startswith("http"):
+                _refuse_port_of_another_server(mlflow_port, browser_url(uri))
                 mlflow = browser_url(uri)
             else:
-                port = _port(mlflow_port, MLFLOW_PORT, "--mlflow-port")
+                # MLflow makes it in place; if that is cut short, nothing can be done with it.
+                make_local_store(uri)
+                port = self._port(mlflow_port, MLFLOW_PORT, "--mlflow-port")
                 mlflow = f"http://{HOST}:{port}"
                 self._start(
                     "MLflow",
@@ -77,7 +82,7 @@ class Uis:
                     # Not as an argument, which all users of a machine can read.
                     {"MLFLOW_BACKEND_STORE_URI": uri},
                 )
-            port = _port(dashboard_port, DASHBOARD_PORT, "--dashboard-port")
+            port = self._port(dashboard_port, DASHBOARD_PORT, "--dashboard-port")
             dashboard = f"http://{HOST}:{port}"
             links = (LOCAL_UI, mlflow) if not uri.startswith("http") else None
             self._start(
@@ -143,6 +148,23 @@ class Uis:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _port(self, wanted: int | None, usual: int, option: str) -> int:
+        """A port for one of the two. Raises OptionError where the one that was asked for is taken."""
+        port = usual if wanted is None else wanted
+        if port in self._ports or not _is_free(port):
+            if wanted is not None:
+                raise OptionError(
+                    f"{option} {wanted}",
+                    found="a port that is taken",
+                    expected="a free one",
+                    mend="Name another, or leave the option out.",
+                )
+            with socket.socket() as probe:
+                probe.bind((HOST, 0))
+                port = int(probe.getsockname()[1])
+        self._ports.add(port)
+        return port
 
     def _start(
         self, name: str, command: Sequence[str], probe: str, environment: Mapping[str, str]
@@ -269,6 +291,8 @@ def _mlflow_command(port: int) -> list[str]:
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--host", HOST, "--port", str(port), "--workers", "1"),
+        # By default it also answers to whatever begins like a private address, 10.evil.example too.
+        *("--allowed-hosts", f"{HOST}:{port},localhost:{port}", "--x-frame-options", "DENY"),
     ]
 
 
@@ -297,22 +321,15 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _port(wanted: int | None, usual: int, option: str) -> int:
-    """A port to serve at. Raises OptionError where the one that was asked for is taken."""
-    if wanted is not None:
-        if not _is_free(wanted):
-            raise OptionError(
-                f"{option} {wanted}",
-                found="a port that is taken",
-                expected="a free one",
-                mend="Name another, or leave the option out.",
-            )
-        return wanted
-    if _is_free(usual):
-        return usual
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+def _refuse_port_of_another_server(port: int | None, address: str) -> None:
+    """Raise OptionError where a port is named for an MLflow that somebody else serves."""
+    if port is not None:
+        raise OptionError(
+            f"--mlflow-port {port}",
+            found=f"a tracking server at {address}, which serves its own pages",
+            expected="no port",
+            mend="Leave the option out.",
+        )
 
 
 def _is_free(port: int) -> bool:
@@ -325,7 +342,7 @@ def _is_free(port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except (OSError, OverflowError):
+        except OSError:
             return False
     return True
 

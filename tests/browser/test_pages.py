@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium"),
 ]
-TRIALS = 6
+TRIALS, TRIALS_OF_SECOND = 50, 6
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,15 @@ def links(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Links]:
     pytest.importorskip("playwright", reason="no playwright here: pip install playwright")
     folder, cache = tmp_path_factory.mktemp("studied"), tmp_path_factory.mktemp("cache")
     run_study(folder, cache, trials=TRIALS)
-    run_study(folder, cache, "--name", "second", "--set", "training.optimizer=sgd", trials=TRIALS)
+    run_study(
+        folder,
+        cache,
+        "--name",
+        "second",
+        "--set",
+        "training.optimizer=sgd",
+        trials=TRIALS_OF_SECOND,
+    )
     locations = Locations.of(
         storage=f"sqlite:///{folder}/optuna.db",
         tracking_uri=f"sqlite:///{folder}/mlflow.db",
@@ -92,7 +100,9 @@ def test_mlflow_shows_every_trial_with_what_was_searched(
     page: Page, links: Links, experiment: str
 ) -> None:
     shown = open_trials(page, links.mlflow, experiment)
-    assert {*shown} == {f"trial-{number:04d}" for number in range(TRIALS)}
+    assert len(shown) > 10  # the table draws only those that fit the window
+    assert {*shown} <= {f"trial-{number:04d}" for number in range(TRIALS)}
+    page.get_by_text(f"{TRIALS} matching runs").wait_for()
     for column in ("learning_rate", "batch_size", "epochs", "val/best_accuracy"):
         assert page.get_by_text(column).count(), column
 
@@ -160,17 +170,28 @@ def test_the_dashboard_compares_two_studies(page: Page, links: Links) -> None:
     assert "second" in legend
 
 
-def test_a_page_of_another_origin_cannot_delete_a_study(page: Page, links: Links) -> None:
-    """A real browser sends what a real attack would: the request, its Origin, and Sec-Fetch-Site."""
-    go(page, f"{links.mlflow}/health")
-    told = page.evaluate(
-        """address => fetch(address, {method: 'POST', mode: 'no-cors',
-            headers: {'Content-Type': 'text/plain'}, body: '{}'}).then(() => 'sent', () => 'blocked')""",
-        f"{links.dashboard}/api/studies/1/rename",
-    )
-    assert told in ("sent", "blocked")
-    with urllib.request.urlopen(f"{links.dashboard}/api/studies") as answer:
-        assert len(json.load(answer)["study_summaries"]) == 2
+def test_a_page_of_another_origin_cannot_use_the_dashboard(page: Page, links: Links) -> None:
+    """What any page may load from anywhere, a picture, is refused; the dashboard's own gets it."""
+    with urllib.request.urlopen(f"{links.dashboard}/api/studies/1?after=0") as answer:
+        artifact = json.load(answer)["artifacts"][0]
+    picture = f"{links.dashboard}/artifacts/1/{artifact['artifact_id']}"
+
+    def loads_from(origin: str) -> bool:
+        go(page, origin)
+        return bool(
+            page.evaluate(
+                """address => new Promise(done => {
+                    const picture = new Image();
+                    picture.onload = () => done(true);
+                    picture.onerror = () => done(false);
+                    picture.src = address;
+                })""",
+                picture,
+            )
+        )
+
+    assert loads_from(f"{links.dashboard}/dashboard")
+    assert not loads_from(f"{links.mlflow}/health")
 
 
 def test_the_pictures_of_the_documentation_can_be_taken(

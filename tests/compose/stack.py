@@ -36,19 +36,21 @@ class Stack:
     def __init__(self, folder: Path, command: list[str]) -> None:
         self.folder = folder
         self.log = folder / "stack.log"
-        self._command = command
+        self.command = command
         self._begun = time.monotonic()
         self.project = f"hpotest{os.getpid()}"
-        secrets = folder / "secrets.env"
-        subprocess.run([sys.executable, ROOT / "deploy/make_env.py", secrets], check=True)
-        self.secrets = dict(line.split("=", 1) for line in secrets.read_text().splitlines())
+        self._env_file = folder / "stack.env"
+        subprocess.run([sys.executable, ROOT / "deploy/make_env.py", self._env_file], check=True)
+        self.secrets = dict(line.split("=", 1) for line in self._env_file.read_text().splitlines())
         self.mlflow_port, self.dashboard_port = free_ports(2)
-        self.environment = {
-            **os.environ,
-            **self.secrets,
-            "MLFLOW_PORT": str(self.mlflow_port),
-            "DASHBOARD_PORT": str(self.dashboard_port),
+        more = {
+            "MLFLOW_PORT": self.mlflow_port,
+            "DASHBOARD_PORT": self.dashboard_port,
+            "HPO_MLFLOW_URL": f"http://localhost:{self.mlflow_port}",
+            "HPO_DASHBOARD_URL": f"http://localhost:{self.dashboard_port}",
         }
+        with self._env_file.open("a") as file:
+            file.writelines(f"{name}={value}\n" for name, value in more.items())
 
     def say(self, words: str) -> None:
         """A line for the log, with the seconds since the beginning."""
@@ -60,9 +62,8 @@ class Stack:
     def compose(self, *words: str, data: bytes | None = None, timeout: float = 900) -> bytes:
         """A compose command; its standard output."""
         ended = subprocess.run(
-            [*self._command, "-p", self.project, *words],
+            [*self.command, "--env-file", str(self._env_file), "-p", self.project, *words],
             cwd=ROOT,
-            env=self.environment,
             input=data,
             stdin=subprocess.DEVNULL if data is None else None,
             capture_output=True,

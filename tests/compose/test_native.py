@@ -44,8 +44,8 @@ class Service:
                 "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{self.mlflow_port}",
                 "MLFLOW_TRACKING_USERNAME": "admin",
                 "MLFLOW_TRACKING_PASSWORD": PASSWORD,
-                "HPO_MLFLOW_URL": "http://mlflow.example.org",
-                "HPO_DASHBOARD_URL": "http://dashboard.example.org",
+                "HPO_MLFLOW_URL": "https://mlflow.example.org",
+                "HPO_DASHBOARD_URL": "https://dashboard.example.org",
             },
         )
         self.mlflow_environment = {
@@ -90,10 +90,10 @@ class Service:
 
 
 def answer(
-    port: int, path: str, password: str | None = PASSWORD, body: object = None
+    port: int, path: str, password: str | None = PASSWORD, body: object = None, **named: str
 ) -> tuple[int, Any]:
     data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", **named}
     if password is not None:
         token = base64.b64encode(f"admin:{password}".encode()).decode()
         headers["Authorization"] = f"Basic {token}"
@@ -185,7 +185,7 @@ def test_a_submitted_study_is_finished_by_a_worker_that_then_stops_cleanly(
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(60) == 0, service.logs()
     assert len(trials()) == TRIALS
-    assert "http://mlflow.example.org/#/experiments/" in trials()[0]["note"]["body"]
+    assert "https://mlflow.example.org/#/experiments/" in trials()[0]["note"]["body"]
 
 
 def test_the_study_is_in_mlflow_for_those_who_know_the_password(service: Service) -> None:
@@ -202,5 +202,48 @@ def test_the_study_is_in_mlflow_for_those_who_know_the_password(service: Service
         t["value"] for r in runs for t in r["data"]["tags"] if t["key"] == "mlflow.note.content"
     ]
     assert len(notes) == 1
-    assert "http://dashboard.example.org/dashboard/studies/1" in notes[0]
+    assert "https://dashboard.example.org/dashboard/studies/1" in notes[0]
     assert "alias `champion`" in notes[0]
+
+
+def test_both_answer_under_their_public_names_and_no_others(service: Service) -> None:
+    search = "/api/2.0/mlflow/experiments/search?max_results=1"
+    create = "/api/2.0/mlflow/experiments/create"
+    port = service.mlflow_port
+    assert answer(port, search, Host="mlflow.example.org")[0] == 200
+    assert answer(port, search, Host=f"localhost:{port}")[0] == 200
+    for name in ("evil.example", "mlflow.example.org.evil.example", "10.evil.example"):
+        assert answer(port, search, Host=name)[0] == 403, name
+        assert answer(service.dashboard_port, "/api/studies", None, Host=name)[0] == 403, name
+    own, evil = "https://mlflow.example.org", "https://evil.example"
+    assert answer(port, create, body={"name": "forged"}, Origin=evil)[0] == 403
+    assert answer(port, create, body={"name": "made by its own page"}, Origin=own)[0] == 200
+    assert (
+        answer(service.dashboard_port, "/api/studies", None, Host="dashboard.example.org")[0] == 200
+    )
+    forged = {"study_name": "forged", "directions": ["minimize"]}
+    assert answer(service.dashboard_port, "/api/studies", None, forged, Origin=evil)[0] == 403
+
+
+def test_artifact_names_lead_nowhere_else(service: Service) -> None:
+    for path in (
+        "/api/2.0/mlflow-artifacts/artifacts/..%2f..%2f..%2f..%2fetc%2fpasswd",
+        "/api/2.0/mlflow-artifacts/artifacts/%252e%252e%252f%252e%252e%252fetc%252fpasswd",
+        "/api/2.0/mlflow-artifacts/artifacts//etc/passwd",
+        "/static-files/..%2f..%2f..%2fetc%2fpasswd",
+    ):
+        assert answer(service.mlflow_port, path)[0] >= 400, path
+    for path in ("/artifacts/1/..%2f..%2fetc%2fpasswd", "/static/..%2f..%2f_app.py"):
+        assert answer(service.dashboard_port, path, None)[0] >= 400, path
+
+
+def test_the_upgrade_of_both_databases_runs(service: Service) -> None:
+    """Nothing is there to upgrade."""
+    for name in ("mlflow", "optuna"):
+        ended = subprocess.run(
+            [sys.executable, ROOT / "deploy/upgrade.py", name],
+            env=service.mlflow_environment,
+            capture_output=True,
+            text=True,
+        )
+        assert ended.returncode == 0, ended.stderr

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.compose.stack import Stack, engine
+from tests.compose.stack import ROOT, Stack, engine
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(3000)]
 STUDY, TRIALS = "composed", 12
@@ -45,6 +45,18 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             shutil.copy(stack.log, kept)
 
 
+def test_nothing_starts_without_secrets(stack: Stack) -> None:
+    ended = subprocess.run(
+        [*stack.command, "--env-file", os.devnull, "config"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode != 0
+    assert "run python deploy/make_env.py first" in ended.stderr
+    stack.say("refused without secrets")
+
+
 def finished(stack: Stack) -> int:
     return sum(trial["state"] in FINISHED for trial in stack.trials(STUDY))
 
@@ -55,7 +67,8 @@ def states(stack: Stack) -> dict[str, int]:
 
 def test_a_study_is_finished_through_a_killed_worker_and_a_restarted_database(stack: Stack) -> None:
     told = stack.compose(
-        *("run", "--rm", "-T", "submit", "quickstart", "--name", STUDY, "--trials", str(TRIALS)),
+        *("run", "--rm", "-T", "submit", "studies/quickstart.toml"),
+        *("--name", STUDY, "--trials", str(TRIALS)),
         *("--set", "search.space.freeze_depth={low = 2, high = 3}"),
         *("--set", "search.space.epochs={low = 2, high = 3}"),
     ).decode()
@@ -227,9 +240,9 @@ def test_a_backup_restores_everything_on_empty_volumes(stack: Stack) -> None:
 
 def test_the_upgrade_of_both_databases_runs(stack: Stack) -> None:
     """Nothing is there to upgrade; the commands are those of docs/deploy.md."""
-    run = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "sh")
-    stack.compose(*run, "mlflow", "-c", 'mlflow db upgrade "$MLFLOW_BACKEND_STORE_URI"')
-    stack.compose(*run, "worker", "-c", 'optuna storage upgrade --storage "$HPO_STORAGE"')
+    run = ("run", "--rm", "-T", "--no-deps")
+    stack.compose(*run, "mlflow", "python", "/opt/hpo/deploy/upgrade.py", "mlflow")
+    stack.compose(*run, "worker", "python", "/opt/hpo/deploy/upgrade.py", "optuna")
     assert finished(stack) == TRIALS + 1
     stack.say("both database upgrades run")
 

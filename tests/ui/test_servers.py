@@ -9,17 +9,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.ui.finished_studies import environment, run_study
+from tests.ui.finished_studies import STUDY, environment
 
 pytestmark = pytest.mark.slow
 
@@ -92,9 +93,10 @@ def test_both_are_served_guarded_and_end_together(studied: Path, cache: Path) ->
         evil = {"Origin": "http://evil.example"}
         assert status(served.dashboard + "/api/studies/1", "DELETE", **evil) == 403
         assert status(served.dashboard + "/api/studies", Host="evil.example") == 403
-        assert (
-            status(served.mlflow + "/api/2.0/mlflow/experiments/search", Host="evil.example") == 403
-        )
+        for name in ("evil.example", "10.evil.example:5000", "192.168.evil.example"):
+            asked = served.mlflow + "/api/2.0/mlflow/experiments/search?max_results=1"
+            assert status(asked, Host=name) == 403, name
+            assert status(served.dashboard + "/api/studies", Host=name) == 403, name
         assert status(served.dashboard + "/artifacts/1/..%2f..%2foptuna.db") == 404
         family = served.family()
         assert len(family) >= 4
@@ -115,11 +117,10 @@ def test_taken_ports_are_stepped_around_and_links_follow(studied: Path, cache: P
         port = taken.getsockname()[1]
         words = refused(studied, cache, "--mlflow-port", str(port))
         assert "a port that is taken" in words
-    with socket.socket() as mlflow, socket.socket() as dashboard:
-        for place, usual in ((mlflow, 5000), (dashboard, 8080)):
-            place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            place.bind(("127.0.0.1", usual))
-            place.listen()
+    with ExitStack() as taken:
+        for usual in (5000, 8080):
+            with suppress(OSError):  # somebody else has it already
+                taken.enter_context(socket.create_server(("127.0.0.1", usual)))
         with ui(studied, cache) as served:
             assert not served.mlflow.endswith(":5000")
             assert not served.dashboard.endswith(":8080")
@@ -153,17 +154,76 @@ def test_without_the_dashboard_it_says_what_to_install(studied: Path, cache: Pat
     assert 'pip install "hpo[dashboard]"' in ended.stderr
 
 
+def test_the_usual_port_of_the_other_is_left_to_who_asked_for_it(
+    studied: Path, cache: Path
+) -> None:
+    with ui(studied, cache, "--mlflow-port", "8080") as served:
+        assert served.mlflow.endswith(":8080")
+        assert status(served.mlflow) == status(served.dashboard + "/dashboard") == 200
+
+
+def test_both_are_opened_in_the_browser_where_that_is_asked_for(
+    studied: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >> {opened}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    with ui(studied, cache, "--open") as served:
+        deadline = time.monotonic() + 20
+        while not (opened.exists() and len(opened.read_text().split()) == 2):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert opened.read_text().split() == [served.mlflow, served.dashboard]
+
+
 def test_a_study_is_watched_while_it_runs(tmp_path: Path, cache: Path) -> None:
-    begun = time.monotonic()
-    words = run_study(tmp_path, cache, "--ui", trials=8)
-    took = time.monotonic() - begun
-    # A study that ends before MLflow is up never shows its links, and still ends cleanly.
-    assert "warning: the UIs" not in words
-    if took > 60:
-        assert "Dashboard: http://127.0.0.1:" in words
-    assert not [
-        p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in str(p.info["cmdline"])
-    ]
+    (tmp_path / "study.toml").write_text(STUDY.format(trials=10_000))
+    run = subprocess.Popen(
+        [sys.executable, "-m", "hpo.run", "study.toml", "--workers", "1", "--ui"],
+        cwd=tmp_path,
+        env=environment(cache),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    watchdog = threading.Timer(200, run.kill)
+    watchdog.start()
+    assert run.stderr is not None
+    try:
+        line = next(line for line in run.stderr if line.startswith("MLflow: http"))
+        mlflow, dashboard = re.findall(r"http://\S+", line)
+        assert status(mlflow) == 200
+        with urllib.request.urlopen(dashboard + "/api/studies") as answer:
+            [study] = json.load(answer)["study_summaries"]
+        assert study["study_name"] == "first"
+        family = psutil.Process(run.pid).children(recursive=True)
+        assert len(family) >= 4
+        run.send_signal(signal.SIGINT)
+        words = run.stderr.read()
+        assert run.wait(60) == 130, words
+        assert gone(family, 1.0)
+    finally:
+        watchdog.cancel()
+        run.kill()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--mlflow-port 99999", "expected a whole number from 1 to 65535"),
+        ("--dashboard-port 0", "expected a whole number from 1 to 65535"),
+        ("--mlflow-port 6001 --dashboard-port 6001", "--dashboard-port 6001: found a port that is"),
+        ("--host 0.0.0.0", "--host: found an option of the dashboard alone"),
+        ("--only dashboard --open", "--open: found --only beside it"),
+        ("--tracking-uri http://127.0.0.1:9 --mlflow-port 6001", "serves its own pages"),
+    ],
+)
+def test_options_that_cannot_be_followed_are_refused(
+    arguments: str, words: str, studied: Path, cache: Path
+) -> None:
+    assert words in refused(studied, cache, *arguments.split())
 
 
 def refused(folder: Path, cache: Path, *arguments: str) -> str:
