@@ -14,6 +14,9 @@ from hpo.errors import OptionError
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
 DEFAULT_DASHBOARD = "http://127.0.0.1:8080"
+_SECRET_IN_QUERY = re.compile(
+    r"([?&;%]\w*(?:pass(?:word|wd)?|pwd|secret|token)(?:=|%3D))[^&]*", re.IGNORECASE
+)
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
@@ -67,10 +70,36 @@ def dashboard_url() -> str:
 
 
 def redacted(url: str) -> str:
-    """A URL without the password in it, for people and logs."""
-    # To the last @, for a password may hold one that should have been escaped.
-    hidden = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", url)
-    return re.sub(r"([?&]\w*(?:password|passwd|pwd)=)[^&\s]*", r"\1***", hidden)
+    """A URL without the passwords in it, for people and logs; malformed ones too."""
+    scheme, login, rest = _parted(url)
+    user, colon, _ = login.rpartition("@")[0].partition(":")
+    if colon:
+        login = f"{user}:***@"
+    return _SECRET_IN_QUERY.sub(r"\1***", scheme + login + rest)
+
+
+def without_credentials(url: str) -> str:
+    """A URL without user, password and query, fit for messages and links; malformed ones too."""
+    scheme, _, rest = _parted(url)
+    # To SQLite a # is part of a file's name.
+    return scheme + re.split(r"\?" if scheme.startswith("sqlite") else r"[?#]", rest)[0]
+
+
+def _parted(url: str) -> tuple[str, str, str]:
+    """A URL as `scheme://`, `user:password@` and the rest; the first two may be empty."""
+    match = re.match(r"\s*[A-Za-z][\w+.-]*://", url)
+    scheme = match[0] if match else ""
+    rest = url.removeprefix(scheme)
+    if scheme.lstrip().startswith("sqlite") and rest.startswith("/"):
+        return scheme, "", rest
+    # To the last @, for a password may hold marks that should have been escaped: / ? # @ [.
+    login, at, place = rest.rpartition("@")
+    if ":" in login:
+        # That @ may as well be one in a secret of the query.
+        return scheme, login + at, "***" if _SECRET_IN_QUERY.search(login) else place
+    authority = re.split(r"[/?#]", rest)[0]
+    login = authority[: authority.rfind("@") + 1]
+    return scheme, login, rest.removeprefix(login)
 
 
 def parse_size(text: str, place: str) -> int:
