@@ -14,7 +14,8 @@ from hpo.model.gpt2 import PretrainedModel
 from hpo.model.saved import load_trained, save_transformers
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
-from hpo.tracking.tracker import StudyTracker, registered_name
+from hpo.tracking.keys import registered_name
+from hpo.tracking.tracker import StudyTracker
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,28 +27,23 @@ from hpo.search.tables import (
     TRIALS,
 )
 from hpo.spec.study import StudySpec
-from hpo.tracking.tracker import RunListener, trial_model_tags
+from hpo.tracking.keys import parse_trial_run_key, trial_model_tags
+from hpo.tracking.tracker import RunListener
 from hpo.tracking.trial_run import OutcomeOf, RunOutcome
 
 EXAMPLES_SEEN = "examples_seen"
-_TRIAL_KEY = re.compile(r"trial:[^:]*:(?P<uid>[^:]+):(?P<number>\d+):(?P<attempt>\d+)")
 
 
 def run_linker(storage: Storage) -> RunListener:
     """Tell Optuna which MLflow run a trial has as soon as the run exists, which may be after its end."""
 
     def link(run_key: str, run_id: str, url: str) -> None:
-        match = _TRIAL_KEY.fullmatch(run_key)
-        if match is not None:
+        key = parse_trial_run_key(run_key)
+        if key is not None:
             set_trial_run(
-                storage,
-                match["uid"],
-                int(match["number"]),
-                run_id=run_id,
-                url=url,
-                attempt=int(match["attempt"]),
+                storage, key.study_uid, key.number, run_id=run_id, url=url, attempt=key.attempt
             )
-            present_trial(storage, match["uid"], int(match["number"]))
+            present_trial(storage, key.study_uid, key.number)
 
     return link
 
@@ -58,10 +52,10 @@ def outcome_reader(storage: Storage, state: Path) -> OutcomeOf:
     """What the storage knows of the trial of a run. state: where complete trials' models are kept."""
 
     def outcome_of(run_key: str) -> RunOutcome | None:
-        match = _TRIAL_KEY.fullmatch(run_key)
-        if match is None:
+        key = parse_trial_run_key(run_key)
+        if key is None:
             return None
-        uid, number, attempt = match["uid"], int(match["number"]), int(match["attempt"])
+        uid, number, attempt = key.study_uid, key.number, key.attempt
         trial = storage.retry(lambda: _read(storage, uid, number), "looking up a trial")
         if trial is None or trial.attempt != attempt or not trial.state.is_finished():
             return None

@@ -1,22 +1,15 @@
 """The only place that knows MLflow, and its durable outbox. Importing it does not import MLflow."""
 
-from hpo.tracking.attempts import OpenAttempt, open_attempts
 from hpo.tracking.drain import DrainReport, drain_abandoned
+from hpo.tracking.keys import registered_name, study_run_key, trial_run_key
 from hpo.tracking.local_store import prepare_environment
-from hpo.tracking.tracker import (
-    DatasetInfo,
-    StudyTracker,
-    registered_name,
-    study_run_key,
-    trial_run_key,
-)
+from hpo.tracking.tracker import DatasetInfo, StudyTracker
 from hpo.tracking.trial_run import TrialRun, TrialState
 from hpo.tracking.uri import TrackingServerAway, checked_uri, default_tracking_uri, ping, redacted
 
 __all__ = [
     "DatasetInfo",
     "DrainReport",
-    "OpenAttempt",
     "StudyTracker",
     "TrackingServerAway",
     "TrialRun",
@@ -24,7 +17,6 @@ __all__ = [
     "checked_uri",
     "default_tracking_uri",
     "drain_abandoned",
-    "open_attempts",
     "ping",
     "prepare_environment",
     "redacted",

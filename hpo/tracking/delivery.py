@@ -10,13 +10,18 @@ from hpo.errors import HpoError, TrackingError
 from hpo.tracking import models
 from hpo.tracking.answers import Away, Refused
 from hpo.tracking.gateway import Gateway
-from hpo.tracking.ledger import KnownRun, WaitingOperation
-from hpo.tracking.outbox import Outbox
-from hpo.tracking.records import (
+from hpo.tracking.keys import (
     OUTBOX_TAG,
     PARENT_TAG,
     RUN_KEY_TAG,
+    TRIAL_NUMBER_TAG,
+    parse_trial_run_key,
+)
+from hpo.tracking.ledger import KnownRun, WaitingOperation
+from hpo.tracking.outbox import Outbox
+from hpo.tracking.records import (
     DropModels,
+    EndEarlierAttempts,
     EndRun,
     LogArtifact,
     LogDataset,
@@ -212,6 +217,8 @@ class Delivery:
                 models.drop_models(gateway, operation)
             case EndRun():
                 self._end(operation)
+            case EndEarlierAttempts():
+                self._end_earlier_attempts(operation)
 
     def _open(self, row: WaitingOperation, operation: OpenRun) -> None:
         tags = {RUN_KEY_TAG: operation.run.key, OUTBOX_TAG: self._outbox.key}
@@ -261,11 +268,9 @@ class Delivery:
     def _end(self, operation: EndRun) -> None:
         run = self._find(operation.run)
         if run is None:
-            if operation.only_if_running or operation.only_if_there:
+            if operation.only_if_there:
                 return
             raise Refused("there is no such run")
-        if operation.only_if_running and self._gateway.run_status(run.run_id) != "RUNNING":
-            return
         if self._owner_is_dead and run.shared and self._outbox.open_elsewhere(run.run_key):
             # The study goes on in another process since: this end is out of date.
             return
@@ -277,6 +282,22 @@ class Delivery:
                 operation.run.experiment, run.run_key, self._outbox.key, run.run_id
             )
         self._ledger.mark_ended(run.run_key)
+
+    def _end_earlier_attempts(self, operation: EndEarlierAttempts) -> None:
+        gateway = self._gateway
+        latest = parse_trial_run_key(operation.run.key)
+        experiment_id = gateway.experiment_id(operation.run.experiment, create=False)
+        if latest is None or experiment_id is None:
+            return
+        at_work = "attributes.status = 'RUNNING'"
+        of_trial = f"tags.`{TRIAL_NUMBER_TAG}` = '{latest.number}'"
+        for run in gateway.search_runs(experiment_id, f"{at_work} AND {of_trial}"):
+            key = run.tags.get(RUN_KEY_TAG, "")
+            found = parse_trial_run_key(key)
+            if found is not None and found.comes_before(latest):
+                gateway.log_batch(run.run_id, tags=operation.tags)
+                gateway.end_run(run.run_id, "KILLED", operation.end_ms)
+                self._ledger.mark_ended(key)
 
     def _known(self, ref: RunRef) -> KnownRun:
         run = self._find(ref)

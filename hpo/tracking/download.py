@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hpo.errors import TrackingError
+from hpo.tracking.keys import STUDY_KEY_TAG, TRIAL_NUMBER_TAG
 from hpo.tracking.records import DropModels, RunRef
-from hpo.tracking.trial_run import STUDY_KEY_TAG, TRIAL_NUMBER_TAG
 from hpo.tracking.uri import checked_uri, redacted
 
 logger = logging.getLogger(__name__)

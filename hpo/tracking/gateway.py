@@ -18,21 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from hpo.tracking.answers import Away, Refused, answers
+from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG, SETTLED_TAG
 from hpo.tracking.local_store import (
     REQUEST_TIMEOUT_SECONDS,
     make_local_store,
     prepare_environment,
     store_lock,
 )
-from hpo.tracking.records import (
-    OUTBOX_TAG,
-    RUN_KEY_TAG,
-    SETTLED_TAG,
-    LogDataset,
-    MetricPoint,
-    OpenRun,
-    RunStatus,
-)
+from hpo.tracking.records import LogDataset, MetricPoint, OpenRun, RunStatus
 from hpo.tracking.uri import database_file, run_url
 
 logger = logging.getLogger(__name__)

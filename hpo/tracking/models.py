@@ -14,8 +14,9 @@ from typing import Any
 
 from hpo.tracking.answers import Away, Refused, answers
 from hpo.tracking.gateway import MAX_DESCRIPTION_CHARACTERS, Gateway, cut, upload_time
+from hpo.tracking.keys import OPERATION_TAG
 from hpo.tracking.ledger import KnownRun
-from hpo.tracking.records import OPERATION_TAG, DropModels, LogModel, PublishModel
+from hpo.tracking.records import DropModels, LogModel, PublishModel
 
 logger = logging.getLogger(__name__)
 

@@ -14,12 +14,6 @@ from typing import Any, Literal, NamedTuple
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
-RUN_KEY_TAG = "hpo.run_key"
-OUTBOX_TAG = "hpo.outbox"
-SETTLED_TAG = "hpo.settled"
-OPERATION_TAG = "hpo.operation"
-PARENT_TAG = "mlflow.parentRunId"
-NOTE_TAG = "mlflow.note.content"
 MAX_NOTE_CHARACTERS = 8000
 
 _RUN_KEY = re.compile(r"[\w.:@/+-]{1,250}")
@@ -141,17 +135,22 @@ class PublishModel:
 
 @dataclass(frozen=True)
 class EndRun:
-    """Set tags and end the run. only_if_running: leave one alone that has ended or is not there.
-
-    only_if_there: nothing is wrong where there is no such run (yet).
-    """
+    """Set tags and end the run. only_if_there: nothing is wrong where there is no such run (yet)."""
 
     run: RunRef
     status: RunStatus
     end_ms: int
     tags: Mapping[str, str] = field(default_factory=dict)
-    only_if_running: bool = False
     only_if_there: bool = False
+
+
+@dataclass(frozen=True)
+class EndEarlierAttempts:
+    """End what shows RUNNING of earlier attempts at the trial that `run` is an attempt at, as KILLED."""
+
+    run: RunRef
+    end_ms: int
+    tags: Mapping[str, str]
 
 
 Operation = (
@@ -165,6 +164,7 @@ Operation = (
     | DropModels
     | PublishModel
     | EndRun
+    | EndEarlierAttempts
 )
 
 _KINDS: Mapping[str, type[Operation]] = {
@@ -180,6 +180,7 @@ _KINDS: Mapping[str, type[Operation]] = {
         DropModels,
         PublishModel,
         EndRun,
+        EndEarlierAttempts,
     )
 }
 
@@ -232,3 +233,5 @@ def describe(operation: Operation) -> str:
             return f"publish model {name}@{alias}"
         case EndRun(status=status):
             return f"end {run} as {status}"
+        case EndEarlierAttempts():
+            return f"end the attempts before {run}"

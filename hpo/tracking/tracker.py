@@ -19,7 +19,6 @@ import getpass
 import io
 import json
 import logging
-import re
 import time
 import uuid
 from collections.abc import Collection, Mapping
@@ -35,15 +34,32 @@ from hpo.tracking.download import (
     trials_with_models,
 )
 from hpo.tracking.drain import Drainer, drain_abandoned
+from hpo.tracking.keys import (
+    ATTEMPT_TAG,
+    CHAMPION_ALIAS,
+    NOTE_TAG,
+    REASON_TAG,
+    STUDY_KEY_TAG,
+    STUDY_TAG,
+    STUDY_UID_TAG,
+    TRIAL_NUMBER_TAG,
+    TRIAL_STATE_TAG,
+    registered_name,
+    study_run_key,
+    trial_model_tags,
+    trial_run_key,
+    trial_run_name,
+)
 from hpo.tracking.outbox import DEFAULT_LIMIT_BYTES, Outbox
 from hpo.tracking.records import (
     MAX_NOTE_CHARACTERS,
-    NOTE_TAG,
     DropModels,
+    EndEarlierAttempts,
     EndRun,
     LogDataset,
     LogMetrics,
     OpenRun,
+    Operation,
     PublishModel,
     RunRef,
     RunStatus,
@@ -51,13 +67,6 @@ from hpo.tracking.records import (
     TagExperiment,
 )
 from hpo.tracking.trial_run import (
-    ATTEMPT_TAG,
-    CHAMPION_ALIAS,
-    REASON_TAG,
-    STUDY_KEY_TAG,
-    STUDY_TAG,
-    TRIAL_NUMBER_TAG,
-    TRIAL_STATE_TAG,
     OutcomeOf,
     TrialRun,
     abandoned_tags,
@@ -93,31 +102,6 @@ class RunListener(Protocol):
     """Called on the draining thread once a run exists at the server, perhaps more than once."""
 
     def __call__(self, run_key: str, run_id: str, url: str) -> None: ...
-
-
-def registered_name(study_name: str) -> str:
-    """The study's name as MLflow takes it for a registered model."""
-    return re.sub(r"[^\w .-]+", "_", study_name).strip(" .") or "study"
-
-
-def study_run_key(study_name: str, study_uid: str) -> str:
-    """The key of a study's parent run; the uid tells studies of one name apart."""
-    return f"study:{_slug(study_name)}:{_slug(study_uid)}"
-
-
-def trial_model_tags(study_name: str, study_uid: str, number: int, attempt: int) -> dict[str, str]:
-    """The tags of the logged model of one attempt at a trial."""
-    return {
-        STUDY_TAG: study_name,
-        STUDY_KEY_TAG: study_run_key(study_name, study_uid),
-        TRIAL_NUMBER_TAG: str(number),
-        ATTEMPT_TAG: str(attempt),
-    }
-
-
-def trial_run_key(study_name: str, study_uid: str, number: int, attempt: int) -> str:
-    """The key of the run of one attempt at a trial."""
-    return f"trial:{_slug(study_name)}:{_slug(study_uid)}:{number}:{attempt}"
 
 
 class StudyTracker:
@@ -221,41 +205,41 @@ class StudyTracker:
         params: Mapping[str, float | int | str | None],
         tags: Mapping[str, str] | None = None,
     ) -> TrialRun:
-        """Open the run of an attempt at a trial: `trial-0007`, a child of the study's run."""
+        """Open the run of an attempt at a trial: `trial-0007`, a child of the study's run.
+
+        What shows RUNNING of its earlier attempts ends as abandoned.
+        """
         key = trial_run_key(self._study_name, self._study_uid, number, attempt)
         ref = RunRef(self._study_name, key)
-        name = f"trial-{number:04d}"
+        name = trial_run_name(number)
+        start_ms = now_ms()
         own_tags = {
             STUDY_TAG: self._study_name,
             TRIAL_NUMBER_TAG: str(number),
             TRIAL_STATE_TAG: "RUNNING",
             ATTEMPT_TAG: str(attempt),
         }
-        self._outbox.append(
+        operations: list[Operation] = [
             OpenRun(
                 ref,
                 name,
-                now_ms(),
+                start_ms,
                 parent_key=self._ref.key,
                 tags={**_source_tags(), **(tags or {}), **own_tags},
                 params={k: "none" if v is None else str(v) for k, v in params.items()},
                 if_abandoned=abandoned_tags(),
             )
-        )
+        ]
+        if attempt > 1:
+            # A worker that died on another machine left an outbox there which nobody may ever empty.
+            reason = f"attempt {attempt} goes on with the trial"
+            ended = {**abandoned_tags(), REASON_TAG: reason}
+            operations.append(EndEarlierAttempts(ref, start_ms, ended))
+        self._outbox.append(*operations)
         model_tags = trial_model_tags(self._study_name, self._study_uid, number, attempt)
         trial = TrialRun(self._outbox, ref, name, model_tags)
         self._trials = [t for t in self._trials if not t.ended or t.left] + [trial]
         return trial
-
-    def close_abandoned(self, run_key: str, reason: str = "its worker died") -> None:
-        """End a dead worker's run where it still is RUNNING: KILLED, tag `hpo.abandoned`.
-
-        Runs of processes that shared this state_dir are closed without it, when their outboxes are
-        emptied.
-        """
-        tags = {**abandoned_tags(), REASON_TAG: reason}
-        ref = RunRef(self._study_name, run_key)
-        self._outbox.append(EndRun(ref, "KILLED", now_ms(), tags, only_if_running=True))
 
     def fail_attempt(self, number: int, attempt: int, reason: str) -> None:
         """End the run of an attempt by another worker, which died, as that of a failed trial."""
@@ -415,7 +399,7 @@ class StudyTracker:
         self, study_file: str, environment: Mapping[str, str], dataset: DatasetInfo | None
     ) -> None:
         ref = self._ref
-        tags = {**_source_tags(), STUDY_TAG: self._study_name, "hpo.study_uid": self._study_uid}
+        tags = {**_source_tags(), STUDY_TAG: self._study_name, STUDY_UID_TAG: self._study_uid}
         self._outbox.append(OpenRun(ref, self._study_name, now_ms(), tags=tags, shared=True))
         log_bytes(self._outbox, ref, study_file.encode(), "study.toml")
         shown = json.dumps(dict(environment), indent=2, sort_keys=True)
@@ -440,7 +424,3 @@ def _source_tags() -> dict[str, str]:
         # A container may run under a user id without a name.
         user = "unknown"
     return {"mlflow.user": user, "mlflow.source.name": "hpo", "mlflow.source.type": "LOCAL"}
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII)[:80]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hpo.tracking.keys import ABANDONED_TAG, REASON_TAG, TRIAL_STATE_TAG
 from hpo.tracking.outbox import Outbox, Spooled
 from hpo.tracking.records import (
     EndRun,
@@ -28,14 +29,6 @@ STATUS_OF_STATE: Mapping[TrialState, RunStatus] = {
     "PRUNED": "KILLED",
     "FAIL": "FAILED",
 }
-STUDY_TAG = "optuna.study_name"
-TRIAL_NUMBER_TAG = "optuna.trial_number"
-TRIAL_STATE_TAG = "optuna.trial_state"
-ATTEMPT_TAG = "hpo.attempt"
-ABANDONED_TAG = "hpo.abandoned"
-REASON_TAG = "hpo.reason"
-STUDY_KEY_TAG = "hpo.study_key"
-CHAMPION_ALIAS = "champion"
 
 
 @dataclass(frozen=True)

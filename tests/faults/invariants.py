@@ -22,8 +22,8 @@ from hpo.search.finish import known_champion
 from hpo.search.storage import Storage, open_storage
 from hpo.search.studies import OpenStudy, open_study, progress, study_uid
 from hpo.search.tables import HPO_CLAIMS, TRIALS
+from hpo.tracking.keys import registered_name, trial_run_key
 from hpo.tracking.outbox import waiting_in
-from hpo.tracking.tracker import registered_name, trial_run_key
 from tests.faults.place import EVALUATIONS, STUDY, Place
 
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}

@@ -16,7 +16,7 @@ from hpo.search.outcomes import EXAMPLES_SEEN, outcome_reader
 from hpo.search.storage import Storage
 from hpo.search.studies import OpenStudy, open_study, study_uid, submit
 from hpo.spec.study import StudySpec
-from hpo.tracking.tracker import trial_run_key
+from hpo.tracking.keys import trial_run_key
 
 SpecFactory = Callable[..., StudySpec]
 

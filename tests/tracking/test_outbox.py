@@ -14,6 +14,7 @@ from hpo.errors import TrackingError
 from hpo.tracking.outbox import Outbox, abandoned
 from hpo.tracking.records import (
     DropModels,
+    EndEarlierAttempts,
     EndRun,
     LogArtifact,
     LogDataset,
@@ -42,6 +43,7 @@ EVERY_KIND: list[Operation] = [
     DropModels(RUN, {"a": "b"}),
     PublishModel(RUN, "op", "abc", "name", "champion", "# card", POINTS, {}),
     EndRun(RUN, "KILLED", 5, {"a": "b"}, True),
+    EndEarlierAttempts(RUN, 5, {"a": "b"}),
 ]
 URI = "http://127.0.0.1:9"
 

@@ -1,0 +1,85 @@
+"""What things are called in MLflow: tags, keys of runs and how they are read again, registered models."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Of runs, for people to filter by.
+STUDY_TAG = "optuna.study_name"
+TRIAL_NUMBER_TAG = "optuna.trial_number"
+TRIAL_STATE_TAG = "optuna.trial_state"
+ATTEMPT_TAG = "hpo.attempt"
+ABANDONED_TAG = "hpo.abandoned"
+REASON_TAG = "hpo.reason"
+STUDY_UID_TAG = "hpo.study_uid"
+# Of runs and logged models, by which they are found again.
+RUN_KEY_TAG = "hpo.run_key"
+OUTBOX_TAG = "hpo.outbox"
+SETTLED_TAG = "hpo.settled"
+OPERATION_TAG = "hpo.operation"
+STUDY_KEY_TAG = "hpo.study_key"
+# MLflow's own.
+PARENT_TAG = "mlflow.parentRunId"
+NOTE_TAG = "mlflow.note.content"
+
+CHAMPION_ALIAS = "champion"
+
+_TRIAL_KEY = re.compile(r"trial:(?P<study>[^:]*):(?P<uid>[^:]+):(?P<number>\d+):(?P<attempt>\d+)")
+
+
+@dataclass(frozen=True)
+class TrialRunKey:
+    """What the key of an attempt's run says. study: the study's name as far as a key can hold it."""
+
+    study: str
+    study_uid: str
+    number: int
+    attempt: int
+
+    def comes_before(self, other: TrialRunKey) -> bool:
+        """Whether this is an earlier attempt at the same trial."""
+        same = (self.study_uid, self.number) == (other.study_uid, other.number)
+        return same and self.attempt < other.attempt
+
+
+def trial_run_key(study_name: str, study_uid: str, number: int, attempt: int) -> str:
+    """The key of the run of one attempt at a trial."""
+    return f"trial:{_slug(study_name)}:{_slug(study_uid)}:{number}:{attempt}"
+
+
+def parse_trial_run_key(key: str) -> TrialRunKey | None:
+    """What `trial_run_key` wrote, read again; None for the key of any other run."""
+    match = _TRIAL_KEY.fullmatch(key)
+    if match is None:
+        return None
+    return TrialRunKey(match["study"], match["uid"], int(match["number"]), int(match["attempt"]))
+
+
+def study_run_key(study_name: str, study_uid: str) -> str:
+    """The key of a study's parent run; the uid tells studies of one name apart."""
+    return f"study:{_slug(study_name)}:{_slug(study_uid)}"
+
+
+def trial_run_name(number: int) -> str:
+    """What the runs of a trial's attempts are called: `trial-0007`."""
+    return f"trial-{number:04d}"
+
+
+def trial_model_tags(study_name: str, study_uid: str, number: int, attempt: int) -> dict[str, str]:
+    """The tags of the logged model of one attempt at a trial."""
+    return {
+        STUDY_TAG: study_name,
+        STUDY_KEY_TAG: study_run_key(study_name, study_uid),
+        TRIAL_NUMBER_TAG: str(number),
+        ATTEMPT_TAG: str(attempt),
+    }
+
+
+def registered_name(study_name: str) -> str:
+    """The study's name as MLflow takes it for a registered model."""
+    return re.sub(r"[^\w .-]+", "_", study_name).strip(" .") or "study"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII)[:80]
