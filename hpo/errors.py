@@ -54,6 +54,10 @@ class StorageError(HpoError):
     """The Optuna storage cannot be reached, or holds something that clashes with this study."""
 
 
+class DiskError(HpoError):
+    """Checkpoints or kept models cannot be written."""
+
+
 class TrackingError(HpoError):
     """The MLflow tracking server or store cannot be used."""
 

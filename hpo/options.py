@@ -166,7 +166,7 @@ def check_early(spec: StudySpec | None, locations: Locations, *, wait_seconds: f
 
 
 def stop_on_signals(stop: Callable[[], Any]) -> None:
-    """Call `stop` at the first SIGINT or SIGTERM; a second one ends the process at once."""
+    """Call `stop` at the first SIGINT or SIGTERM; a second one ends this process and its workers at once."""
 
     def handle(number: int, _frame: object) -> None:
         signal.signal(signal.SIGINT, _leave_at_once)
@@ -178,6 +178,10 @@ def stop_on_signals(stop: Callable[[], Any]) -> None:
 
 
 def _leave_at_once(_number: int, _frame: object) -> None:
+    import multiprocessing
+
+    for worker in multiprocessing.active_children():
+        worker.kill()
     os._exit(INTERRUPTED)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ from multiprocessing.context import SpawnProcess
 
 from hpo.errors import HpoError, StudyFailedError
 from hpo.execution.shares import Share
-from hpo.search.events import Event, Listener
+from hpo.search.events import Event, Listener, TrialEnded
 from hpo.spec.locations import Locations
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class WorkerPool:
         die without ever finishing a trial.
         """
         for connection, member in self._workers.items():
-            connection.send(jobs[member.place])
+            _tell(connection, jobs[member.place])
         finished: list[_Finished] = []
         deaths, stopping = 0, False
         while self._workers:
@@ -87,7 +88,8 @@ class WorkerPool:
                         stopping = True
                         self._terminate()
                 elif message is not None:
-                    deaths = 0
+                    if isinstance(message, TrialEnded) and message.state in ("COMPLETE", "PRUNED"):
+                        deaths = 0
                     on_event(message)
                 else:
                     dead = self._forget(ready)
@@ -97,7 +99,7 @@ class WorkerPool:
                     logger.warning("a worker died (exit code %s)", dead.process.exitcode)
                     job = jobs[dead.place]
                     self._check_deaths(job, deaths, dead.process.exitcode)
-                    self._start(dead.place).send(job)
+                    _tell(self._start(dead.place), job)
         for end in finished:
             if end.error is not None:
                 raise end.error
@@ -138,6 +140,12 @@ class WorkerPool:
                 mend="Look for their last words above; -9 often means that memory ran out: "
                 "use fewer --workers.",
             )
+
+
+def _tell(connection: Connection, job: Job) -> None:
+    """Give a worker its job. One that died before it could be told is noticed when it is read from."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.send(job)
 
 
 def _receive(connection: Connection) -> Event | _Finished | None:

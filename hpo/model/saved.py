@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from hpo.data.batches import evaluation_batches
@@ -30,6 +30,7 @@ from hpo.model.gpt2 import (
 )
 from hpo.model.inputs import SplitInputs
 from hpo.model.prefix import Prefix
+from hpo.model.weights_file import write_weights
 
 TRAINED_FILE = "trained.safetensors"
 FACTS_FILE = "trial.json"
@@ -106,13 +107,13 @@ def save_trained(
 ) -> None:
     """Write what a trial trained, and the name and fingerprint of the base model that it needs.
 
-    facts: anything JSON that a person may want to know of the trial.
+    facts: anything JSON that a person may want to know of the trial. Raises OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: t.detach().cpu().contiguous() for name, t in classifier.parameters.items()}
+    tensors = dict(classifier.parameters)
     if classifier.vocabulary is not None:
         tensors[_VOCABULARY] = torch.from_numpy(classifier.vocabulary.tokens)
-    save_file(tensors, folder / TRAINED_FILE)
+    write_weights(folder / TRAINED_FILE, tensors)
     base = Path(classifier.model.name).expanduser()
     document = {
         "base_model": str(base.resolve()) if base.is_dir() else classifier.model.name,
@@ -186,14 +187,19 @@ def save_transformers(
     config = classification_config(
         classifier.model.config, tuple(label_names), int(tokenizer.pad_token_id)
     )
-    weights = {name: tensor.contiguous() for name, tensor in classifier.full_weights()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    write_weights(folder / "model.safetensors", dict(classifier.full_weights()), {"format": "pt"})
     (folder / "config.json").write_text(
         json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8"
     )
     usual_length, tokenizer.model_max_length = tokenizer.model_max_length, max_length
     tokenizer.save_pretrained(folder)
     tokenizer.model_max_length = usual_length
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    # GPT-2 would add the embeddings of tokens 0 and 1 for BERT's token_type_ids, and count the
+    # positions of padding on the left.
+    settings |= {"model_input_names": ["input_ids", "attention_mask"], "padding_side": "right"}
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _blank(model: PretrainedModel, depth: int, classes: int, prefix: Prefix) -> Classifier:

@@ -21,6 +21,7 @@ from optuna.storages._rdb import models
 from optuna.trial import Trial, TrialState
 from pydantic import JsonValue
 from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import StorageError
 from hpo.search.claim_rows import (
@@ -35,6 +36,7 @@ from hpo.search.claim_rows import (
 )
 from hpo.search.heartbeat import Worker
 from hpo.search.plugins import quietly
+from hpo.search.retries import one_line
 from hpo.search.samplers import suggest
 from hpo.search.studies import OpenStudy
 from hpo.search.tables import (
@@ -109,14 +111,16 @@ class Claim:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._over or isinstance(error, StorageError | ClaimLost):
+        if self._over or isinstance(error, ClaimLost):
             return
         try:
-            self.release()
-        except StorageError as fault:
+            # Where the database has been waited for already, it is asked once more and not again
+            # and again: a trial that is not given back counts a death that was none.
+            self.release(patient=not isinstance(error, StorageError))
+        except (StorageError, SQLAlchemyError) as fault:
             if error is None:
                 raise
-            logger.warning("Trial %d could not be given back: %s", self.number, fault)
+            logger.warning("Trial %d could not be given back: %s", self.number, one_line(fault))
 
     def suggest(self) -> dict[str, OptionValue]:
         """The trial's point of the space: the same one in every attempt."""
@@ -218,10 +222,11 @@ class Claim:
         self._over = True
         self.worker.drops(self)
 
-    def release(self) -> bool:
+    def release(self, *, patient: bool = True) -> bool:
         """Give the trial back unfinished: the next worker goes on with it, and no death is counted.
 
-        Returns whether it was still ours to give.
+        patient: whether to wait for a database that is away. Returns whether it was still ours to
+        give.
         """
         values = {"status": FREE}
 
@@ -232,7 +237,7 @@ class Claim:
 
         self._over = True
         self.worker.drops(self)
-        return self._storage.retry(write, "giving the trial back")
+        return self._storage.retry(write, "giving the trial back") if patient else write()
 
     def still_mine(self) -> bool:
         """Whether the trial is still this worker's, by the database's word."""

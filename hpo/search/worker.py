@@ -12,7 +12,7 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
-from hpo.errors import HpoError, StorageError, StudyFailedError, TrackingError
+from hpo.errors import DiskError, HpoError, StudyFailedError, TrackingError
 from hpo.model.saved import save_trained
 from hpo.results.figures import confusion_figure
 from hpo.results.leaderboard import Entry, leaderboard, top_numbers
@@ -129,7 +129,7 @@ class StudyWork:
             raise
         except OSError as error:
             _let_go(claim, run, f"{type(error).__name__}: {error}")
-            raise StorageError(
+            raise DiskError(
                 str(error.filename or self.state),
                 found=error.strerror or str(error),
                 expected="a disk that can be written",

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from hpo.model.weights_file import write_weights
 from hpo.spec.training import CheckpointPolicy
 
 _PARTIAL = ".partial"
@@ -49,7 +49,7 @@ class CheckpointFile:
         return seconds_since_last >= interval
 
     def write(self, checkpoint: Checkpoint, *, clock: Callable[[], float]) -> None:
-        """Write, fsync and rename. clock: seconds, to learn what writing costs."""
+        """Write, fsync and rename. clock: seconds, to learn what writing costs. Raises OSError."""
         if self._policy == "never":
             return
         started = clock()
@@ -57,13 +57,8 @@ class CheckpointFile:
         folder = self.path.with_suffix(f".{os.getpid()}{_PARTIAL}")
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            tensors = {
-                name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()
-            }
             partial = folder / self.path.name
-            save_file(tensors, partial, metadata={"facts": json.dumps(checkpoint.facts)})
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
+            write_weights(partial, checkpoint.tensors, {"facts": json.dumps(checkpoint.facts)})
             partial.replace(self.path)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -83,4 +83,5 @@ class TrialOptimizer:
         """Go on from a state that `state` gave."""
         for key, value in state.items():
             name, _, slot = key.rpartition("/")
-            self._rule.state[self.parameters[name]][slot] = value.clone()
+            weight = self.parameters[name]
+            self._rule.state[weight][slot] = value.to(weight.device, copy=True)

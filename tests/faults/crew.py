@@ -63,7 +63,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "log metrics": (TrialRun, "log"),
     "report": (Claim, "report"),
     "write a checkpoint": (CheckpointFile, "write"),
-    "write the checkpoint's file": (checkpoints, "save_file"),
+    "write the checkpoint's file": (checkpoints, "write_weights"),
     "set attributes": (Claim, "set_user_attrs"),
     "write the model": (workers, "save_trained"),
     "keep the model": (KeptModels, "commit"),

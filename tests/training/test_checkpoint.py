@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import signal
@@ -132,3 +133,26 @@ def test_always_and_never_mean_what_they_say(tmp_path: Path) -> None:
     assert not never.is_due(1e9)
     never.write(SOME, clock=time.monotonic)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_space_is_told_as_such_and_leaves_the_last_one_whole(
+    tmp_path: Path,
+) -> None:
+    """A limit on the size of files stands for the full disk; safetensors reports both alike."""
+    file = write(tmp_path / "trial.safetensors")
+    code = f"""
+import resource, signal, sys, time, torch
+from pathlib import Path
+from hpo.training.checkpoint import Checkpoint, CheckpointFile
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+large = Checkpoint({{"weights/a": torch.zeros(1_000_000)}}, {{}})
+try:
+    CheckpointFile(Path({str(file.path)!r}), "always").write(large, clock=time.monotonic)
+except OSError as error:
+    print(error.errno, error.filename)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split()[0] == str(errno.EFBIG), told.stderr
+    assert file.read() is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["trial.safetensors"]
