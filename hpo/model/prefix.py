@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate
@@ -37,6 +37,7 @@ _CHUNK_TOKENS = 4096  # a forward pass of this many tokens keeps the matrix prod
 _PARTIAL = ".partial"
 _WAIT_SECONDS = 1.0
 _ZEROS = 1 << 20
+_ROOM = "room"  # the lock of the folder as a whole
 _DTYPE_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 BuildProgress = Callable[[int, int, int], None]
@@ -93,20 +94,31 @@ class PrefixCache:
         together = accumulate(sizes)
         return max(1, sum(total <= min(self.limit, free) // 2 for total in together))
 
-    def make_room(self, size: int, keep: Path) -> None:
-        """Drop the least valuable entries until `size` bytes fit; those of the folder `keep` go last.
+    def reserve(self, files: Mapping[Path, int]) -> bool:
+        """Make files of these sizes in bytes, to be filled, all in the folder of one key.
 
-        A process that has a dropped file mapped goes on reading it.
+        The least valuable entries are dropped until they fit, those of the same folder last; a
+        process that has a dropped file mapped goes on reading it. Returns False, and makes none,
+        where what other processes are building leaves no room. Raises OSError.
         """
-        self._sweep(but=keep)
-        entries = self.entries()
-        excess = sum(entry.size for entry in entries) + size - self.limit
-        for entry in sorted(entries, key=lambda entry: entry.path.parent == keep):
-            if excess <= 0:
-                return
-            logger.info("prefix cache: dropping %s (%d bytes)", entry.path, entry.size)
-            entry.path.unlink(missing_ok=True)
-            excess -= entry.size
+        [folder] = {path.parent for path in files}
+        with self._lock(_ROOM):  # two who make room at once would both count the same space
+            self._sweep(but=folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            entries = self.entries()
+            held = sum(entry.size for entry in entries) + self._being_built()
+            excess = held + sum(files.values()) - self.limit
+            for entry in sorted(entries, key=lambda entry: entry.path.parent == folder):
+                if excess <= 0:
+                    break
+                logger.info("prefix cache: dropping %s (%d bytes)", entry.path, entry.size)
+                entry.path.unlink(missing_ok=True)
+                excess -= entry.size
+            if excess > 0:
+                return False
+            for path, size in files.items():
+                _reserve(path, size)
+        return True
 
     @contextmanager
     def building(self, key: str, while_waiting: Callable[[], None]) -> Iterator[None]:
@@ -127,6 +139,14 @@ class PrefixCache:
             yield
         finally:
             lock.release()
+
+    def _being_built(self) -> int:
+        """Bytes of the files that other processes are filling."""
+        size = 0
+        for path in self.folder.glob(f"*/*{_PARTIAL}"):
+            with suppress(FileNotFoundError):  # it is whole now
+                size += path.stat().st_size
+        return size
 
     def _sweep(self, but: Path) -> None:
         """Remove what killed processes left half-built, which nobody who lives holds the lock of."""
@@ -239,11 +259,16 @@ class Prefix:
 
     @torch.no_grad()
     def run(self, hidden: Tensor, layout: Layout, first: int, end: int) -> Tensor:
-        """Run the frozen blocks first..end-1; the model's last block yields the last tokens alone."""
+        """Run the frozen blocks first..end-1; the model's last block yields the last tokens alone.
+
+        What leaves a block is rounded as the cache would store it, so that a depth comes out the
+        same whether the one before it was stored or computed a moment ago.
+        """
         architecture = self.model.architecture
         for index in range(first, end):
             run = packed.last_block if index == architecture.n_layer - 1 else packed.block
             hidden = run(hidden, self._block(index), layout, architecture, index, NO_DROPOUT)
+            hidden = hidden.to(self.dtype).float()
         return hidden
 
     def _block(self, index: int) -> BlockWeights:
@@ -310,27 +335,29 @@ class Prefix:
         sizes = [self._size(split, d) for d in wanted]
         count = cache.worth_keeping(sizes)
         if count:
-            cache.make_room(sum(sizes[:count]), keep=cache.folder / key)
-            self._compute(split, key, start, sorted(wanted[:count]))
+            self._compute(cache, split, key, start, sorted(wanted[:count]))
 
     def _tell(self, depth: int, done: int, texts: int) -> None:
         if self.on_progress is not None:
             self.on_progress(depth, done, texts)
 
     @torch.no_grad()
-    def _compute(self, split: TokenizedSplit, key: str, start: int, depths: list[int]) -> None:
+    def _compute(
+        self, cache: PrefixCache, split: TokenizedSplit, key: str, start: int, depths: list[int]
+    ) -> None:
         width = self.model.architecture.width
         source = HiddenStates(
             self, split, start, start, self._stored(split, key, start) if start else None
         )
-        self._path(key, start).parent.mkdir(parents=True, exist_ok=True)
         paths = {depth: self._path(key, depth).with_suffix(_PARTIAL) for depth in depths}
         try:
-            partial = {}
-            for depth, path in paths.items():
-                _reserve(path, self._size(split, depth))
-                rows = self._rows(split, depth)
-                partial[depth] = _map(path, rows, width, self.dtype, write=True)
+            sizes = {path: self._size(split, depth) for depth, path in paths.items()}
+            if not cache.reserve(sizes):
+                return
+            partial = {
+                depth: _map(path, self._rows(split, depth), width, self.dtype, write=True)
+                for depth, path in paths.items()
+            }
             done = 0
             for texts in _chunks(split):
                 token_rows, layout = rows_and_layout(split, texts, self.device, rounded=False)

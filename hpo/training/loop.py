@@ -165,14 +165,14 @@ class Trial:
         """
         started = self._clock() - self.progress.seconds
         last_saved = self._clock()
-        evaluation_steps = self._evaluation_steps()
+        evaluations = self._evaluations()
         stopped: Stopped = "finished"
         for step, texts in self._remaining_batches():
             self._train_step(step, texts)
-            at_evaluation = self.progress.step in evaluation_steps
-            if at_evaluation:
+            evaluation = evaluations.get(self.progress.step)
+            if evaluation is not None:
                 self.progress.seconds = self._clock() - started
-                verdict = on_evaluation(self._evaluate())
+                verdict = on_evaluation(self._evaluate(evaluation))
                 if self.progress.step == self.steps:
                     break
                 if verdict is Verdict.PRUNE:
@@ -183,7 +183,8 @@ class Trial:
                     break
             stopping = should_stop()
             if checkpoint is not None and (
-                stopping or (at_evaluation and checkpoint.is_due(self._clock() - last_saved))
+                stopping
+                or (evaluation is not None and checkpoint.is_due(self._clock() - last_saved))
             ):
                 self.progress.seconds = self._clock() - started
                 checkpoint.write(self._checkpoint(), clock=self._clock)
@@ -203,9 +204,13 @@ class Trial:
             skip = 0
 
     def _train_step(self, step: int, texts: NDArray[np.int64]) -> None:
-        loss = self.micro_batches.run(
-            texts, self._accumulate, clear=lambda: _clear(self.classifier.parameters)
-        )
+        random = self.dropout.state()
+
+        def begin_again() -> None:
+            _clear(self.classifier.parameters)
+            self.dropout.restore(random)
+
+        loss = self.micro_batches.run(texts, self._accumulate, clear=begin_again)
         self.classifier.decay *= self.optimizer.step(self._factor(step))
         self.progress.step = step + 1
         self.progress.examples_seen += len(texts)
@@ -231,12 +236,15 @@ class Trial:
         (loss / of).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def _evaluation_steps(self) -> set[int]:
-        """The steps after which an evaluation is due: even fractions of an epoch, and the end."""
-        count = self.bench.settings.evaluations_per_epoch * self.params.epochs
-        return {max(1, round(self.steps * part / count)) for part in range(1, count + 1)}
+    def _evaluations(self) -> dict[int, int]:
+        """Step -> index of the evaluation after it: even fractions of an epoch, the last at the end.
 
-    def _evaluate(self) -> Evaluation:
+        Where fractions fall on one step, the last of them counts.
+        """
+        count = self.bench.settings.evaluations_per_epoch * self.params.epochs
+        return {max(1, round(self.steps * part / count)): part for part in range(1, count + 1)}
+
+    def _evaluate(self, index: int) -> Evaluation:
         progress = self.progress
         train_loss = float(progress.loss_sum) / max(progress.loss_examples, 1)
         progress.loss_sum, progress.loss_examples = torch.zeros(()), 0
@@ -247,7 +255,7 @@ class Trial:
             )
         scores = classification_metrics(probabilities, self.bench.data.validation.labels)
         evaluation = Evaluation(
-            index=len(progress.history) + 1,
+            index=index,
             step=progress.step,
             epoch=progress.step / self.steps_per_epoch,
             examples_seen=progress.examples_seen,
@@ -303,7 +311,7 @@ class Trial:
         )
 
     def _checkpoint(self) -> Checkpoint:
-        progress = self.progress
+        progress, best = self.progress, self.progress.best
         tensors = {f"weights/{name}": t for name, t in self.classifier.parameters.items()}
         tensors |= {f"optimizer/{key}": t for key, t in self.optimizer.state().items()}
         tensors |= {f"best/{name}": t for name, t in progress.best_weights.items()}
@@ -319,7 +327,7 @@ class Trial:
                 "without_improvement": progress.without_improvement,
                 "seconds": progress.seconds,
                 "history": [vars(evaluation) for evaluation in progress.history],
-                "best": None if progress.best is None else progress.best.index,
+                "best": None if best is None else progress.history.index(best),
                 "best_decay": progress.best_decay,
                 "decay": self.classifier.decay,
                 "random": self.dropout.state(),
@@ -353,7 +361,7 @@ class Trial:
             **facts,
             loss_sum=saved.tensors["loss_sum"],
             history=history,
-            best=None if best is None else history[best - 1],
+            best=None if best is None else history[best],
             best_weights=_under("best/", saved.tensors),
             best_probabilities=saved.tensors["best_probabilities"].numpy(),
         )

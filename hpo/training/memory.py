@@ -41,7 +41,7 @@ class MicroBatches:
     ) -> Tensor:
         """The sum of `accumulate(part, len(texts))` over parts that cover the batch.
 
-        clear: drops what a failed pass has accumulated. Raises BatchTooLarge.
+        clear: undoes what a failed pass has done. Raises BatchTooLarge.
         """
         while True:
             size = min(self.size or len(texts), len(texts))

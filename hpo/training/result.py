@@ -24,8 +24,9 @@ class Verdict(Enum):
 class Evaluation:
     """One pass over the validation split.
 
-    index: 1 for a trial's first; epoch: passes over the training split so far, a fraction; metrics: under the
-    names they have in MLflow.
+    index: which of the even fractions of training it is at, from 1: where there are fewer steps than fractions some are
+    left out, so that the same index is the same amount of data for every batch size; epoch: passes over the
+    training split so far, a fraction; metrics: under the names they have in MLflow.
     """
 
     index: int

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -104,6 +105,21 @@ def test_bf16_takes_half(model: PretrainedModel, split: TokenizedSplit, tmp_path
     assert [entry.size for entry in cache.entries()] == [60 * 32 * 2]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_depth_is_the_same_however_it_came_about(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    at_once = Prefix(model, cache=PrefixCache(tmp_path / "at once", PLENTY), dtype=dtype)
+    expected = read(at_once, split, 3, [0, 1, 5])
+    by_steps = PrefixCache(tmp_path / "by steps", PLENTY)
+    for depth in (1, 2, 3):
+        found = read(Prefix(model, cache=by_steps, dtype=dtype), split, depth, [0, 1, 5])
+    assert torch.equal(found, expected)
+    computed = read(Prefix(model, cache=None, dtype=dtype), split, 3, [0, 1, 5])
+    tolerance = 1e-5 if dtype == torch.float32 else 2**-7
+    torch.testing.assert_close(computed, expected, rtol=tolerance, atol=tolerance)
+
+
 def test_other_texts_weights_and_dtypes_have_other_files(
     model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
 ) -> None:
@@ -126,6 +142,25 @@ def test_a_cache_too_small_for_anything_is_done_without(
     expected = read(Prefix(model, cache=None), split, 2, [0, 1])
     torch.testing.assert_close(read(prefix, split, 2, [0, 1]), expected)
     assert depths_in(tmp_path) == set()
+
+
+def test_builders_at_the_same_time_keep_the_limit_together(
+    model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
+) -> None:
+    one = 60 * 32 * 4
+    begun = threading.Barrier(4, timeout=30)
+
+    def build(name: str) -> None:
+        prefix = Prefix(model, cache=PrefixCache(tmp_path, 2 * one))
+        begun.wait()
+        prefix.states(split, name, 1)
+
+    builders = [threading.Thread(target=build, args=(f"split {n}",)) for n in range(4)]
+    for builder in builders:
+        builder.start()
+    for builder in builders:
+        builder.join()
+    assert 0 < sum(entry.size for entry in PrefixCache(tmp_path, 0).entries()) <= 2 * one
 
 
 def test_where_not_all_depths_fit_the_deepest_is_kept(

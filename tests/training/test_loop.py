@@ -143,6 +143,24 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_metric(
     assert_same_course(found, expected)
 
 
+def test_a_batch_that_was_split_ends_as_if_it_had_been_from_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = tiny_bench(tmp_path, dropout=0.3)
+    expected = finish(Trial(bench, tiny_params(), seed=0, micro_batches=MicroBatches(4)))[1]
+    trial = Trial(bench, tiny_params(), seed=0)
+    accumulate = trial._accumulate
+
+    def short_of_memory(texts: np.ndarray, of: int) -> torch.Tensor:
+        loss = accumulate(texts, of)  # random numbers of dropout are drawn before it fails
+        if len(texts) > 4:
+            raise torch.OutOfMemoryError("out of memory")
+        return loss
+
+    monkeypatch.setattr(trial, "_accumulate", short_of_memory)
+    assert_same_course(finish(trial)[1], expected)
+
+
 def test_a_model_that_learns_gets_better_than_chance(tmp_path: Path) -> None:
     bench = tiny_bench(tmp_path, data=tiny_data(train=300), metric="accuracy", dropout=0.1)
     result, told = finish(Trial(bench, tiny_params(epochs=8), seed=0))
@@ -194,6 +212,18 @@ def test_a_loss_that_is_no_number_ends_the_trial(tmp_path: Path, value: float) -
         trial.classifier.parameters[HEAD].fill_(value)
     with pytest.raises(TrainingDiverged, match="loss became"):
         finish(trial)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 16, 20, 64])
+def test_an_index_is_the_same_share_of_training_for_every_batch_size(
+    tmp_path: Path, batch_size: int
+) -> None:
+    bench = tiny_bench(tmp_path, data=tiny_data(train=40), evaluations_per_epoch=4)
+    _, told = finish(Trial(bench, tiny_params(batch_size=batch_size, epochs=2), seed=0))
+    assert told[-1].index == 8
+    for evaluation in told:
+        # A step is all that it can be off by.
+        assert abs(evaluation.index / 4 - evaluation.epoch) <= 0.5 * min(1, batch_size / 40) + 1e-9
 
 
 def test_evaluations_fall_on_even_fractions_and_the_end(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ def with_stops(
         trial = Trial(bench, params, seed=3)
         file = CheckpointFile(path, "auto")
         trial.resume(file)
-        assert [e.index for e in trial.history] == list(range(1, len(trial.history) + 1))
+        indices = [e.index for e in trial.history]
+        assert indices == sorted(set(indices))
         told = list(trial.history)
         due = {step for step in pending if step > trial.progress.step}
 
