@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Part of every entry's key: raise it when the layout below changes.
-_FORMAT: Final = 1
+# Part of every entry's key: raise it when the layout below changes, or what tokens are kept.
+_FORMAT: Final = 2
 _SPLITS: Final = ("train", "validation", "test")
 _ARRAYS: Final = ("tokens", "offsets", "labels")
 _MANIFEST: Final = "manifest.json"
@@ -84,8 +84,9 @@ def tokenize(
     tokenizer_fingerprint: what tells this tokenizer from every other; max_length: tokens kept of
     each text. A damaged entry of the store is made anew; a store that cannot be written to is gone
     without, with a logged warning. Safe among several processes. Raises DataError where a text
-    gives no tokens.
+    gives no tokens, or where max_length leaves no room for any.
     """
+    _check_length(tokenizer, max_length)
     key = f"{_FORMAT}\n{data.fingerprint}\n{tokenizer_fingerprint}\n{max_length}"
     fingerprint = hashlib.sha256(key.encode()).hexdigest()
     entry = None if cache_dir is None else cache_dir / "tokens" / fingerprint
@@ -115,13 +116,40 @@ def tokenize_texts(
     texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, max_length: int
 ) -> TokenizedSplit:
     """Texts without labels as one run of tokens; one that gives none gets the padding token."""
-    ids = tokenizer(
-        list(texts), truncation=True, max_length=max_length, return_attention_mask=False
-    )["input_ids"]
-    runs = [run or [tokenizer.pad_token_id] for run in ids]
+    runs = [run or [tokenizer.pad_token_id] for run in _token_ids(texts, tokenizer, max_length)]
     offsets = np.cumsum([0, *map(len, runs)], dtype=np.int64)
     tokens = np.fromiter(chain.from_iterable(runs), dtype=np.int32, count=int(offsets[-1]))
     return TokenizedSplit(tokens, offsets, np.zeros(len(runs), dtype=np.int64))
+
+
+def _token_ids(
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> list[list[int]]:
+    """The token ids of each text, without the padding tokens that it ends in, but for a first one.
+
+    A text may end in one when padding and end of text are the same token. GPT-2 as transformers has
+    it reads a text's last token that is no padding, and the first where all are.
+    """
+    encoded = tokenizer(
+        list(texts), truncation=True, max_length=max_length, return_attention_mask=False
+    )
+    ids: list[list[int]] = encoded["input_ids"]
+    for run in ids:
+        while len(run) > 1 and run[-1] == tokenizer.pad_token_id:
+            run.pop()
+    return ids
+
+
+def _check_length(tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+    # With less, the tokenizers library does not truncate at all.
+    added = tokenizer.num_special_tokens_to_add(pair=False)
+    if max_length <= added:
+        raise DataError(
+            "data.max_length",
+            found=str(max_length),
+            expected=f"more than {added}, for the tokenizer adds {added} to the tokens of a text",
+            mend="Raise it, or leave it out.",
+        )
 
 
 def _tokenized(
@@ -130,11 +158,7 @@ def _tokenized(
     runs: list[NDArray[np.int32]] = []
     offsets = np.zeros(len(split) + 1, dtype=np.int64)
     for start in range(0, len(split), _TEXTS_AT_ONCE):
-        texts = list(split.texts[start : start + _TEXTS_AT_ONCE])
-        encoded = tokenizer(
-            texts, truncation=True, max_length=max_length, return_attention_mask=False
-        )
-        ids: list[list[int]] = encoded["input_ids"]
+        ids = _token_ids(split.texts[start : start + _TEXTS_AT_ONCE], tokenizer, max_length)
         lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
         empty = np.flatnonzero(lengths == 0)
         if len(empty):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from hpo.data.labelled import LabelledData, Split
@@ -237,6 +237,27 @@ def test_texts_alone_can_be_tokenised() -> None:
     tokens = tokenize_texts(["a b", ".", "c"], word_tokenizer(), max_length=4)
     assert tokens.tokens.tolist() == [2, 3, WORDS["<pad>"], 4]
     assert tokens.offsets.tolist() == [0, 2, 3, 4]
+
+
+def test_padding_tokens_at_the_end_of_a_text_are_not_kept() -> None:
+    texts = ["a <pad> b <pad> <pad>", "<pad> <pad>", "<pad> a", "a b c <pad> <pad>"]
+    pad = WORDS["<pad>"]
+    expected = [[2, pad, 3], [pad], [pad, 2], [2, 3, 4]]
+    assert plain(stored(None, data=data_of(train=texts), max_length=5))[0] == expected
+    alone = tokenize_texts(texts, word_tokenizer(), max_length=5)
+    assert alone.lengths.tolist() == [3, 1, 2, 3]
+    assert alone.tokens.tolist() == [2, pad, 3, pad, pad, 2, 2, 3, 4]
+
+
+def test_a_length_that_leaves_no_room_for_text_is_refused() -> None:
+    tokenizer = word_tokenizer()
+    ends = [("?", 0), ("<pad>", 1)]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="? $A <pad>", special_tokens=ends
+    )
+    with pytest.raises(DataError, match=r"^data\.max_length: found 2; expected more than 2,"):
+        stored(None, tokenizer, max_length=2)
+    assert plain(stored(None, tokenizer, max_length=3))[1] == [[0, 6]]
 
 
 def tokenize_in_a_loop(cache: Path, damaging: bool, results) -> None:

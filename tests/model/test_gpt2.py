@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers.models import WordLevel
+from transformers import BertTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from hpo.errors import ModelError
 from hpo.model.gpt2 import depth_of, is_decayed, load_pretrained, trained_names
-from tests.model.tiny_gpt2 import save_tiny
+from tests.model.tiny_gpt2 import save_bert_vocabulary, save_tiny
 
 
 @pytest.fixture
@@ -101,6 +103,51 @@ def test_a_pickle_that_would_run_code_is_refused(saved: Path, tmp_path: Path) ->
     torch.save({"wte.weight": Evil()}, saved / "pytorch_model.bin")
     assert "cannot be read" in refused(saved).found
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_bert_vocabulary_is_read_by_berts_tokenizer(saved: Path) -> None:
+    save_bert_vocabulary(saved)
+    tokenizer = load_pretrained(str(saved)).tokenizer
+    assert tokenizer.convert_ids_to_tokens(tokenizer("A film, loved.")["input_ids"]) == (
+        ["[CLS]", "a", "film", ",", "lo", "##ved", ".", "[SEP]"]
+    )
+    named = saved / "named"
+    BertTokenizer.from_pretrained(saved).save_pretrained(named)
+    for name in ("config.json", "model.safetensors"):
+        (saved / name).rename(named / name)
+    assert load_pretrained(str(named)).tokenizer.get_vocab() == tokenizer.get_vocab()
+
+
+def test_a_vocabulary_that_is_not_berts_is_no_tokenizer(saved: Path) -> None:
+    save_bert_vocabulary(saved)
+    (saved / "vocab.txt").write_text("a\nfilm\n", encoding="utf-8")
+    assert "BERT's vocab.txt" in refused(saved).expected
+
+
+@pytest.mark.parametrize(
+    ("special", "padding"),
+    [
+        ({"eos_token": "!", "unk_token": "film"}, "!"),
+        ({"unk_token": "film"}, "film"),
+        ({}, "rare"),
+        ({"eos_token": "!", "pad_token": "a"}, "a"),
+    ],
+)
+def test_texts_are_padded_with_what_they_do_not_end_in(
+    saved: Path, special: dict[str, str], padding: str
+) -> None:
+    words = {word: index for index, word in enumerate(["!", "a", "film", "rare"])}
+    backend = Tokenizer(WordLevel(words, unk_token="film"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=backend, **special).save_pretrained(saved)
+    assert load_pretrained(str(saved)).tokenizer.pad_token == padding
+
+
+def test_another_padding_token_makes_another_tokenizer(saved: Path) -> None:
+    before = load_pretrained(str(saved)).tokenizer_fingerprint
+    path = saved / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pad_token": "!"}))
+    assert load_pretrained(str(saved)).tokenizer_fingerprint != before
 
 
 # -- What cannot serve

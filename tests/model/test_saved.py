@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hpo.errors import ModelError
 from hpo.model.classifier import Classifier
-from hpo.model.gpt2 import PretrainedModel
+from hpo.model.gpt2 import PretrainedModel, load_pretrained
 from hpo.model.prefix import Prefix
 from hpo.model.saved import (
     TextClassifier,
@@ -21,7 +23,13 @@ from hpo.model.saved import (
     save_trained,
     save_transformers,
 )
-from tests.model.tiny_gpt2 import classifier_over, random_split, tiny
+from tests.model.tiny_gpt2 import (
+    classifier_over,
+    random_split,
+    save_bert_vocabulary,
+    save_tiny,
+    tiny,
+)
 
 LABELS = ("bad", "so-so", "good")
 TEXTS = ["A dull film, slow and sad.", "good", "I loved every minute of it , truly", "ok then"]
@@ -93,6 +101,70 @@ def test_transformers_loads_the_whole_and_gives_the_same(
     np.testing.assert_allclose(probabilities, expected, rtol=1e-4, atol=1e-6)
     answers = pipeline("text-classification", model=str(tmp_path))(TEXTS)
     assert [answer["label"] for answer in answers] == [LABELS[i] for i in expected.argmax(1)]
+
+
+def saved_answers(folder: Path, texts: list[str]) -> NDArray[np.float32]:
+    """Probabilities, (texts, classes), that transformers gives with nothing but the saved files.
+
+    Texts alone, texts in a padded batch, and the pipeline must agree.
+    """
+    loaded = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def of(some: list[str]) -> NDArray[np.float32]:
+        encoded = tokenizer(some, return_tensors="pt", padding=True, truncation=True)
+        with torch.no_grad():
+            probabilities: NDArray[np.float32] = loaded(**encoded).logits.softmax(-1).numpy()
+        return probabilities
+
+    together = of(texts)
+    alone = np.concatenate([of([text]) for text in texts])
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-6)
+    answers = pipeline("text-classification", model=str(folder), top_k=None)(texts, batch_size=2)
+    scores = [{entry["label"]: entry["score"] for entry in answer} for answer in answers]
+    piped = np.array([[by_label[label] for label in LABELS] for by_label in scores])
+    np.testing.assert_allclose(together, piped, rtol=1e-4, atol=1e-6)
+    return together
+
+
+@pytest.mark.parametrize("freeze_depth", [0, 1])
+def test_a_model_with_berts_tokenizer_gives_the_same_to_transformers(
+    tmp_path: Path, freeze_depth: int
+) -> None:
+    save_bert_vocabulary(save_tiny(tmp_path / "base"))
+    classifier = trained(load_pretrained(str(tmp_path / "base")), freeze_depth)
+    save_transformers(tmp_path / "saved", classifier, LABELS, 32)
+    _, expected = text_classifier(classifier).classify(TEXTS)
+    np.testing.assert_allclose(
+        saved_answers(tmp_path / "saved", TEXTS), expected, rtol=1e-4, atol=1e-6
+    )
+
+
+ENDING = [*TEXTS, "a film<|endoftext|>", "a <|endoftext|> film", "<|endoftext|>" * 2, "a!"]
+
+
+@pytest.mark.parametrize("appended", [False, True])
+@pytest.mark.parametrize("padding", ["<|endoftext|>", "!"])
+def test_a_text_that_ends_in_the_padding_token_gives_the_same_to_transformers(
+    tmp_path: Path, appended: bool, padding: str
+) -> None:
+    base = save_tiny(tmp_path / "base")
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.pad_token, tokenizer.padding_side = padding, "left"
+    if appended:
+        end = (tokenizer.eos_token, tokenizer.eos_token_id)
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+            single=f"$A {end[0]}", special_tokens=[end]
+        )
+    tokenizer.save_pretrained(base)
+    classifier = trained(load_pretrained(str(base)), 0)
+    ids = classifier.model.tokenizer("a film")["input_ids"]
+    assert (ids[-1] == classifier.model.tokenizer.eos_token_id) == appended
+    save_transformers(tmp_path / "saved", classifier, LABELS, 32)
+    _, expected = text_classifier(classifier).classify(ENDING)
+    np.testing.assert_allclose(
+        saved_answers(tmp_path / "saved", ENDING), expected, rtol=1e-4, atol=1e-6
+    )
 
 
 def test_the_base_models_tokenizer_is_left_as_it_was(

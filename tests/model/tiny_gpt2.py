@@ -38,6 +38,15 @@ def save_tiny(folder: Path, *, seed: int = 0, noise: float = 0.05, **config: Any
     return folder
 
 
+def save_bert_vocabulary(folder: Path) -> None:
+    """Put BERT's vocabulary in the place of a model's tokenizer, as Chinese GPT-2 models have it."""
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words = ["a", "dull", "film", ",", "slow", "and", "sad", "good", "lo", "##ved", "it", "."]
+    (folder / "vocab.txt").write_text("\n".join([*special, *words]) + "\n", encoding="utf-8")
+
+
 def tiny(folder: Path, **options: Any) -> PretrainedModel:
     return load_pretrained(str(save_tiny(folder, **options)))
 
