@@ -12,7 +12,7 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
 from sqlalchemy import insert, select, update
 
-from hpo.search.samplers import distributions
+from hpo.search.distributions import distributions
 from hpo.search.storage import Storage
 from hpo.search.studies import OpenStudy
 from hpo.search.tables import (

@@ -34,9 +34,9 @@ from hpo.search.claim_rows import (
     set_attr,
 )
 from hpo.search.claims import Claim, Taken
+from hpo.search.grid import GRID_SLOT
 from hpo.search.heartbeat import Worker
 from hpo.search.liveness import WorkerIdentity
-from hpo.search.samplers import GRID_SLOT
 from hpo.search.studies import FINISHED, OpenStudy
 from hpo.search.tables import HPO_CLAIMS, HPO_STUDIES, STUDIES, TRIAL_SYSTEM_ATTRIBUTES, TRIALS
 

@@ -34,10 +34,10 @@ from hpo.search.claim_rows import (
     set_attr,
     token_and_status,
 )
+from hpo.search.distributions import suggest
 from hpo.search.heartbeat import Worker
 from hpo.search.plugins import quietly
 from hpo.search.retries import one_line
-from hpo.search.samplers import suggest
 from hpo.search.studies import OpenStudy
 from hpo.search.tables import (
     HPO_CLAIMS,

@@ -1,6 +1,4 @@
-"""Samplers and pruners by name: the options a study file may give them, checked before Optuna sees
-them.
-"""
+"""Samplers and pruners by name: their options in a study file, checked before Optuna sees them."""
 
 from __future__ import annotations
 
@@ -32,8 +30,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 def accepted_options(cls: Callable[..., object], ours: Collection[str] = ()) -> dict[str, str]:
     """Names of the constructor's options that a study file may set, with their annotations.
 
-    ours: those that are left out, since this project sets them itself or Optuna has deprecated
-    them.
+    ours: those left out, which this project sets itself or Optuna has deprecated.
     """
     accepted = {}
     for name, parameter in inspect.signature(cls).parameters.items():
@@ -70,6 +67,17 @@ def checked_options(
     return dict(options)
 
 
+def check_at_least(least: int, value: int | None, place: str) -> None:
+    """Raise StudyFileError where a value is given and below the least."""
+    if value is not None and value < least:
+        raise StudyFileError(
+            place,
+            found=str(value),
+            expected=f"{least} or more",
+            mend="Mend the value, or remove it for the default.",
+        )
+
+
 def built(make: Callable[[], T], *, kind: str, name: str) -> T:
     """Call a constructor, with Optuna's objections to a value turned into a StudyFileError."""
     try:
@@ -86,9 +94,7 @@ def built(make: Callable[[], T], *, kind: str, name: str) -> T:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Optuna calls half of its samplers and pruners experimental at every use; once in our docs is
-    enough.
-    """
+    """Spare people the warnings of Optuna, which calls half of its plugins experimental."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         yield

@@ -26,7 +26,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.errors import StudyFileError
-from hpo.search.plugins import accepted_options, built, checked_options, quietly
+from hpo.search.plugins import accepted_options, built, check_at_least, checked_options, quietly
 from hpo.spec.space import Choice, IntRange
 from hpo.spec.study import PrunerChoice, StudySpec
 
@@ -114,7 +114,9 @@ def _make(
         _check_min_resource(given.get("min_resource"), max_resource)
         if name == "hyperband":
             defaults["max_resource"] = max_resource
-            _check_reduction_factor(given.get("reduction_factor"))
+            # Optuna takes these too, and fails of them at the first evaluation of the first trial.
+            for option, least in (("reduction_factor", 2), ("bootstrap_count", 0)):
+                check_at_least(least, given.get(option), f"search.pruner.{option}")
     pruner = built(lambda: cls(**{**defaults, **given}), kind="pruner", name=name)
     return built(lambda: StartupPruner(pruner, startup), kind="pruner", name=name)
 
@@ -150,15 +152,5 @@ def _check_min_resource(min_resource: int | None, max_resource: int) -> None:
             "search.pruner.min_resource",
             found=str(min_resource),
             expected=f"1 to {max_resource}, the most evaluations that a trial of this study has",
-            mend="Mend the value, or remove it for the default.",
-        )
-
-
-def _check_reduction_factor(reduction_factor: int | None) -> None:
-    if reduction_factor is not None and reduction_factor < 2:
-        raise StudyFileError(
-            "search.pruner.reduction_factor",
-            found=str(reduction_factor),
-            expected="2 or more",
             mend="Mend the value, or remove it for the default.",
         )

@@ -22,9 +22,10 @@ from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hpo.errors import StorageError
+from hpo.search.grid import GridSampler, check_grid_budget, grid_size
 from hpo.search.liveness import fate, this_worker
 from hpo.search.pruners import make_pruner, most_evaluations
-from hpo.search.samplers import GridSampler, check_grid_budget, grid_size, make_sampler
+from hpo.search.samplers import make_sampler
 from hpo.search.storage import Storage
 from hpo.search.tables import (
     HPO_CLAIMS,

@@ -75,7 +75,6 @@ SAMPLERS: Final[Mapping[SamplerName, PluginFacts]] = {
             "n_startup_trials",
             "consider_pruned_trials",
             "popsize",
-            "inc_popsize",
             "use_separable_cma",
             "with_margin",
             "lr_adapt",

@@ -500,6 +500,21 @@ PLANS = (
         "search.pruner.reduction_factor: found 1; expected 2 or more. Mend the value, …",
     ),
     study_file(
+        "a negative bootstrap",
+        "[search.pruner]\nname = 'hyperband'\nbootstrap_count = -1\n",
+        "search.pruner.bootstrap_count: found -1; expected 0 or more. Mend the value, …",
+    ),
+    study_file(
+        "a choice among no candidates",
+        "[search.sampler]\nname = 'tpe'\nn_ei_candidates = 0\nn_startup_trials = 0\n",
+        "search.sampler.n_ei_candidates: found 0; expected 1 or more. Mend the value, …",
+    ),
+    study_file(
+        "a population of one",
+        "[search.sampler]\nname = 'cmaes'\npopsize = 1\n",
+        "search.sampler.popsize: found 1; expected 4 or more. Mend the value, …",
+    ),
+    study_file(
         "a grid of real numbers",
         "[search]\nsampler = 'grid'\n[search.space]\nlearning_rate = { low = 1e-5, high = 1e-3 }\n",
         "search.space.learning_rate: found a range of real numbers without step; expected values "

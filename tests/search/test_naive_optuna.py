@@ -18,8 +18,9 @@ from sqlalchemy import event
 
 from hpo.search.budget import NoTrial, claim_trial
 from hpo.search.claims import Claim
+from hpo.search.distributions import suggest
 from hpo.search.heartbeat import Worker
-from hpo.search.samplers import make_sampler, suggest
+from hpo.search.samplers import make_sampler
 from hpo.search.storage import Storage, open_storage
 from hpo.search.studies import open_study, submit
 from hpo.spec.space import FloatRange

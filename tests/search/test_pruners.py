@@ -149,6 +149,7 @@ def test_patience_may_wrap_a_pruner_with_options_of_its_own() -> None:
         ("hyperband", {"max_resource": 7}, "search.pruner.max_resource", "an unknown option"),
         ("hyperband", {"min_resource": 99}, "search.pruner.min_resource", "1 to 20"),
         ("hyperband", {"reduction_factor": 1}, "search.pruner.reduction_factor", "2 or more"),
+        ("hyperband", {"bootstrap_count": -1}, "search.pruner.bootstrap_count", "0 or more"),
         ("hyperband", {"n_startup_trials": -1}, "search.pruner", "0 or more"),
         ("successive_halving", {"min_resource": 0}, "search.pruner.min_resource", "1 to 20"),
         ("wilcoxon", {"p_threshold": 2.0}, "search.pruner", "between 0 and 1"),

@@ -14,15 +14,9 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from hpo.errors import StudyFileError
-from hpo.search.samplers import (
-    GridSampler,
-    check_grid_budget,
-    distributions,
-    grid_values,
-    make_sampler,
-    seed_for,
-    suggest,
-)
+from hpo.search.distributions import distributions, suggest
+from hpo.search.grid import GridSampler, check_grid_budget, grid_values
+from hpo.search.samplers import make_sampler, seed_for
 from hpo.spec.space import Choice, Dimension, FloatRange, IntRange, OptionValue
 from hpo.spec.study import SamplerChoice
 
@@ -194,6 +188,12 @@ def test_n_layer_must_be_resolved() -> None:
         ("grid", {"n": 1}, "search.sampler.n", "no options at all"),
         ("qmc", {"qmc_type": "lattice"}, "search.sampler", "sobol"),
         ("nsga2", {"population_size": 1}, "search.sampler", "2"),
+        ("tpe", {"n_ei_candidates": 0}, "search.sampler.n_ei_candidates", "1 or more"),
+        ("tpe", {"n_startup_trials": -1}, "search.sampler.n_startup_trials", "0 or more"),
+        ("gp", {"n_startup_trials": -1}, "search.sampler.n_startup_trials", "0 or more"),
+        ("cmaes", {"popsize": 0}, "search.sampler.popsize", "4 or more"),
+        ("cmaes", {"popsize": 3}, "search.sampler.popsize", "4 or more"),
+        ("cmaes", {"inc_popsize": 2}, "search.sampler.inc_popsize", "popsize"),
     ],
 )
 def test_options_that_a_sampler_does_not_have_or_take_are_told(
@@ -204,6 +204,60 @@ def test_options_that_a_sampler_does_not_have_or_take_are_told(
         sampler_of(name, space, **options)
     assert caught.value.place == place
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("tpe", {"n_startup_trials": 0, "n_ei_candidates": 1}),
+        pytest.param("gp", {"n_startup_trials": 0}, marks=pytest.mark.slow),
+        ("cmaes", {"n_startup_trials": 0, "popsize": 4}),
+        ("nsga2", {"population_size": 2}),
+    ],
+)
+def test_the_least_that_a_sampler_takes_works_without_a_warning(
+    name: str, options: dict[str, Any], recwarn: pytest.WarningsRecorder
+) -> None:
+    warnings.simplefilter("always")
+    assert len(run(InMemoryStorage(), sampler_of(name, **options), 12)) == 12
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def tpe_settings(monkeypatch: pytest.MonkeyPatch, **options: Any) -> dict[str, Any]:
+    """What Optuna's TPE is made with."""
+    made: list[dict[str, Any]] = []
+
+    class Spy(optuna.samplers.TPESampler):
+        def __init__(
+            self,
+            *,
+            seed: int,
+            multivariate: bool,
+            group: bool,
+            constant_liar: bool,
+        ) -> None:
+            made.append(
+                {"multivariate": multivariate, "group": group, "constant_liar": constant_liar}
+            )
+
+    monkeypatch.setattr(optuna.samplers, "TPESampler", Spy)
+    sampler_of("tpe", **options)
+    return made[0]
+
+
+def test_tpe_models_options_together_in_groups_and_lies_about_running_trials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual = {"multivariate": True, "group": True, "constant_liar": True}
+    assert tpe_settings(monkeypatch) == usual
+    assert tpe_settings(monkeypatch, constant_liar=False) == {**usual, "constant_liar": False}
+    alone = {**usual, "multivariate": False, "group": False}
+    assert tpe_settings(monkeypatch, multivariate=False) == alone
+
+
+def test_groups_make_no_difference_to_a_study_of_one_space() -> None:
+    grouped = run(InMemoryStorage(), sampler_of("tpe", n_startup_trials=4), 16)
+    assert grouped == run(InMemoryStorage(), sampler_of("tpe", n_startup_trials=4, group=False), 16)
 
 
 def test_options_reach_the_sampler() -> None:
