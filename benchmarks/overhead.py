@@ -34,9 +34,10 @@ import hpo.training.loop as loop
 from hpo.search.claims import Claim
 from hpo.search.finish import finish_study, tidy
 from hpo.search.preparation import prepare
+from hpo.search.registration import submit
 from hpo.search.session import Session, open_session
 from hpo.search.storage import open_storage
-from hpo.search.studies import open_study, submit
+from hpo.search.studies import open_study
 from hpo.spec.locations import Locations
 from hpo.spec.study import StudySpec
 from hpo.tracking.tracker import StudyTracker

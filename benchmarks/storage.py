@@ -29,8 +29,9 @@ from prefill import add_finished_trials, set_budget
 from hpo.search.budget import NoTrial, claim_trial
 from hpo.search.claims import Claim
 from hpo.search.heartbeat import Worker
+from hpo.search.registration import submit
 from hpo.search.storage import open_storage
-from hpo.search.studies import open_study, submit
+from hpo.search.studies import open_study
 from hpo.spec.study import StudySpec
 
 CALLS = ("claim", "suggest", "report", "prune", "attributes", "finish")

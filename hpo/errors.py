@@ -54,6 +54,10 @@ class StorageError(HpoError):
     """The Optuna storage cannot be reached, or holds something that clashes with this study."""
 
 
+class StudyGoneError(StorageError):
+    """A study is not, or no longer, in the storage."""
+
+
 class DiskError(HpoError):
     """Checkpoints or kept models cannot be written."""
 

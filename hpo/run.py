@@ -129,11 +129,12 @@ def _work(
 ) -> Summary:
     from hpo.results.leaderboard import leaderboard
     from hpo.search.finish import finish_study, known_champion, summarise, tidy
+    from hpo.search.registration import submit
     from hpo.search.session import open_session
-    from hpo.search.studies import open_study, submit
+    from hpo.search.studies import open_study
     from hpo.terminal import StudyState, make_view
 
-    progress = submit(storage, spec)
+    progress = submit(storage, spec, materials=prepared.materials)
     entries = leaderboard(open_study(storage, spec.name, n_layer=prepared.n_layer).load())
     state = StudyState(
         wanted=progress.wanted,

@@ -44,17 +44,21 @@ def main() -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
+    from hpo.search.registration import submit
     from hpo.search.storage import open_storage
-    from hpo.search.studies import check_plan, submit
+    from hpo.search.studies import check_plan
 
     spec, locations = read_spec(options), read_locations(options)
     check_early(spec, locations, wait_seconds=_WAIT_SECONDS)
+    materials = None
     if not options.no_check:
         from hpo.search.preparation import prepare
 
-        check_plan(spec, prepare(spec, locations).n_layer)
+        prepared = prepare(spec, locations)
+        check_plan(spec, prepared.n_layer)
+        materials = prepared.materials
     with open_storage(locations.storage_url, wait_seconds=_WAIT_SECONDS) as storage:
-        progress = submit(storage, spec, priority=options.priority)
+        progress = submit(storage, spec, priority=options.priority, materials=materials)
     sys.stdout.write(
         f"Study {progress.name}: {progress.finished} of {progress.wanted} trials finished, "
         f"priority {progress.priority}.\n"

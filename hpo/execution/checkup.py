@@ -85,8 +85,8 @@ def _device() -> Finding:
 
 
 def _storage(locations: Locations) -> Finding:
+    from hpo.search.progress import all_progress
     from hpo.search.storage import open_storage
-    from hpo.search.studies import all_progress
 
     url = redacted(locations.storage_url)
     file = Path(locations.storage_url.removeprefix("sqlite:///"))

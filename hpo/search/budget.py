@@ -21,7 +21,6 @@ from typing import Any
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from hpo.errors import StorageError
 from hpo.search.claim_rows import (
     FREE,
     HELD,
@@ -31,14 +30,21 @@ from hpo.search.claim_rows import (
     holds,
     live_rows,
     now_utc,
-    set_attr,
 )
 from hpo.search.claims import Claim, Taken
 from hpo.search.grid import GRID_SLOT
 from hpo.search.heartbeat import Worker
 from hpo.search.liveness import WorkerIdentity
-from hpo.search.studies import FINISHED, OpenStudy
-from hpo.search.tables import HPO_CLAIMS, HPO_STUDIES, STUDIES, TRIAL_SYSTEM_ATTRIBUTES, TRIALS
+from hpo.search.progress import FINISHED
+from hpo.search.studies import OpenStudy
+from hpo.search.tables import (
+    HPO_CLAIMS,
+    HPO_STUDIES,
+    TRIAL_SYSTEM_ATTRIBUTES,
+    TRIALS,
+    lock_study,
+    set_attribute,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +72,7 @@ class _GivenUp:
 def claim_trial(study: OpenStudy, worker: Worker) -> Claim | NoTrial:
     """The next trial for a worker: one whose worker died or gave it back, or else a new one.
 
-    Raises StorageError where the database stays away, or the study was deleted.
+    Raises StudyGoneError where the study was deleted, StorageError where the database stays away.
     """
     token = uuid.uuid4().hex
 
@@ -93,7 +99,8 @@ def _decide(
     token: str,
     given_up: list[_GivenUp],
 ) -> Taken | NoTrial:
-    _lock_study(connection, study)
+    if not lock_study(connection, study.study_id, study.uid):
+        raise study.gone()
     repeated = _taken_before(connection, token)
     if repeated is not None:
         return repeated  # an earlier try went through, and only its answer was lost
@@ -129,18 +136,6 @@ def _decide_once(
             return taken
         given_up.append(taken)
     return _begin_trial(connection, study, worker.identity, token)
-
-
-def _lock_study(connection: Connection, study: OpenStudy) -> None:
-    # The row that Optuna locks, too, when it creates a trial. SQLite is locked as a whole already.
-    query = select(STUDIES.c.study_id).where(STUDIES.c.study_id == study.study_id)
-    if connection.execute(query.with_for_update()).first() is None:
-        raise StorageError(
-            study.storage.redacted,
-            found=f"the study {study.name} deleted",
-            expected="a study that stays while workers are at it",
-            mend="Submit it again.",
-        )
 
 
 def _taken_before(connection: Connection, token: str) -> Taken | None:
@@ -203,7 +198,7 @@ def _begin_trial(
         trial_id, number = _insert_trial(connection, study.study_id)
         if study.grid_size is not None:
             slot = _next_slot(connection, study.study_id, study.grid_size)
-            set_attr(connection, TRIAL_SYSTEM_ATTRIBUTES, trial_id, GRID_SLOT, slot)
+            set_attribute(connection, TRIAL_SYSTEM_ATTRIBUTES, trial_id, GRID_SLOT, slot)
     result = connection.execute(
         insert(HPO_CLAIMS).values(
             study_id=study.study_id,

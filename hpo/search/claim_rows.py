@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,7 +9,6 @@ from typing import Any, Final
 
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
-from pydantic import JsonValue
 from sqlalchemy import Connection, Row, select, update
 
 from hpo.search.liveness import Hold
@@ -20,6 +18,7 @@ from hpo.search.tables import (
     TRIAL_USER_ATTRIBUTES,
     TRIAL_VALUES,
     TRIALS,
+    set_attribute,
     upsert,
 )
 
@@ -111,7 +110,7 @@ def end_trial(
         row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
         upsert(connection, TRIAL_VALUES, row, ("trial_id", "objective"))
     if reason is not None:
-        set_attr(connection, TRIAL_USER_ATTRIBUTES, trial_id, REASON, reason)
+        set_attribute(connection, TRIAL_USER_ATTRIBUTES, trial_id, REASON, reason)
     connection.execute(
         update(TRIALS)
         .where(TRIALS.c.trial_id == trial_id)
@@ -133,11 +132,6 @@ def _last_report(connection: Connection, trial_id: int) -> float | None:
         return None
     value = float(model.stored_repr_to_intermediate_value(*row))
     return None if math.isnan(value) else value
-
-
-def set_attr(connection: Connection, table: Any, trial_id: int, key: str, value: JsonValue) -> None:
-    row = {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-    upsert(connection, table, row, ("trial_id", "key"))
 
 
 def now_utc() -> datetime:

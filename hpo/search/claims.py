@@ -31,7 +31,6 @@ from hpo.search.claim_rows import (
     change_claim,
     end_trial,
     live_holds,
-    set_attr,
     token_and_status,
 )
 from hpo.search.distributions import suggest
@@ -44,6 +43,7 @@ from hpo.search.tables import (
     TRIAL_INTERMEDIATE_VALUES,
     TRIAL_USER_ATTRIBUTES,
     TRIALS,
+    set_attribute,
     upsert,
 )
 from hpo.spec.space import OptionValue
@@ -190,17 +190,13 @@ class Claim:
 
         return self._storage.retry(ask, "asking the pruner")
 
-    def set_user_attr(self, key: str, value: JsonValue) -> None:
-        """Set a user attribute of the trial. Raises ClaimLost."""
-        self.set_user_attrs({key: value})
-
     def set_user_attrs(self, values: Mapping[str, JsonValue]) -> None:
         """Set user attributes of the trial, all at once. Raises ClaimLost."""
 
         def write() -> None:
             with self._mine() as connection:
                 for key, value in values.items():
-                    set_attr(connection, TRIAL_USER_ATTRIBUTES, self.trial_id, key, value)
+                    set_attribute(connection, TRIAL_USER_ATTRIBUTES, self.trial_id, key, value)
 
         self._storage.retry(write, "setting attributes of the trial")
         self._frozen().user_attrs.update(values)
@@ -238,18 +234,6 @@ class Claim:
         self._over = True
         self.worker.drops(self)
         return self._storage.retry(write, "giving the trial back") if patient else write()
-
-    def still_mine(self) -> bool:
-        """Whether the trial is still this worker's, by the database's word."""
-
-        def read() -> bool:
-            with self._storage.read() as connection:
-                return token_and_status(connection, self.claim_id) == (self._token, HELD)
-
-        mine = not self._lost.is_set() and self._storage.retry(read, "checking the claim")
-        if not mine:
-            self._lost.set()
-        return mine
 
     def beat(self) -> None:
         """One heartbeat, and a look at those of the others. Called by the worker's own thread."""

@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import Table, select
 
 from hpo.search.storage import Storage
-from hpo.search.tables import STUDY_SYSTEM_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES, upsert
+from hpo.search.tables import STUDY_SYSTEM_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES, set_attribute
 
 _KEY: Final = "artifacts:"
 
@@ -26,32 +26,27 @@ def artifact_folder(state: Path) -> Path:
 
 def show_with_trial(storage: Storage, trial_id: int, state: Path, name: str, drawing: str) -> None:
     """Show an SVG drawing with a trial, in place of an earlier one of that name."""
-    _show(storage, TRIAL_SYSTEM_ATTRIBUTES, "trial_id", trial_id, state, name, drawing)
+    _show(storage, TRIAL_SYSTEM_ATTRIBUTES, trial_id, state, name, drawing)
 
 
 def show_with_study(storage: Storage, study_id: int, state: Path, name: str, drawing: str) -> None:
     """Show an SVG drawing with a study, in place of an earlier one of that name."""
-    _show(storage, STUDY_SYSTEM_ATTRIBUTES, "study_id", study_id, state, name, drawing)
+    _show(storage, STUDY_SYSTEM_ATTRIBUTES, study_id, state, name, drawing)
 
 
 def _show(
-    storage: Storage,
-    table: Table,
-    owner: str,
-    owner_id: int,
-    state: Path,
-    name: str,
-    drawing: str,
+    storage: Storage, table: Table, owner_id: int, state: Path, name: str, drawing: str
 ) -> None:
     folder = artifact_folder(state)
     folder.mkdir(parents=True, exist_ok=True)
+    owner = table.c.trial_id if "trial_id" in table.c else table.c.study_id
     query = select(table.c.value_json).where(
-        table.c[owner] == owner_id, table.c.key.startswith(_KEY, autoescape=True)
+        owner == owner_id, table.c.key.startswith(_KEY, autoescape=True)
     )
 
     def write() -> None:
         with storage.write() as connection:
-            # Optuna keeps them as JSON text, which the column then wraps in JSON once more.
+            # Optuna keeps them as JSON text, which the attribute then wraps in JSON once more.
             shown = [json.loads(json.loads(text)) for text in connection.execute(query).scalars()]
             known = [meta["artifact_id"] for meta in shown if meta["filename"] == name]
             identifier = known[0] if known else str(uuid.uuid4())
@@ -62,8 +57,6 @@ def _show(
                 "mimetype": "image/svg+xml",
                 "encoding": None,
             }
-            key, value = f"{_KEY}{identifier}", json.dumps(json.dumps(meta))
-            values = {owner: owner_id, "key": key, "value_json": value}
-            upsert(connection, table, values, (owner, "key"))
+            set_attribute(connection, table, owner_id, f"{_KEY}{identifier}", json.dumps(meta))
 
     storage.retry(write, f"showing {name} in the dashboard")

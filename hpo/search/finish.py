@@ -19,9 +19,10 @@ from hpo.results.champion import Champion, crown
 from hpo.results.figures import confusion_figure, curves_figure
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
 from hpo.search.figures import show_with_study
+from hpo.search.memory import begin_alone, recall, remember
 from hpo.search.presentation import CHAMPION_KEY, present_study
 from hpo.search.session import Session
-from hpo.search.studies import OpenStudy, begin_alone, recall, remember
+from hpo.search.studies import OpenStudy
 from hpo.tracking.outbox import waiting_in
 
 logger = logging.getLogger(__name__)

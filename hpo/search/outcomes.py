@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from hpo.search.claim_rows import REASON
 from hpo.search.kept_models import KeptModels
 from hpo.search.presentation import present_trial
 from hpo.search.storage import Storage
-from hpo.search.studies import set_trial_run
 from hpo.search.tables import (
     HPO_CLAIMS,
     HPO_STUDIES,
@@ -25,6 +23,8 @@ from hpo.search.tables import (
     TRIAL_USER_ATTRIBUTES,
     TRIAL_VALUES,
     TRIALS,
+    set_attribute,
+    trial_attributes,
 )
 from hpo.spec.study import StudySpec
 from hpo.tracking.keys import parse_trial_run_key, trial_model_tags
@@ -46,6 +46,33 @@ def run_linker(storage: Storage) -> RunListener:
             present_trial(storage, key.study_uid, key.number)
 
     return link
+
+
+def set_trial_run(
+    storage: Storage, uid: str, number: int, *, run_id: str, url: str, attempt: int | None = None
+) -> bool:
+    """Tell Optuna which MLflow run a trial has, also after its end (`mlflow_run_id`, `mlflow_url`).
+
+    uid: the study's. attempt: given, the run of an attempt that a later one has followed is passed
+    over. Returns whether it was set; not where the study or trial was deleted meanwhile.
+    """
+    query = (
+        select(TRIALS.c.trial_id, HPO_CLAIMS.c.attempt)
+        .join(HPO_STUDIES, HPO_STUDIES.c.study_id == TRIALS.c.study_id)
+        .join(HPO_CLAIMS, HPO_CLAIMS.c.trial_id == TRIALS.c.trial_id, isouter=True)
+        .where(HPO_STUDIES.c.uid == uid, TRIALS.c.number == number)
+    )
+
+    def write() -> bool:
+        with storage.write() as connection:
+            row = connection.execute(query).first()
+            if row is None or (attempt is not None and attempt < (row.attempt or 0)):
+                return False
+            for key, value in (("mlflow_run_id", run_id), ("mlflow_url", url)):
+                set_attribute(connection, TRIAL_USER_ATTRIBUTES, row.trial_id, key, value)
+            return True
+
+    return storage.retry(write, "linking a trial to its MLflow run")
 
 
 def outcome_reader(storage: Storage, state: Path) -> OutcomeOf:
@@ -109,23 +136,18 @@ def _read(storage: Storage, uid: str, number: int) -> _Stored | None:
         .join(TRIAL_VALUES, TRIAL_VALUES.c.trial_id == TRIALS.c.trial_id, isouter=True)
         .where(HPO_STUDIES.c.uid == uid, TRIALS.c.number == number)
     )
-    attributes = TRIAL_USER_ATTRIBUTES
     with storage.read() as connection:
         row = connection.execute(query).first()
         if row is None:
             return None
-        kept = connection.execute(
-            select(attributes.c.key, attributes.c.value_json).where(
-                attributes.c.trial_id == row.trial_id
-            )
-        ).all()
+        attributes = trial_attributes(connection, row.trial_id)
     return _Stored(
         row.study_name,
         StudySpec.model_validate_json(row.spec_json),
         row.state,
         row.attempt,
         row.value,
-        {key: json.loads(value) for key, value in kept},
+        attributes,
     )
 
 

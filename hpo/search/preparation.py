@@ -13,7 +13,8 @@ from hpo.data.dataset import LabelledData, load_data
 from hpo.data.tokens import tokenize
 from hpo.errors import StudyFileError
 from hpo.model.gpt2 import Architecture, PretrainedModel, load_pretrained
-from hpo.model.prefix import BuildProgress, Prefix, PrefixCache
+from hpo.model.prefix import Prefix, PrefixCache
+from hpo.search.materials import Materials
 from hpo.spec.locations import Locations
 from hpo.spec.space import Choice, IntRange, OptionValue
 from hpo.spec.study import StudySpec
@@ -48,6 +49,11 @@ class Prepared:
     def n_layer(self) -> int:
         return self.bench.model.architecture.n_layer
 
+    @property
+    def materials(self) -> Materials:
+        """What all trials of the study must share."""
+        return Materials(self.data.fingerprint, self.bench.model.fingerprint)
+
     def dataset_info(self) -> DatasetInfo:
         """The data as MLflow is told of them."""
         data = self.data
@@ -78,9 +84,7 @@ class Prepared:
         }
 
 
-def prepare(
-    spec: StudySpec, locations: Locations, *, on_progress: BuildProgress | None = None
-) -> Prepared:
+def prepare(spec: StudySpec, locations: Locations) -> Prepared:
     """Read, check and tokenise the data, load and check the model. Writes nothing but caches.
 
     Raises DataError, ModelError, and StudyFileError where the file asks for what the model does not have.
@@ -105,7 +109,6 @@ def prepare(
         cache=cache,
         dtype=pick_dtype(spec.training.precision, device, model.architecture.width),
         device=device,
-        on_progress=on_progress,
     )
     bench = Workbench(model, tokens, prefix, spec.study.metric, spec.training)
     return Prepared(spec, data, bench)

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import re
-from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -23,10 +22,10 @@ from hpo.search.tables import (
     HPO_STUDIES,
     STUDY_SYSTEM_ATTRIBUTES,
     STUDY_USER_ATTRIBUTES,
-    TRIAL_USER_ATTRIBUTES,
     TRIAL_VALUES,
     TRIALS,
-    upsert,
+    set_attribute,
+    trial_attributes,
 )
 from hpo.spec.locations import dashboard_url
 from hpo.spec.study import StudySpec
@@ -55,17 +54,17 @@ def present_study(
 
     def write() -> None:
         with study.storage.write() as connection:
-            _set(connection, study.study_id, _METRIC_NAMES, [spec.study.metric])
+            names = [spec.study.metric]
+            set_attribute(connection, STUDY_SYSTEM_ATTRIBUTES, study.study_id, _METRIC_NAMES, names)
             for key, value in _what_it_is(spec).items():
-                row = {"study_id": study.study_id, "key": key, "value_json": json.dumps(value)}
-                upsert(connection, STUDY_USER_ATTRIBUTES, row, ("study_id", "key"))
+                set_attribute(connection, STUDY_USER_ATTRIBUTES, study.study_id, key, value)
             _write_note(connection, study.study_id, None, body)
 
     study.storage.retry(write, "writing the study's note")
 
 
 def present_trial(storage: Storage, uid: str, number: int) -> None:
-    """Write the note of a trial from what the storage knows of it. uid: the study's, from `study_uid`."""
+    """Write the note of a trial from what the storage knows of it. uid: the study's."""
     query = (
         select(TRIALS.c.trial_id, TRIALS.c.study_id, TRIALS.c.state, HPO_STUDIES.c.spec_json)
         .join(HPO_STUDIES, HPO_STUDIES.c.study_id == TRIALS.c.study_id)
@@ -77,7 +76,7 @@ def present_trial(storage: Storage, uid: str, number: int) -> None:
             row = connection.execute(query).first()
             if row is None:  # deleted meanwhile
                 return
-            attributes = _attributes(connection, row.trial_id)
+            attributes = trial_attributes(connection, row.trial_id)
             metric = StudySpec.model_validate_json(row.spec_json).study.metric
             value = connection.execute(
                 select(TRIAL_VALUES.c.value).where(TRIAL_VALUES.c.trial_id == row.trial_id)
@@ -109,14 +108,6 @@ def _what_it_is(spec: StudySpec) -> dict[str, str]:
     }
 
 
-def _attributes(connection: Connection, trial_id: int) -> dict[str, Any]:
-    table = TRIAL_USER_ATTRIBUTES
-    rows = connection.execute(
-        select(table.c.key, table.c.value_json).where(table.c.trial_id == trial_id)
-    )
-    return {row.key: json.loads(row.value_json) for row in rows}
-
-
 def _write_note(connection: Connection, study_id: int, trial_id: int | None, body: str) -> None:
     """Write a note, unless a person has changed the one that is there."""
     scope = "dashboard" if trial_id is None else f"dashboard:{trial_id}"
@@ -133,10 +124,10 @@ def _write_note(connection: Connection, study_id: int, trial_id: int | None, bod
     if not _is_ours("".join(pieces)):
         return
     sealed = f"{body}\n\n[//]: # (hpo {_digest(body)})"
-    _set(connection, study_id, version_key, int(known.get(version_key, 0)) + 1)
+    set_attribute(connection, table, study_id, version_key, int(known.get(version_key, 0)) + 1)
     for index in range(max(math.ceil(len(sealed) / _PIECE), len(known) - 1)):
         piece = sealed[index * _PIECE : (index + 1) * _PIECE]
-        _set(connection, study_id, f"{piece_key}{index}", piece)
+        set_attribute(connection, table, study_id, f"{piece_key}{index}", piece)
 
 
 def _is_ours(note: str) -> bool:
@@ -147,8 +138,3 @@ def _is_ours(note: str) -> bool:
 
 def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:16]
-
-
-def _set(connection: Connection, study_id: int, key: str, value: object) -> None:
-    values = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
-    upsert(connection, STUDY_SYSTEM_ATTRIBUTES, values, ("study_id", "key"))

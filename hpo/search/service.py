@@ -16,13 +16,14 @@ from hpo.errors import (
     StorageError,
     StudyFailedError,
     StudyFileError,
+    StudyGoneError,
     TrackingError,
 )
 from hpo.search.events import Listener
 from hpo.search.finish import finish_study, tidy
+from hpo.search.progress import StudyProgress, studies_with_work
 from hpo.search.session import Session, open_session
 from hpo.search.storage import Storage
-from hpo.search.studies import StudyProgress, studies_with_work
 from hpo.spec.locations import Locations
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,8 @@ class Service:
         """Take trials until `stop` is set, or, with exit_when_done, until every budget is met.
 
         A study that cannot be worked on here is passed over, unless it is the only one asked for: then its
-        error is raised. Raises StorageError where the database stays away.
+        error is raised. One that is deleted meanwhile is left. Raises StorageError where the database
+        stays away.
         """
         while not self._stop.is_set():
             open_ones = studies_with_work(self._storage, self._only)
@@ -90,6 +92,10 @@ class Service:
         try:
             session = self._join(study)
             return session is not None and session.work.next_trial() is None
+        except StudyGoneError as gone:
+            logger.warning("study %s is left: %s", study.name, gone)
+            self._leave()
+            return False
         except (DataError, ModelError, StudyFileError, StudyFailedError) as error:
             if self._only is not None:
                 raise
@@ -126,13 +132,15 @@ class Service:
         assert session is not None
         try:
             finish_study(session)
+            self._leave()
+            tidy(session)
+        except StudyGoneError as gone:
+            logger.warning("study %s is left: %s", session.study.name, gone)
         except (ModelError, StorageError, TrackingError) as error:
             # Its trials are all there; `hpo.run` with the same study crowns it where the weights are.
             logger.error("study %s has no champion yet: %s", session.study.name, error)
+        finally:
             self._leave()
-            return
-        self._leave()
-        tidy(session)
 
     def _leave(self) -> None:
         self._current = None

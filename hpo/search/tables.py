@@ -1,5 +1,4 @@
-"""The tables that a study lives in: Optuna's own, named here once, and the few that Optuna does not
-have.
+"""The tables that a study lives in: Optuna's own, named here once, and the few that it does not have.
 
 Ours stand beside Optuna's in the same database and begin with `hpo_`, so that a claim on a trial
 and the trial itself change in one transaction, and no version table of ours clashes with Optuna's
@@ -8,6 +7,7 @@ and the trial itself change in one transaction, and no version table of ours cla
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -146,3 +147,35 @@ def upsert(
     statement = dialect.insert(table).values(**values)
     changed = {name: statement.excluded[name] for name in values if name not in keys}
     connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=changed))
+
+
+def set_attribute(
+    connection: Connection, table: Table, owner_id: int, key: str, value: object
+) -> None:
+    """Set a user or system attribute as Optuna does. owner_id: of the trial or study, as the table says."""
+    owner = "trial_id" if "trial_id" in table.c else "study_id"
+    row = {owner: owner_id, "key": key, "value_json": json.dumps(value)}
+    upsert(connection, table, row, (owner, "key"))
+
+
+def trial_attributes(connection: Connection, trial_id: int) -> dict[str, Any]:
+    """All user attributes of a trial."""
+    table = TRIAL_USER_ATTRIBUTES
+    rows = connection.execute(
+        select(table.c.key, table.c.value_json).where(table.c.trial_id == trial_id)
+    )
+    return {row.key: json.loads(row.value_json) for row in rows}
+
+
+def lock_study(connection: Connection, study_id: int, uid: str | None = None) -> bool:
+    """Hold a study's row until the transaction ends; whether the study is there, and the one with that uid."""
+    query = (
+        select(STUDIES.c.study_id)
+        .join(HPO_STUDIES, HPO_STUDIES.c.study_id == STUDIES.c.study_id)
+        .where(STUDIES.c.study_id == study_id)
+        # The row that Optuna locks, too, when it creates a trial. SQLite is locked as a whole already.
+        .with_for_update(of=STUDIES)
+    )
+    if uid is not None:
+        query = query.where(HPO_STUDIES.c.uid == uid)
+    return connection.execute(query).first() is not None

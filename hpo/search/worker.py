@@ -22,12 +22,13 @@ from hpo.search.events import Listener, TrialEnded, TrialEvaluated, TrialStarted
 from hpo.search.figures import show_with_trial
 from hpo.search.heartbeat import Worker
 from hpo.search.kept_models import KeptModels, study_folder
+from hpo.search.memory import recall, remember
 from hpo.search.outcomes import EXAMPLES_SEEN
 from hpo.search.preparation import Prepared, trial_params
 from hpo.search.presentation import present_study, present_trial
 from hpo.search.retries import database_error, fault_in_words
 from hpo.search.samplers import seed_for
-from hpo.search.studies import OpenStudy, recall, remember
+from hpo.search.studies import OpenStudy
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.checkpoint import CheckpointFile

@@ -232,6 +232,32 @@ def test_my_own_table_and_my_own_model_are_enough(shell: Shell) -> None:
     }
 
 
+def test_an_edited_table_does_not_go_on_with_the_study_of_the_old_one(shell: Shell) -> None:
+    rows = [
+        f"{opening} number {i} it was {word},{verdict}"
+        for i in range(60)
+        for opening, word, verdict in (("Well", "fine", "yes"), ("Alas", "poor", "no"))
+    ]
+    table = "text,label\n" + "\n".join(rows) + "\n"
+    shell.write("tiny.toml", TINY_STUDY)
+    shell.write("reviews.csv", table)
+    study = ("tiny.toml", "--name", "tiny", "--data", "reviews.csv")
+    command = ("run", *study, "--workers", "1")
+    shell.hpo(*command, "--trials", "1").done()
+    shell.write("reviews.csv", table.replace(",yes", ",good"))
+    for other in (command, ("submit", *study)):
+        refused = shell.hpo(*other, "--trials", "2")
+        assert refused.code == 2, refused.err
+        assert "study tiny: found other data than its trials were trained on" in refused.err
+        assert "Put the old data back, or use another --name." in refused.err
+    assert facts(shell, embedded_uri(shell)).finished == 1
+    (parent,) = [r for r in runs(embedded_uri(shell), "tiny") if r.info.run_name == "tiny"]
+    assert len(parent.inputs.dataset_inputs) == 1
+    shell.write("reviews.csv", table)
+    shell.hpo(*command, "--trials", "2").done()
+    assert_whole(facts(shell, embedded_uri(shell)), trials=2)
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_study_stopped_with_ctrl_c_goes_on_where_it_was(shell: Shell, workers: int) -> None:

@@ -39,8 +39,8 @@ from hpo.errors import HpoError
 from hpo.search.claims import Claim
 from hpo.search.finish import finish_study, tidy
 from hpo.search.kept_models import KeptModels
+from hpo.search.registration import submit
 from hpo.search.storage import open_storage
-from hpo.search.studies import submit
 from hpo.tracking.delivery import Delivery
 from hpo.tracking.outbox import Outbox
 from hpo.tracking.tracker import StudyTracker

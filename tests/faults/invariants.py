@@ -19,8 +19,9 @@ from sqlalchemy import select
 
 from hpo.results.leaderboard import leaderboard, top_numbers
 from hpo.search.finish import known_champion
+from hpo.search.progress import progress
 from hpo.search.storage import Storage, open_storage
-from hpo.search.studies import OpenStudy, open_study, progress, study_uid
+from hpo.search.studies import OpenStudy, open_study
 from hpo.search.tables import HPO_CLAIMS, TRIALS
 from hpo.tracking.keys import registered_name, trial_run_key
 from hpo.tracking.outbox import waiting_in
@@ -60,7 +61,6 @@ def examine(place: Place, trials: int) -> Findings:
     found = Findings()
     with open_storage(place.storage_url) as storage:
         study = open_study(storage, STUDY, n_layer=_LAYERS)
-        uid = study_uid(storage, study.study_id)
         stored = study.load().get_trials(deepcopy=False)
         attempts = _attempts(storage, study.study_id)
         runs = _runs(place)
@@ -68,9 +68,9 @@ def examine(place: Place, trials: int) -> Findings:
         _check_budget(storage, stored, trials, found)
         for trial in stored:
             _check_trial(trial, study, found)
-            _check_runs(trial, attempts.get(trial.number, 0), uid, study, runs, found)
+            _check_runs(trial, attempts.get(trial.number, 0), study.uid, study, runs, found)
         _check_all_runs(runs, found)
-        _check_acknowledged(place, uid, stored, runs, found)
+        _check_acknowledged(place, study.uid, stored, runs, found)
         _check_models(place, study, found)
         _check_champion(place, study, found)
     waiting = waiting_in(place.state)

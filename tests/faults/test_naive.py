@@ -22,8 +22,10 @@ from optuna.trial import TrialState
 from hpo.search.budget import claim_trial
 from hpo.search.claims import Claim, ClaimLost
 from hpo.search.heartbeat import Worker
+from hpo.search.progress import all_progress
+from hpo.search.registration import submit
 from hpo.search.storage import Storage, open_storage
-from hpo.search.studies import OpenStudy, all_progress, open_study, submit
+from hpo.search.studies import OpenStudy, open_study
 from hpo.tracking import StudyTracker
 from tests.faults.place import STUDY, Place
 from tests.search.conftest import RestartablePostgres, started_postgres

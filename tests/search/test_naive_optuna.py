@@ -20,9 +20,10 @@ from hpo.search.budget import NoTrial, claim_trial
 from hpo.search.claims import Claim
 from hpo.search.distributions import suggest
 from hpo.search.heartbeat import Worker
+from hpo.search.registration import submit
 from hpo.search.samplers import make_sampler
 from hpo.search.storage import Storage, open_storage
-from hpo.search.studies import open_study, submit
+from hpo.search.studies import open_study
 from hpo.spec.space import FloatRange
 from hpo.spec.study import SamplerChoice, StudySpec
 
@@ -37,7 +38,7 @@ def test_optunas_own_limit_lets_every_further_start_add_a_trial(
         naive.optimize(lambda trial: 0.5, n_trials=10, callbacks=[MaxTrialsCallback(2)])
     assert len(naive.trials) == 4  # two were wanted
 
-    submit(sqlite_storage, make_spec(), trials=2)
+    submit(sqlite_storage, make_spec(study__trials=2))
     study = open_study(sqlite_storage, "study")
     for _ in range(3):
         with Worker(sqlite_storage) as worker:

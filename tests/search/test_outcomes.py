@@ -13,8 +13,9 @@ from hpo.search.claims import Claim, ClaimLost
 from hpo.search.heartbeat import Worker
 from hpo.search.kept_models import KeptModels
 from hpo.search.outcomes import EXAMPLES_SEEN, outcome_reader
+from hpo.search.registration import submit
 from hpo.search.storage import Storage
-from hpo.search.studies import OpenStudy, open_study, study_uid, submit
+from hpo.search.studies import OpenStudy, open_study
 from hpo.spec.study import StudySpec
 from hpo.tracking.keys import trial_run_key
 
@@ -23,7 +24,7 @@ SpecFactory = Callable[..., StudySpec]
 
 @pytest.fixture
 def study(sqlite_storage: Storage, make_spec: SpecFactory) -> OpenStudy:
-    submit(sqlite_storage, make_spec(tracking__keep="top:1"), trials=9)
+    submit(sqlite_storage, make_spec(tracking__keep="top:1", study__trials=9))
     return open_study(sqlite_storage, "study")
 
 
@@ -34,8 +35,7 @@ def claimed(study: OpenStudy, worker: Worker) -> Claim:
 
 
 def key(study: OpenStudy, claim: Claim, attempt: int | None = None) -> str:
-    uid = study_uid(study.storage, study.study_id)
-    return trial_run_key(study.name, uid, claim.number, attempt or claim.attempt)
+    return trial_run_key(study.name, study.uid, claim.number, attempt or claim.attempt)
 
 
 def test_a_trial_under_way_has_no_outcome_nor_has_an_attempt_that_another_followed(
@@ -74,7 +74,7 @@ def test_a_finished_trial_tells_its_state_its_best_value_and_its_reason(
 
 def test_only_a_model_among_those_to_be_kept_is_asked_for(study: OpenStudy, tmp_path: Path) -> None:
     outcome_of = outcome_reader(study.storage, tmp_path)
-    models = KeptModels(tmp_path, study.name, study_uid(study.storage, study.study_id))
+    models = KeptModels(tmp_path, study.name, study.uid)
     with Worker(study.storage) as worker:
         claims = [claimed(study, worker) for _ in range(2)]
         for claim, value in zip(claims, (0.5, 0.75), strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -12,24 +13,24 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import event
 
-from hpo.errors import StorageError, StudyFileError
+from hpo.errors import (
+    DataError,
+    HpoError,
+    ModelError,
+    StorageError,
+    StudyFileError,
+    StudyGoneError,
+)
 from hpo.search.budget import claim_trial
 from hpo.search.claims import Claim
 from hpo.search.heartbeat import Worker
+from hpo.search.materials import Materials, check_materials
+from hpo.search.memory import begin_alone, recall, remember
+from hpo.search.outcomes import set_trial_run
+from hpo.search.progress import progress, studies_with_work
+from hpo.search.registration import submit
 from hpo.search.storage import Storage, open_storage
-from hpo.search.studies import (
-    load_spec,
-    next_study,
-    open_study,
-    progress,
-    recall,
-    remember,
-    set_finished_trial_user_attr,
-    set_trial_run,
-    studies_with_work,
-    study_uid,
-    submit,
-)
+from hpo.search.studies import load_spec, open_study
 from hpo.spec.study import StudySpec
 
 SpecFactory = Callable[..., StudySpec]
@@ -53,8 +54,9 @@ def test_a_study_file_comes_back_as_it_was_submitted(
         pruner={"name": "median"},
         training__weight_decay=0.1,
         study__metric="log_loss",
+        study__trials=7,
     )
-    submit(storage, spec, trials=7)
+    submit(storage, spec)
     assert load_spec(storage, "study") == spec
     assert progress(storage, "study").wanted == 7
     study = optuna.load_study(study_name="study", storage=storage.optuna)
@@ -70,22 +72,20 @@ def test_the_budget_is_the_files_unless_another_is_given(
 def test_submitting_again_sets_the_budget_and_keeps_the_trials(
     storage: Storage, make_spec: SpecFactory
 ) -> None:
-    submit(storage, make_spec(), trials=1)
+    submit(storage, make_spec(study__trials=1))
     finish_one(storage, "study")
-    assert next_study(storage) is None
-    assert submit(storage, make_spec(), trials=3).finished == 1
-    found = next_study(storage)
-    assert found is not None
-    assert (found.name, found.wanted) == ("study", 3)
+    assert studies_with_work(storage) == []
+    assert submit(storage, make_spec(study__trials=3)).finished == 1
+    assert [(each.name, each.wanted) for each in studies_with_work(storage)] == [("study", 3)]
 
 
 def test_a_budget_below_what_is_finished_leaves_nothing_to_do(
     storage: Storage, make_spec: SpecFactory
 ) -> None:
-    submit(storage, make_spec(), trials=5)
+    submit(storage, make_spec(study__trials=5))
     finish_one(storage, "study")
     finish_one(storage, "study")
-    assert submit(storage, make_spec(), trials=1).is_done
+    assert submit(storage, make_spec(study__trials=1)).is_done
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def test_a_budget_below_what_is_finished_leaves_nothing_to_do(
 def test_another_study_under_the_same_name_is_refused_with_the_keys_that_differ(
     sqlite_storage: Storage, make_spec: SpecFactory, changed: dict[str, object], key: str
 ) -> None:
-    submit(sqlite_storage, make_spec(), trials=3)
+    submit(sqlite_storage, make_spec(study__trials=3))
     with pytest.raises(StorageError) as caught:
-        submit(sqlite_storage, make_spec(**changed), trials=9)
+        submit(sqlite_storage, make_spec(**changed, study__trials=9))
     assert key in caught.value.found
     assert "--name" in caught.value.mend
     assert progress(sqlite_storage, "study").wanted == 3
@@ -143,7 +143,90 @@ def test_an_empty_study_of_the_same_direction_is_taken_on(
     storage: Storage, make_spec: SpecFactory
 ) -> None:
     optuna.create_study(storage=storage.optuna, study_name="study", direction="maximize")
-    assert submit(storage, make_spec(), trials=2).wanted == 2
+    assert submit(storage, make_spec(study__trials=2)).wanted == 2
+
+
+SEEN = Materials(data="1" * 64, model="2" * 64)
+
+
+@pytest.mark.parametrize(
+    ("other", "kind"),
+    [(replace(SEEN, data="3" * 64), DataError), (replace(SEEN, model="3" * 64), ModelError)],
+)
+def test_a_study_with_trials_is_refused_other_data_or_another_model_with_nothing_written(
+    storage: Storage, make_spec: SpecFactory, other: Materials, kind: type[HpoError]
+) -> None:
+    submit(storage, make_spec(study__trials=1), materials=SEEN)
+    finish_one(storage, "study")
+    with pytest.raises(kind, match=f"fingerprint {'3' * 12}, theirs [12]"):
+        submit(storage, make_spec(study__trials=9), materials=other)
+    assert progress(storage, "study").wanted == 1
+    assert submit(storage, make_spec(study__trials=2), materials=SEEN).wanted == 2
+
+
+def test_a_trial_that_was_given_back_counts_as_trained_on_its_data(
+    storage: Storage, make_spec: SpecFactory
+) -> None:
+    submit(storage, make_spec(), materials=SEEN)
+    with Worker(storage) as worker:
+        claim = claim_trial(open_study(storage, "study"), worker)
+        assert isinstance(claim, Claim)
+        claim.release()
+    with pytest.raises(DataError):
+        submit(storage, make_spec(), materials=replace(SEEN, data="3" * 64))
+
+
+def test_data_may_be_mended_as_long_as_no_trial_came_to_anything(
+    storage: Storage, make_spec: SpecFactory
+) -> None:
+    study_id = submit(storage, make_spec(), materials=SEEN).study_id
+    with Worker(storage) as worker:
+        claim = claim_trial(open_study(storage, "study"), worker)
+        assert isinstance(claim, Claim)
+        claim.finish(TrialState.FAIL, reason="the loss became nan")
+    mended = replace(SEEN, data="3" * 64)
+    submit(storage, make_spec(), materials=mended)
+    check_materials(storage, study_id, "study", mended)
+    with pytest.raises(DataError):
+        check_materials(storage, study_id, "study", SEEN)
+
+
+def test_a_study_registered_before_its_data_was_seen_takes_those_of_the_first_who_comes(
+    storage: Storage, make_spec: SpecFactory
+) -> None:
+    study_id = submit(storage, make_spec()).study_id
+    check_materials(storage, study_id, "study", SEEN)
+    submit(storage, make_spec())  # without a look at the data, again
+    with pytest.raises(ModelError):
+        check_materials(storage, study_id, "study", replace(SEEN, model="3" * 64))
+
+
+def test_what_is_asked_of_a_deleted_study_is_answered_with_that(
+    storage: Storage, make_spec: SpecFactory
+) -> None:
+    submit(storage, make_spec())
+    study = open_study(storage, "study")
+    optuna.delete_study(study_name="study", storage=storage.url)
+    asked = (
+        lambda: study.read(lambda found: found.trials),
+        lambda: remember(storage, study.study_id, "champion", {}),
+        lambda: begin_alone(storage, study.study_id, "crowning"),
+        lambda: check_materials(storage, study.study_id, "study", SEEN),
+        lambda: open_study(storage, "study"),
+    )
+    for ask in asked:
+        with pytest.raises(StudyGoneError):
+            ask()
+    study_id = submit(storage, make_spec()).study_id
+    assert recall(storage, study_id, "champion") is None
+
+
+def test_a_fault_of_the_caller_is_not_taken_for_a_deleted_study(
+    sqlite_storage: Storage, make_spec: SpecFactory
+) -> None:
+    submit(sqlite_storage, make_spec())
+    with pytest.raises(KeyError, match="nothing"):
+        open_study(sqlite_storage, "study").read(lambda found: found.user_attrs["nothing"])
 
 
 def test_an_unknown_study_is_answered_with_the_known_ones(
@@ -168,7 +251,7 @@ def test_the_most_urgent_study_comes_first_and_then_the_oldest(
     storage: Storage, make_spec: SpecFactory
 ) -> None:
     for name, priority in (("old", 0), ("new", 0), ("urgent", 5), ("done", 9)):
-        submit(storage, make_spec(name), trials=1, priority=priority)
+        submit(storage, make_spec(name, study__trials=1), priority=priority)
     finish_one(storage, "done")
     assert [each.name for each in studies_with_work(storage)] == ["urgent", "old", "new"]
     assert [each.name for each in studies_with_work(storage, "new")] == ["new"]
@@ -177,8 +260,8 @@ def test_the_most_urgent_study_comes_first_and_then_the_oldest(
 def test_a_study_whose_trials_are_all_taken_comes_last(
     storage: Storage, make_spec: SpecFactory
 ) -> None:
-    submit(storage, make_spec("a"), trials=1, priority=1)
-    submit(storage, make_spec("b"), trials=1)
+    submit(storage, make_spec("a", study__trials=1), priority=1)
+    submit(storage, make_spec("b", study__trials=1))
     with Worker(storage) as worker:
         claim_trial(open_study(storage, "a"), worker)
         assert [each.name for each in studies_with_work(storage)] == ["b", "a"]
@@ -187,18 +270,21 @@ def test_a_study_whose_trials_are_all_taken_comes_last(
 def test_a_grid_smaller_than_the_budget_is_refused_with_its_size(
     sqlite_storage: Storage, make_spec: SpecFactory
 ) -> None:
-    grid = make_spec(sampler="grid", space={"batch_size": [8, 16], "epochs": [1, 2, 3]})
+    def grid(trials: int) -> StudySpec:
+        space = {"batch_size": [8, 16], "epochs": [1, 2, 3]}
+        return make_spec(sampler="grid", space=space, study__trials=trials)
+
     with pytest.raises(StudyFileError, match="7 trials for a grid of 6 points") as caught:
-        submit(sqlite_storage, grid, trials=7)
+        submit(sqlite_storage, grid(7))
     assert "Lower the trials to 6" in caught.value.mend
-    submit(sqlite_storage, grid, trials=6)
+    submit(sqlite_storage, grid(6))
 
 
 def test_n_layer_is_resolved_by_the_model_when_the_study_is_opened(
     sqlite_storage: Storage, make_spec: SpecFactory
 ) -> None:
     space = {"freeze_depth": {"low": 0, "high": "n_layer"}}
-    submit(sqlite_storage, make_spec("grid", sampler="grid", space=space), trials=9)
+    submit(sqlite_storage, make_spec("grid", sampler="grid", space=space, study__trials=9))
     assert open_study(sqlite_storage, "grid", n_layer=12).grid_size == 13
     with pytest.raises(StudyFileError, match="grid of 5 points"):
         open_study(sqlite_storage, "grid", n_layer=4)
@@ -212,23 +298,10 @@ def test_a_study_remembers_what_it_has_learnt(storage: Storage, make_spec: SpecF
     assert recall(storage, study_id, "micro_batch") == {"size": 4}
 
 
-def test_a_finished_trial_gets_an_attribute_that_optuna_then_shows(
-    storage: Storage, make_spec: SpecFactory
-) -> None:
-    submit(storage, make_spec(), trials=1)
-    claim = finish_one(storage, "study")
-    for value in ("first", "second"):
-        set_finished_trial_user_attr(storage, claim.trial_id, "note", value)
-    study = optuna.load_study(study_name="study", storage=storage.url)
-    assert study.trials[0].user_attrs["note"] == "second"
-    with pytest.raises(KeyError):
-        set_finished_trial_user_attr(storage, 999, "note", "x")
-
-
 def test_a_trial_is_linked_to_its_run_and_an_overtaken_attempt_is_passed_over(
     storage: Storage, make_spec: SpecFactory
 ) -> None:
-    uid = study_uid(storage, submit(storage, make_spec(), trials=1).study_id)
+    submit(storage, make_spec(study__trials=1))
     study = open_study(storage, "study")
     with Worker(storage) as worker:
         first = claim_trial(study, worker)
@@ -238,9 +311,9 @@ def test_a_trial_is_linked_to_its_run_and_an_overtaken_attempt_is_passed_over(
         assert isinstance(second, Claim)
         second.suggest()
         second.finish(TrialState.COMPLETE, 1.0)
-    assert set_trial_run(storage, uid, 0, run_id="r2", url="u2", attempt=2)
-    assert not set_trial_run(storage, uid, 0, run_id="r1", url="u1", attempt=1)
-    assert not set_trial_run(storage, uid, 1, run_id="r", url="u")
+    assert set_trial_run(storage, study.uid, 0, run_id="r2", url="u2", attempt=2)
+    assert not set_trial_run(storage, study.uid, 0, run_id="r1", url="u1", attempt=1)
+    assert not set_trial_run(storage, study.uid, 1, run_id="r", url="u")
     attrs = study.load().trials[0].user_attrs
     assert attrs == {"mlflow_run_id": "r2", "mlflow_url": "u2"}
 
@@ -248,8 +321,8 @@ def test_a_trial_is_linked_to_its_run_and_an_overtaken_attempt_is_passed_over(
 def test_deleting_a_study_with_optunas_means_takes_our_rows_along(
     storage: Storage, make_spec: SpecFactory
 ) -> None:
-    study_id = submit(storage, make_spec(), trials=2).study_id
-    uid = study_uid(storage, study_id)
+    study_id = submit(storage, make_spec(study__trials=2)).study_id
+    uid = open_study(storage, "study").uid
     remember(storage, study_id, "micro_batch", 8)
     finish_one(storage, "study")
     optuna.delete_study(study_name="study", storage=storage.url)  # by a connection of its own
@@ -257,15 +330,15 @@ def test_deleting_a_study_with_optunas_means_takes_our_rows_along(
         with storage.read() as connection:
             count = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
         assert count == 0, table
-    again = submit(storage, make_spec(), trials=1)
+    again = submit(storage, make_spec(study__trials=1))
     assert again.finished == 0
-    assert study_uid(storage, again.study_id) != uid
+    assert open_study(storage, "study").uid != uid
 
 
 def _submit_at(url: str, start_at: float, spec: StudySpec) -> None:
     time.sleep(max(0.0, start_at - time.time()))
     with open_storage(url) as storage:
-        submit(storage, spec, trials=5)
+        submit(storage, spec)
 
 
 def test_six_processes_may_submit_the_same_study_to_an_empty_storage_at_once(
@@ -287,7 +360,7 @@ def test_six_processes_may_submit_the_same_study_to_an_empty_storage_at_once(
 def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path, make_spec: SpecFactory) -> None:
     url = f"sqlite:///{tmp_path}/optuna.db"
     with open_storage(url, retry_seconds=1) as storage:
-        study_id = submit(storage, make_spec(), trials=5).study_id
+        study_id = submit(storage, make_spec(study__trials=5)).study_id
         with storage.engine.connect() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
 

@@ -27,8 +27,10 @@ from optuna.trial import TrialState
 from hpo.search.budget import NoTrial, claim_trial
 from hpo.search.claims import Claim, ClaimLost
 from hpo.search.heartbeat import Worker
+from hpo.search.progress import progress
+from hpo.search.registration import submit
 from hpo.search.storage import open_storage
-from hpo.search.studies import open_study, progress, submit
+from hpo.search.studies import open_study
 from hpo.spec.study import StudySpec
 
 SpecFactory = Callable[..., StudySpec]
@@ -172,7 +174,7 @@ def check(url: str, log: Path, trials: int) -> list[dict[str, Any]]:
 
 def prepared(url: str, make_spec: SpecFactory, trials: int) -> None:
     with open_storage(url) as storage:
-        submit(storage, make_spec(), trials=trials)
+        submit(storage, make_spec(study__trials=trials))
 
 
 def test_six_workers_meet_the_budget_exactly(

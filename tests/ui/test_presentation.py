@@ -14,9 +14,11 @@ from optuna.trial import TrialState
 from hpo.results.leaderboard import counts, leaderboard
 from hpo.results.notes import TrialFacts, study_note, trial_note
 from hpo.search.figures import artifact_folder, show_with_study, show_with_trial
+from hpo.search.outcomes import set_trial_run
 from hpo.search.presentation import present_study, present_trial
+from hpo.search.registration import submit
 from hpo.search.storage import Storage, open_storage
-from hpo.search.studies import OpenStudy, open_study, set_trial_run, study_uid, submit
+from hpo.search.studies import OpenStudy, open_study
 from hpo.spec.study import StudySpec
 
 dashboard = pytest.importorskip("optuna_dashboard")
@@ -85,33 +87,30 @@ def note(study: OpenStudy, number: int | None = None) -> str:
 
 def test_a_trials_note_links_to_its_run_and_says_how_it_ended(study: OpenStudy) -> None:
     add_trial(study, 0.87)
-    uid = study_uid(study.storage, study.study_id)
-    set_trial_run(study.storage, uid, 0, run_id="abc", url=URL)
-    present_trial(study.storage, uid, 0)
+    set_trial_run(study.storage, study.uid, 0, run_id="abc", url=URL)
+    present_trial(study.storage, study.uid, 0)
     assert note(study, 0).startswith(f"[MLflow run of trial 0]({URL})")
     assert "accuracy **0.8700**; stopped early" in note(study, 0)
 
 
 def test_a_note_grows_with_what_is_known(study: OpenStudy) -> None:
     add_trial(study, 0.87)
-    uid = study_uid(study.storage, study.study_id)
-    present_trial(study.storage, uid, 0)
+    present_trial(study.storage, study.uid, 0)
     assert "MLflow" not in note(study, 0)
-    set_trial_run(study.storage, uid, 0, run_id="abc", url=URL)
-    present_trial(study.storage, uid, 0)
+    set_trial_run(study.storage, study.uid, 0, run_id="abc", url=URL)
+    present_trial(study.storage, study.uid, 0)
     assert URL in note(study, 0)
 
 
 def test_a_note_that_a_person_edited_is_left_alone(study: OpenStudy) -> None:
     add_trial(study, 0.87)
-    uid = study_uid(study.storage, study.study_id)
-    present_trial(study.storage, uid, 0)
+    present_trial(study.storage, study.uid, 0)
     edited = note(study, 0).replace("stopped", "was stopped") + "\n\nMine."
     from optuna_dashboard._note import save_note_with_version
 
     trial_id = study.load().trials[0]._trial_id
     save_note_with_version(study.storage.optuna, study.study_id, trial_id, 2, edited)
-    present_trial(study.storage, uid, 0)
+    present_trial(study.storage, study.uid, 0)
     assert note(study, 0) == edited
 
 

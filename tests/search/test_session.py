@@ -1,0 +1,213 @@
+"""A process's part in studies, with real trials: the same data for all, stops, and studies that are deleted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from hpo.errors import DataError, HpoError, ModelError, StudyGoneError
+from hpo.model import prefix
+from hpo.search.events import Event, PrefixProgress, TrialEnded, TrialEvaluated, TrialStarted
+from hpo.search.preparation import Prepared, prepare
+from hpo.search.progress import progress
+from hpo.search.registration import submit
+from hpo.search.service import Service
+from hpo.search.session import open_session
+from hpo.search.storage import Storage, open_storage
+from hpo.search.studies import open_study
+from hpo.spec.locations import Locations
+from hpo.spec.study import StudySpec
+from tests.search.conftest import SpecFactory
+
+EXAMPLES = 64
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where one MLflow store serves all tests, for it takes seconds to be made."""
+    return tmp_path_factory.mktemp("session")
+
+
+@pytest.fixture
+def locations(tmp_path: Path, shared: Path) -> Locations:
+    return Locations(
+        f"sqlite:///{tmp_path}/optuna.db",
+        f"sqlite:///{shared}/mlflow.db",
+        tmp_path / "state",
+        tmp_path / "cache",
+        10**9,
+    )
+
+
+@pytest.fixture
+def opened(locations: Locations) -> Iterator[Storage]:
+    with open_storage(locations.storage_url) as storage:
+        yield storage
+
+
+@pytest.fixture
+def spec(make_spec: SpecFactory) -> StudySpec:
+    """Two trials of a fraction of a second: the demo's model, all but its last layer frozen."""
+    return make_spec(
+        space={"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
+        study__trials=2,
+        data__max_train_examples=EXAMPLES,
+        training__batch_size=32,
+        training__epochs=1,
+        training__freeze_depth=3,
+        training__evaluations_per_epoch=1,
+    )
+
+
+def with_other_data(prepared: Prepared) -> Prepared:
+    return replace(prepared, data=replace(prepared.data, fingerprint="f" * 64))
+
+
+def with_another_model(prepared: Prepared) -> Prepared:
+    model = replace(prepared.bench.model, fingerprint="f" * 64)
+    return replace(prepared, bench=replace(prepared.bench, model=model))
+
+
+def named(spec: StudySpec, name: str) -> StudySpec:
+    return spec.model_copy(update={"study": spec.study.model_copy(update={"name": name})})
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "what"),
+    [(with_other_data, DataError, "data"), (with_another_model, ModelError, "model")],
+)
+def test_what_differs_from_what_the_first_session_saw_is_refused_and_the_same_is_not(
+    opened: Storage,
+    locations: Locations,
+    spec: StudySpec,
+    changed: Callable[[Prepared], Prepared],
+    kind: type[HpoError],
+    what: str,
+) -> None:
+    submit(opened, spec)  # as `hpo.submit --no-check` does, which has not seen the data
+    prepared = prepare(spec, locations)
+    for _ in range(2):
+        with open_session(opened, "study", locations, prepared=prepared):
+            pass
+    with (
+        pytest.raises(kind) as caught,
+        open_session(opened, "study", locations, prepared=changed(prepared)),
+    ):
+        raise AssertionError("the session was opened")
+    assert caught.value.place == "study study"
+    assert what in caught.value.found
+    assert caught.value.mend == f"Put the old {what} back, or use another --name."
+    assert caught.value.exit_code == 2
+
+
+def test_a_stop_while_hidden_states_are_computed_gives_the_trial_back_at_once(
+    opened: Storage, locations: Locations, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefix, "_CHUNK_TOKENS", 128)  # so that it takes many steps
+    submit(opened, spec)
+    stop, events = threading.Event(), list[Event]()
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, PrefixProgress):
+            stop.set()
+
+    with open_session(
+        opened,
+        "study",
+        locations,
+        prepared=prepare(spec, locations),
+        on_event=listen,
+        should_stop=stop.is_set,
+    ) as session:
+        assert not session.work.until_done()
+    computed = [each for each in events if isinstance(each, PrefixProgress)]
+    assert len(computed) == 1
+    assert computed[0].done < computed[0].total
+    assert not any(isinstance(each, TrialEvaluated) for each in events)
+    (ended,) = (each for each in events if isinstance(each, TrialEnded))
+    assert ended.state == "RELEASED"
+    found = progress(opened, "study")
+    assert (found.free, found.held, found.failed, found.finished) == (1, 0, 0, 0)
+    with opened.read() as connection:
+        assert connection.exec_driver_sql("SELECT deaths FROM hpo_claims").scalar_one() == 0
+    assert not list(locations.cache.glob("prefix/*/depth-*"))
+
+
+def serve(
+    opened: Storage,
+    locations: Locations,
+    on_event: Callable[[Event], None],
+    on_study: Callable[[str], None] = lambda name: None,
+) -> None:
+    stop = threading.Event()
+    with Service(
+        opened, locations, study=None, on_event=on_event, on_study=on_study, stop=stop
+    ) as service:
+        service.run(exit_when_done=True)
+
+
+@pytest.mark.parametrize("moment", ["before a trial", "in a trial", "after a trial"])
+def test_a_study_deleted_under_a_worker_is_left_and_the_others_are_served(
+    opened: Storage, locations: Locations, spec: StudySpec, moment: str
+) -> None:
+    submit(opened, named(spec, "doomed"), priority=1)
+    submit(opened, named(spec, "safe"))
+    deleted: list[str] = []
+
+    def delete(at: str) -> None:
+        if at == moment and not deleted:
+            optuna.delete_study(study_name="doomed", storage=opened.url)
+            deleted.append(at)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, TrialStarted):
+            delete("in a trial")
+        elif isinstance(event, TrialEnded):
+            delete("after a trial")
+
+    serve(opened, locations, listen, lambda name: delete("before a trial"))
+    assert deleted
+    assert optuna.get_all_study_names(opened.optuna) == ["safe"]
+    assert progress(opened, "safe").is_done
+
+
+def test_a_study_deleted_and_submitted_anew_is_another_one(
+    opened: Storage, locations: Locations, spec: StudySpec
+) -> None:
+    submit(opened, spec)
+    with open_session(opened, "study", locations, prepared=prepare(spec, locations)) as session:
+        optuna.delete_study(study_name="study", storage=opened.url)
+        submit(opened, spec)
+        with pytest.raises(StudyGoneError):
+            session.work.next_trial()
+    assert open_study(opened, "study").load().get_trials() == []
+
+
+def test_a_worker_without_the_studys_data_passes_it_over_and_serves_the_others(
+    opened: Storage, locations: Locations, spec: StudySpec
+) -> None:
+    other = with_other_data(prepare(spec, locations)).materials
+    submit(opened, named(spec, "not mine"), priority=1, materials=other)
+    submit(opened, named(spec, "mine"))
+    served: list[str] = []
+    stop = threading.Event()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, TrialEnded) and progress(opened, "mine").is_done:
+            stop.set()
+
+    with Service(
+        opened, locations, study=None, on_event=listen, on_study=served.append, stop=stop
+    ) as service:
+        service.run(exit_when_done=True)
+    assert served == ["not mine", "mine"]
+    assert progress(opened, "not mine").finished == 0
+    states = [trial.state for trial in open_study(opened, "mine").load().get_trials()]
+    assert states == [TrialState.COMPLETE] * 2
