@@ -1,11 +1,13 @@
-"""Figures as SVG text: sharp at any size, a few kilobytes, and drawn in a millisecond, so that a trial can
-afford one. Matplotlib takes a second to import and a fifth of one for each.
+"""Figures as SVG text: sharp at any size, a few kilobytes, and cheap enough for every trial to have one.
+
+Matplotlib takes a second to import and a fifth of one for each.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#000000")
 _FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
 _INK, _FAINT, _GRID = "#1f2933", "#616e7c", "#e4e7eb"
+_LETTER = 7  # pixels that a letter takes, about
+_LEGEND_LINE = 22
 _LONGEST_LABEL = 18
 _MOST_CLASSES_WITH_NUMBERS = 20
 
@@ -30,50 +34,24 @@ def confusion_figure(
     cell = min(96, max(14, 520 // classes))
     size = cell * classes
     names = [_short(name) for name in label_names]
-    left = 56 + max(60, 7 * max(len(name) for name in names))
-    numbers = classes <= _MOST_CLASSES_WITH_NUMBERS
-    tilted = 7 * max(len(name) for name in names) > cell
-    below = 30 + (7 * max(len(name) for name in names) * 0.7 if tilted else 0)
+    widest = _LETTER * max(len(name) for name in names)
+    left, top = 56 + max(60, widest), 76
+    tilted = widest > cell
+    below = 30 + (widest * 0.7 if tilted else 0)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    top = 76
     parts = _heading(title, subtitle)
-    x: float
-    for row in range(classes):
-        y: float = top + row * cell
-        parts.append(_text(left - 10, y + cell / 2 + 4, names[row], anchor="end"))
-        for column in range(classes):
-            share = float(shares[row, column])
-            x = left + column * cell
-            parts.append(
-                f"<rect x='{x}' y='{y}' width='{cell}' height='{cell}' fill='{_shade(share)}' "
-                f"stroke='white'><title>{escape(label_names[row])} taken for "
-                f"{escape(label_names[column])}: {int(confusion[row, column])} ({share:.1%})</title></rect>"
-            )
-            if numbers:
-                ink = "white" if share > 0.5 else _INK
-                middle = x + cell / 2
-                parts.append(
-                    _text(
-                        middle,
-                        y + cell / 2 + (0 if cell > 50 else 4),
-                        f"{int(confusion[row, column])}",
-                        colour=ink,
-                        size=15 if cell > 50 else 10,
-                    )
-                )
-                if cell > 50:
-                    parts.append(
-                        _text(middle, y + cell / 2 + 18, f"{share:.1%}", colour=ink, size=11)
-                    )
-    for column in range(classes):
-        x, y = left + column * cell + cell / 2, top + size + 18
-        parts.append(
-            _text(x, y, names[column], anchor="end", turn=-40)
-            if tilted
-            else _text(x, y, names[column])
-        )
-    middle = top + size / 2
-    parts.append(_text(20, middle, "true label", colour=_FAINT, turn=-90))
+    for row, column in np.ndindex(classes, classes):
+        count, share = int(confusion[row, column]), float(shares[row, column])
+        x, y = left + column * cell, top + row * cell
+        words = f"{label_names[row]} taken for {label_names[column]}: {count} ({share:.1%})"
+        parts.append(_cell(x, y, cell, share, words))
+        if classes <= _MOST_CLASSES_WITH_NUMBERS:
+            parts += _cell_numbers(x, y, cell, count, share)
+    for index, name in enumerate(names):
+        middle = (index + 0.5) * cell
+        parts.append(_text(left - 10, top + middle + 4, name, anchor="end"))
+        parts.append(_column_name(left + middle, top + size + 18, name, tilted))
+    parts.append(_text(20, top + size / 2, "true label", colour=_FAINT, turn=-90))
     parts.append(_text(left + size / 2, top + size + below + 14, "predicted label", colour=_FAINT))
     return _drawing(max(left + size + 40, 460), top + size + below + 30, parts)
 
@@ -92,47 +70,109 @@ def curves_figure(
         for name, line in curves.items()
     }
     every = [point for line in points.values() for point in line] or [(0.0, 0.0)]
-    left, top, width, height = 76.0, 76.0, 560.0, 320.0
-    x_ticks = _ticks(0.0, max(x for x, _ in every))
-    y_ticks = _ticks(min(y for _, y in every), max(y for _, y in every))
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0])
-        up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
-        return left + across * width, top + (1 - up) * height
-
-    parts = _heading(title, subtitle)
-    for tick in y_ticks:
-        y = place(x_ticks[0], tick)[1]
-        parts.append(_line(left, y, left + width, y, _GRID))
-        parts.append(_text(left - 8, y + 4, _number(tick), anchor="end", colour=_FAINT))
-    for tick in x_ticks:
-        x = place(tick, y_ticks[0])[0]
-        parts.append(_text(x, top + height + 20, _number(tick), colour=_FAINT))
-    parts.append(_line(left, top + height, left + width, top + height, _FAINT))
+    plot = _Plot(
+        _ticks(0.0, max(x for x, _ in every)),
+        _ticks(min(y for _, y in every), max(y for _, y in every)),
+    )
+    parts = _heading(title, subtitle) + _axes(plot, x_label, y_label)
+    # The first last, so that no other covers it.
     for index, (name, line) in reversed(list(enumerate(points.items()))):
-        colour = COLOURS[index % len(COLOURS)]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
-        strength = "2.6" if index == 0 else "1.6"
-        parts.append(
-            f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='{strength}' "
-            f"stroke-linejoin='round'><title>{escape(name)}</title></polyline>"
-        )
-        if len(line) == 1:
-            x, y = place(*line[0])
-            parts.append(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3.5' fill='{colour}'/>")
+        parts += _curve(plot, line, name, index)
     for index, name in enumerate(points):
-        y = top + 10 + 22 * index
-        colour = COLOURS[index % len(COLOURS)]
-        parts.append(
-            f"<rect x='{left + width + 20}' y='{y - 6}' width='18' height='4' fill='{colour}'/>"
-        )
-        parts.append(_text(left + width + 46, y, name, anchor="start"))
-    parts.append(_text(left + width / 2, top + height + 44, x_label, colour=_FAINT))
-    parts.append(_text(20, top + height / 2, y_label, colour=_FAINT, turn=-90))
-    legend = 60 + 7.2 * max((len(name) for name in points), default=0)
-    tall = max(height, 22.0 * len(points))
-    return _drawing(left + width + legend + 24, top + tall + 64, parts)
+        parts += _legend_entry(plot, name, index)
+    legend = 84 + 7.2 * max((len(name) for name in points), default=0)
+    tall = max(plot.height, _LEGEND_LINE * len(points))
+    return _drawing(plot.left + plot.width + legend, plot.top + tall + 64, parts)
+
+
+def _cell(x: float, y: float, side: float, share: float, words: str) -> str:
+    """A cell of a confusion matrix, with words for the pointer that rests on it."""
+    return (
+        f"<rect x='{x}' y='{y}' width='{side}' height='{side}' fill='{_shade(share)}' "
+        f"stroke='white'><title>{escape(words)}</title></rect>"
+    )
+
+
+def _cell_numbers(x: float, y: float, side: float, count: int, share: float) -> list[str]:
+    """The count of a cell and, where there is room, its share of the row."""
+    ink = "white" if share > 0.5 else _INK
+    across, down = x + side / 2, y + side / 2
+    if side <= 50:
+        return [_text(across, down + 4, f"{count}", colour=ink, size=10)]
+    return [
+        _text(across, down, f"{count}", colour=ink, size=15),
+        _text(across, down + 18, f"{share:.1%}", colour=ink, size=11),
+    ]
+
+
+def _column_name(x: float, y: float, name: str, tilted: bool) -> str:
+    return _text(x, y, name, anchor="end", turn=-40) if tilted else _text(x, y, name)
+
+
+@dataclass(frozen=True)
+class _Plot:
+    """Where curves are drawn, in pixels, and the ticks that span it."""
+
+    x_ticks: Sequence[float]
+    y_ticks: Sequence[float]
+    left: float = 76.0
+    top: float = 76.0
+    width: float = 560.0
+    height: float = 320.0
+
+    @property
+    def bottom(self) -> float:
+        return self.top + self.height
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the curves in pixels."""
+        across = (x - self.x_ticks[0]) / (self.x_ticks[-1] - self.x_ticks[0])
+        up = (y - self.y_ticks[0]) / (self.y_ticks[-1] - self.y_ticks[0])
+        return self.left + across * self.width, self.top + (1 - up) * self.height
+
+
+def _axes(plot: _Plot, x_label: str, y_label: str) -> list[str]:
+    right, bottom = plot.left + plot.width, plot.bottom
+    parts = []
+    for tick in plot.y_ticks:
+        y = plot.place(plot.x_ticks[0], tick)[1]
+        parts.append(_line(plot.left, y, right, y, _GRID))
+        parts.append(_text(plot.left - 8, y + 4, _number(tick), anchor="end", colour=_FAINT))
+    for tick in plot.x_ticks:
+        x = plot.place(tick, plot.y_ticks[0])[0]
+        parts.append(_text(x, bottom + 20, _number(tick), colour=_FAINT))
+    parts.append(_line(plot.left, bottom, right, bottom, _FAINT))
+    parts.append(_text(plot.left + plot.width / 2, bottom + 44, x_label, colour=_FAINT))
+    parts.append(_text(20, plot.top + plot.height / 2, y_label, colour=_FAINT, turn=-90))
+    return parts
+
+
+def _curve(plot: _Plot, line: Sequence[tuple[float, float]], name: str, index: int) -> list[str]:
+    """A line, or a dot where it has one point only."""
+    colour = _colour(index)
+    places = [plot.place(*point) for point in line]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    strength = "2.6" if index == 0 else "1.6"
+    parts = [
+        f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='{strength}' "
+        f"stroke-linejoin='round'><title>{escape(name)}</title></polyline>"
+    ]
+    if len(places) == 1:
+        x, y = places[0]
+        parts.append(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3.5' fill='{colour}'/>")
+    return parts
+
+
+def _legend_entry(plot: _Plot, name: str, index: int) -> list[str]:
+    x, y = plot.left + plot.width + 20, plot.top + 10 + _LEGEND_LINE * index
+    return [
+        f"<rect x='{x}' y='{y - 6}' width='18' height='4' fill='{_colour(index)}'/>",
+        _text(x + 26, y, name, anchor="start"),
+    ]
+
+
+def _colour(index: int) -> str:
+    return COLOURS[index % len(COLOURS)]
 
 
 def _drawing(width: float, height: float, parts: Sequence[str]) -> str:

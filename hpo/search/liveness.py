@@ -25,8 +25,11 @@ _STATE, _START = 0, 19
 
 @dataclass(frozen=True)
 class WorkerIdentity:
-    """Who a worker is. machine: the same for two processes just where each can see the other's pid;
-    process_started: tells a process from a later one with its pid."""
+    """Who a worker is.
+
+    machine: the same for two processes just where each can see the other's pid; process_started: tells
+    a process from a later one with its pid.
+    """
 
     worker: str
     machine: str
@@ -94,8 +97,7 @@ def fate(pid: int, process_started: str) -> Fate:
         return "gone"
     except PermissionError:
         return "unknown"  # another user's, and the machine hides those
-    # The process answers: it is a zombie that nobody has waited for, or the machine hides its
-    # details.
+    # The process answers: it is a zombie that nobody has waited for, or the machine hides its details.
     return "gone" if (_PROC / str(pid)).exists() or not _PROC.is_dir() else "unknown"
 
 
@@ -123,9 +125,7 @@ class Observer:
         self._seen: dict[int, dict[tuple[int, str], _Silence]] = {}
 
     def dead(self, study_id: int, holds: Iterable[Hold]) -> set[int]:
-        """Ids of the claims whose workers are dead. holds: all that are held in the study right
-        now.
-        """
+        """Ids of the claims whose workers are dead. holds: all that are held in the study right now."""
         now = self._clock()
         with self._lock:
             before = self._seen.get(study_id, {})

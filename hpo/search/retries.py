@@ -1,6 +1,4 @@
-"""Calls to a database that may be away for a while: which faults pass, and how long we wait for
-that.
-"""
+"""Calls to a database that may be away for a while: which faults pass, and how long we wait for that."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ _PASSING_SQLSTATES: Final = frozenset(
 
 
 def database_error(error: BaseException) -> exc.SQLAlchemyError | None:
-    """The SQLAlchemy error behind an exception of ours or of Optuna's, or None where there is
-    none.
-    """
+    """The SQLAlchemy error behind an exception of ours or of Optuna's; None where there is none."""
     if isinstance(error, StorageInternalError) and error.__cause__ is not None:
         return database_error(error.__cause__)
     return error if isinstance(error, exc.SQLAlchemyError) else None
@@ -77,8 +73,7 @@ def with_retries(
 ) -> T:
     """Make a database call, again and again while the database is away.
 
-    call: is repeated as a whole, so it must come to the same end when an earlier try went through
-    unseen.
+    call: is repeated as a whole, so it must come to the same end when an earlier try went through unseen.
     doing: what the call does, in words, for the log; place: the storage's URL without secrets.
     seconds: for how long a fault that passes is waited out, with growing pauses of at most 5 s.
     Raises StorageError when that time is up, or at once for a fault that does not pass by waiting.

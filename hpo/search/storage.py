@@ -138,8 +138,7 @@ def _probe_engine(url: URL, place: str) -> Engine:
             def connect() -> sqlite3.Connection:
                 if not path.exists():
                     return sqlite3.connect(":memory:")
-                # Opened for writing, since a database in WAL mode cannot be read without its shared
-                # index.
+                # For writing: a database in WAL mode cannot be read without its shared index.
                 uri = f"{path.resolve().as_uri()}?mode=rw"
                 return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
 
@@ -223,7 +222,6 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE: SQLite ignores FOR UPDATE, so two workers could read the same budget and both take
-    # the last trial. Optuna's own transactions need it too: it hands enqueued trials out twice
-    # without.
+    # the last trial. Optuna's own transactions need it too, or enqueued trials are given out twice.
     read_only = connection.get_execution_options().get(_READ_ONLY, False)
     connection.exec_driver_sql("BEGIN DEFERRED" if read_only else "BEGIN IMMEDIATE")
