@@ -20,6 +20,7 @@ from torch import Tensor
 from hpo.demo import DEMO_MODEL_DIR
 from hpo.errors import ModelError
 from hpo.model.activations import ACTIVATIONS
+from hpo.spec.locations import path_of
 from hpo.spec.study import DEMO
 
 if TYPE_CHECKING:
@@ -156,17 +157,21 @@ def classification_config(
 def _model_folder(name: str, revision: str | None) -> Path:
     if name == DEMO:
         return DEMO_MODEL_DIR
-    path = Path(name).expanduser()
+    path = path_of(name, lambda reason: _no_directory(name, reason))
     if path.is_dir():
         return path
     if path.is_file() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise ModelError(
-            f"model {name}",
-            found="a file" if path.is_file() else "no such directory",
-            expected="a directory with config.json and model.safetensors",
-            mend="Name the directory that save_pretrained wrote, a hub id, or demo.",
-        )
+        raise _no_directory(name, "a file" if path.is_file() else "no such directory")
     return _from_hub(name, revision)
+
+
+def _no_directory(name: str, found: str) -> ModelError:
+    return ModelError(
+        f"model {name}",
+        found=found,
+        expected="a directory with config.json and model.safetensors",
+        mend="Name the directory that save_pretrained wrote, a hub id, or demo.",
+    )
 
 
 def _from_hub(name: str, revision: str | None) -> Path:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from hpo.errors import OptionError
+from hpo.errors import HpoError, OptionError
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
@@ -43,14 +43,34 @@ class Locations:
         environment: Mapping[str, str] = os.environ,
     ) -> Locations:
         """Options first, then the environment, then the defaults. Raises OptionError."""
-        cache = environment.get("HPO_CACHE")
+        cache = _folder(environment, "HPO_CACHE")
+        state = _folder(environment, "HPO_STATE")
         return Locations(
             storage_url=storage or environment.get("HPO_STORAGE") or DEFAULT_STORAGE,
             tracking_uri=tracking_uri or environment.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING,
-            state=Path(environment.get("HPO_STATE") or ".hpo"),
-            cache=Path(cache).expanduser() if cache else _user_cache(),
+            state=state or Path(".hpo"),
+            cache=cache or _user_cache(),
             cache_limit=None if no_cache else _cache_limit(environment),
         )
+
+
+def path_of(text: str, refuse: Callable[[str], HpoError]) -> Path:
+    """The path that a person wrote, `~` and `~user` expanded; there need be nothing there.
+
+    Raises what `refuse` makes of the reason where the system will not even look: a user that there
+    is not, a name too long, a folder that may not be searched.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except RuntimeError as error:
+        raise refuse("the home folder of a user that there is not") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise refuse(f"a path that cannot be looked up ({reason or error})") from error
+    return path
 
 
 def why_unwritable(folder: Path) -> str | None:
@@ -128,6 +148,21 @@ def parse_duration(text: str, place: str) -> float:
             mend="Write a number and a unit.",
         )
     return total
+
+
+def _folder(environment: Mapping[str, str], variable: str) -> Path | None:
+    text = environment.get(variable)
+    if not text:
+        return None
+    return path_of(
+        text,
+        lambda reason: OptionError(
+            f"{variable} ({text})",
+            found=reason,
+            expected="a folder, or a name for one",
+            mend=f"Set {variable} to another folder.",
+        ),
+    )
 
 
 def _cache_limit(environment: Mapping[str, str]) -> int:

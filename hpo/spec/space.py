@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from hpo.errors import nearest_name
-from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
+from hpo.spec.training import SEARCHABLE_OPTIONS, TrainingSection, TrialParams
 
 OptionValue = int | float | str
 N_LAYER = "n_layer"
@@ -63,6 +63,13 @@ def parse_dimension(option: str, entry: object) -> Dimension:
     entry: a list (categorical), or a table with low, high and perhaps log or step.
     Raises SpaceError where the option is unknown or the entry does not fit it.
     """
+    if option in TrainingSection.model_fields and option not in SEARCHABLE_OPTIONS:
+        raise SpaceError(
+            option,
+            "an option that cannot be searched",
+            "one of " + ", ".join(SEARCHABLE_OPTIONS),
+            f"Remove it, or fix it: {option} = … under [training].",
+        )
     if option not in SEARCHABLE_OPTIONS:
         near = nearest_name(option, SEARCHABLE_OPTIONS)
         raise SpaceError(

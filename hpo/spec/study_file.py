@@ -12,8 +12,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hpo.errors import OptionError, StudyFileError, nearest_name
+from hpo.spec.locations import path_of
 from hpo.spec.space import SearchSpace, SpaceError, parse_dimension
 from hpo.spec.study import DEFAULT_SPACE, DEMO, StudySpec
+from hpo.spec.training import SEARCHABLE_OPTIONS
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 STUDY_FOLDERS = (Path("studies"), _PACKAGE.parent / "studies", _PACKAGE / "studies")
@@ -23,31 +25,37 @@ _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 def find_study_file(study: str) -> Path:
     """The file that STUDY names: a path, or a file in `studies/` here or in the package."""
     if study.endswith(".toml") or "/" in study:
-        path = Path(study)
+        path = path_of(study, lambda reason: _no_study_file(study, reason))
         if path.is_file():
             return path
-        raise StudyFileError(
-            study,
-            found="a folder" if path.is_dir() else "no such file",
-            expected="a study file (TOML)",
-            mend="Name a file, or one of: " + ", ".join(known_studies()) + ".",
-        )
-    for folder in STUDY_FOLDERS:
-        path = folder / f"{study}.toml"
-        if path.is_file():
-            return path
-    near = nearest_name(study, known_studies())
+        raise _no_study_file(study, "a folder" if path.is_dir() else "no such file")
+    known = known_studies()
+    if study in known:
+        return known[study]
+    near = nearest_name(study, known)
     raise StudyFileError(
         study,
         found="no study of this name",
-        expected="one of " + ", ".join(known_studies()) + ", or the path of a study file",
+        expected="one of " + ", ".join(known) + ", or the path of a study file",
         mend=f"Write {near} instead." if near else "Write a name from that list.",
     )
 
 
-def known_studies() -> list[str]:
-    """Names of the study files that can be given without a path."""
-    return sorted({path.stem for folder in STUDY_FOLDERS for path in folder.glob("*.toml")})
+def known_studies() -> dict[str, Path]:
+    """The study files that can be given by name alone, in the order of their names."""
+    # Of one name in several folders, the nearest.
+    folders = reversed(STUDY_FOLDERS)
+    files = {path.stem: path for folder in folders for path in folder.glob("*.toml")}
+    return dict(sorted(files.items()))
+
+
+def _no_study_file(study: str, found: str) -> StudyFileError:
+    return StudyFileError(
+        study,
+        found=found,
+        expected="a study file (TOML)",
+        mend="Name a file, or one of: " + ", ".join(known_studies()) + ".",
+    )
 
 
 def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> StudySpec:
@@ -120,7 +128,7 @@ def parse_setting(setting: str) -> tuple[str, object]:
 
 def _parse_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise StudyFileError(
             str(path),
@@ -159,12 +167,23 @@ def _lay_over(document: dict[str, Any], key: str, value: object) -> None:
                 mend=f"Set {name} as a whole.",
             )
         table = inner
-    table[last] = value
+    table[last] = deepcopy(value)
     # What the command line fixes leaves the file's search space, and the reverse.
-    if tables == ["training"]:
-        _table(_table(document, "search"), "space").pop(last, None)
-    elif path[:2] == ["search", "space"] and len(path) > 2:
-        _table(document, "training").pop(path[2], None)
+    for option in _options_set(path, value, ["training"]):
+        _table(_table(document, "search"), "space").pop(option, None)
+    for option in _options_set(path, value, ["search", "space"]):
+        _table(document, "training").pop(option, None)
+
+
+def _options_set(path: Sequence[str], value: object, table: Sequence[str]) -> list[str]:
+    """The options of a table that a setting gives: one of them, or a table that holds them."""
+    if path[: len(table)] != table[: len(path)]:
+        return []
+    if len(path) > len(table):
+        return [path[len(table)]]
+    for name in table[len(path) :]:
+        value = value.get(name) if isinstance(value, dict) else None
+    return list(value) if isinstance(value, dict) else []
 
 
 def _spell_out_space(document: dict[str, Any]) -> None:
@@ -190,7 +209,8 @@ def _sources(document: dict[str, Any]) -> tuple[object, object]:
 def _validated(document: dict[str, Any], place: str, overrides: Mapping[str, object]) -> StudySpec:
     training = _table(document, "training")
     space = _table(_table(document, "search"), "space")
-    for option in training:
+    fixed = [option for option in SEARCHABLE_OPTIONS if option in training]
+    for option in fixed:
         if option in space:
             raise _error_at(
                 f"training.{option}",
@@ -205,8 +225,8 @@ def _validated(document: dict[str, Any], place: str, overrides: Mapping[str, obj
     except ValidationError as error:
         raise _first_problem(error, document, place, overrides) from error
     # Only the usual space, of a file that has none of its own, can still hold a fixed option.
-    if training.keys() & spec.search.space.keys():
-        remaining = {k: v for k, v in spec.search.space.items() if k not in training}
+    if not spec.search.space.keys().isdisjoint(fixed):
+        remaining = {k: v for k, v in spec.search.space.items() if k not in fixed}
         spec = spec.model_copy(
             update={"search": spec.search.model_copy(update={"space": remaining})}
         )
@@ -268,8 +288,9 @@ def _error_at(
     for option in overrides:
         at_or_below = key == option or key.startswith((f"{option}.", f"{option}["))
         if at_or_below or option.startswith(f"{key}."):
+            named = OPTION_OF_KEY.get(option, f"--set {option}")
             return OptionError(
-                OPTION_OF_KEY.get(option, f"--set {option}"),
+                named if not key.startswith(f"{option}.") else f"{named}: {key}",
                 found=found,
                 expected=expected,
                 mend=mend,

@@ -158,6 +158,17 @@ def test_a_directory_that_is_not_there(name: str) -> None:
     assert refused(name).found == "no such directory"
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("~no-such-user/gpt2", "the home folder of a user that there is not"),
+        ("x" * 300, "a path that cannot be looked up (File name too long)"),
+    ],
+)
+def test_a_directory_that_the_system_will_not_look_up(name: str, reason: str) -> None:
+    assert refused(name).found == reason
+
+
 def test_a_file_instead_of_a_directory(saved: Path) -> None:
     assert refused(saved / "config.json").found == "a file"
 

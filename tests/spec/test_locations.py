@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hpo.spec.locations import (
     Locations,
     parse_duration,
     parse_size,
+    path_of,
     redacted,
     without_credentials,
 )
@@ -31,14 +34,14 @@ def test_the_environment_goes_over_the_defaults() -> None:
     environment = {
         "HPO_STORAGE": "postgresql://host/hpo",
         "MLFLOW_TRACKING_URI": "http://host:5000",
-        "HPO_STATE": "state",
+        "HPO_STATE": "~/state",
         "HPO_CACHE": "~/cache",
         "HPO_CACHE_LIMIT": "500MB",
     }
     assert Locations.of(environment=environment) == Locations(
         storage_url="postgresql://host/hpo",
         tracking_uri="http://host:5000",
-        state=Path("state"),
+        state=Path.home() / "state",
         cache=Path.home() / "cache",
         cache_limit=500_000_000,
     )
@@ -57,6 +60,42 @@ def test_options_go_over_the_environment() -> None:
 def test_an_empty_variable_is_as_good_as_none() -> None:
     empty = dict.fromkeys(("HPO_STORAGE", "MLFLOW_TRACKING_URI", "HPO_STATE", "HPO_CACHE"), "")
     assert Locations.of(environment=empty) == Locations.of(environment={})
+
+
+@pytest.mark.parametrize("variable", ["HPO_CACHE", "HPO_STATE"])
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [
+        ("~no-such-user/hpo", "the home folder of a user that there is not"),
+        ("x" * 300, r"a path that cannot be looked up \(File name too long\)"),
+    ],
+)
+def test_a_folder_that_the_system_will_not_look_up_names_its_variable(
+    variable: str, folder: str, reason: str
+) -> None:
+    with pytest.raises(OptionError, match=rf"^{variable} \({folder}\): found {reason}"):
+        Locations.of(environment={variable: folder})
+
+
+def test_a_path_need_not_lead_to_anything(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("file", "none", "none/none", "file/none"):
+        assert path_of(str(tmp_path / name), _refused) == tmp_path / name
+
+
+def test_a_folder_that_may_not_be_searched_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(OptionError, match=r"found a path .* \(Permission denied\)"):
+        path_of("secret/file", _refused)
+
+
+def _refused(reason: str) -> OptionError:
+    return OptionError("here", found=reason, expected="a path", mend="Mend it.")
 
 
 def test_a_wrong_cache_limit_names_its_variable() -> None:

@@ -167,6 +167,59 @@ class TestOverrides:
         assert isinstance(error, OptionError)
         assert error.place == place
 
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("search.space", {"early_stopping": [1]}),
+            ("search", {"space": {"early_stopping": [1]}}),
+            ("search.space.early_stopping", [1]),
+        ],
+    )
+    def test_an_option_that_cannot_be_searched_is_not_said_to_be_fixed_and_searched(
+        self, key: str, value: object
+    ) -> None:
+        error = refusal("[training]\nearly_stopping = 3", {key: value})
+        assert isinstance(error, OptionError)
+        place = f"--set {key}"
+        assert error.place in (place, f"{place}: search.space.early_stopping")
+        assert error.found == "an option that cannot be searched"
+        assert "under [training]" in error.mend
+
+    @pytest.mark.parametrize(
+        ("key", "value"), [("training.epochs", 2), ("training", {"epochs": 2, "momentum": 0.5})]
+    )
+    @pytest.mark.parametrize("file", ["", "[search.space]\nepochs = [1, 3]\nbatch_size = [8, 16]"])
+    def test_options_that_are_fixed_by_a_whole_table_leave_the_search_space(
+        self, file: str, key: str, value: object
+    ) -> None:
+        spec = read(file, {key: value})
+        assert "epochs" not in spec.search.space
+        assert spec.training.epochs == 2
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("search.space", {"epochs": [1, 2]}),
+            ("search", {"sampler": "random", "space": {"epochs": [1, 2]}}),
+        ],
+    )
+    def test_options_that_are_searched_by_a_whole_table_are_not_fixed_any_more(
+        self, key: str, value: object
+    ) -> None:
+        overrides = {key: value}
+        spec = read("[training]\nepochs = 2\nmomentum = 0.5", overrides)
+        assert search_space(spec) == {"epochs": Choice((1, 2))}
+        assert spec.training.momentum == 0.5
+
+    def test_what_is_set_is_not_changed_by_what_is_set_after_it(self) -> None:
+        overrides: dict[str, object] = {
+            "search.space": {"epochs": [1, 2], "momentum": [0.1, 0.2]},
+            "training.epochs": 2,
+        }
+        spec = read("", overrides)
+        assert set(spec.search.space) == {"momentum"}
+        assert overrides["search.space"] == {"epochs": [1, 2], "momentum": [0.1, 0.2]}
+
     @pytest.mark.parametrize("file", ["search = 3", "search.space = 3", "training = 3", "[data]"])
     @pytest.mark.parametrize("key", ["training.epochs", "search.space.epochs"])
     def test_an_override_over_a_broken_file_leaves_the_fault_with_the_file(
@@ -255,6 +308,11 @@ class TestFaults:
             ("[search.space]", "search.space", ["empty", "at least one option"]),
             ("[search.space]\nepoch = [1]", "search.space.epoch", ["Write epochs instead"]),
             ("[search.space]\nepochs = 3", "search.space.epochs", ["[training]"]),
+            (
+                "[search.space]\nprecision = ['fp32', 'bf16']\n[training]\nprecision = 'fp32'",
+                "search.space.precision",
+                ["cannot be searched", "under [training]"],
+            ),
             ("[search.space]\nepochs = [0]", "search.space.epochs[0]", ["0"]),
             (
                 "[search.space]\nlearning_rate = { low = 0, high = 1, log = true }",
@@ -287,6 +345,11 @@ class TestFaults:
 
     def test_broken_toml_is_told_with_its_line(self) -> None:
         assert "line 2" in refusal("[study]\ntrials = = 3").found
+
+    def test_a_byte_order_mark_is_passed_over(self, tmp_path: Path) -> None:
+        path = tmp_path / "windows.toml"
+        path.write_text("[study]\ntrials = 7", encoding="utf-8-sig")
+        assert read_study(path).study.trials == 7
 
     def test_bytes_that_are_no_text_are_told(self, tmp_path: Path) -> None:
         path = tmp_path / "binary.toml"
@@ -325,6 +388,21 @@ class TestFinding:
         path = tmp_path / "mine.toml"
         path.touch()
         assert find_study_file(str(path)) == path
+
+    def test_a_path_below_the_home_folder_is_found(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "mine.toml").touch()
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert find_study_file("~/mine.toml") == tmp_path / "mine.toml"
+
+    @pytest.mark.parametrize(
+        "study", ["~no-such-user/mine.toml", "x" * 300, "./" + "x" * 300, "x" * 300 + ".toml"]
+    )
+    def test_a_path_that_the_system_will_not_look_up_is_told(self, study: str) -> None:
+        with pytest.raises(StudyFileError, match="quickstart") as caught:
+            find_study_file(study)
+        assert caught.value.place == study
 
     @pytest.mark.parametrize("study", ["quickstrat", "./quickstart", "quickstrat.toml"])
     def test_a_study_that_is_not_there_is_told_with_those_that_are(self, study: str) -> None:
