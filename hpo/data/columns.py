@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import re
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, Literal
 
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError, nearest_name
@@ -38,17 +40,18 @@ LABEL_NAMES: Final = (
     *("polarity", "coarse_label", "label_coarse", "label-coarse", "rating", "stars", "score", "y"),
 )
 
+Role = Literal["text", "label"]
+_USUAL: Final[Mapping[Role, Sequence[str]]] = {"text": TEXT_NAMES, "label": LABEL_NAMES}
 _MOST_LISTED: Final = 12
 
 
 def find_columns(table: Table, text: str | None, label: str | None) -> tuple[str, str]:
-    """The names of the text and label column of a table; text, label: as the user named them, if at
-    all.
+    """The names of a table's text and label column; text, label: as the user named them, or None.
 
     Raises DataError listing the columns that there are, with the nearest name.
     """
-    text_column = _column(table, "text", "--text-column", text, TEXT_NAMES)
-    label_column = _column(table, "label", "--label-column", label, LABEL_NAMES)
+    text_column = _column(table, "text", text)
+    label_column = _column(table, "label", label)
     if text_column == label_column:
         raise DataError(
             table.place,
@@ -59,7 +62,7 @@ def find_columns(table: Table, text: str | None, label: str | None) -> tuple[str
     return text_column, label_column
 
 
-def _column(table: Table, role: str, option: str, named: str | None, usual: Sequence[str]) -> str:
+def _column(table: Table, role: Role, named: str | None) -> str:
     by_folded_name: dict[str, str] = {}
     for name in table.names:
         by_folded_name.setdefault(name.strip().casefold(), name)
@@ -73,19 +76,35 @@ def _column(table: Table, role: str, option: str, named: str | None, usual: Sequ
             table.place,
             found=f"no column {shortened(named)}, but {listed_columns(table)}",
             expected="a column of this table",
-            mend=_mend(option, by_folded_name[near] if near else None),
+            mend=_mend(role, by_folded_name[near] if near else None),
         )
-    for name in usual:
+    for name in _USUAL[role]:
         if name in by_folded_name:
             return by_folded_name[name]
-    others = [name for name in by_folded_name if name not in (*TEXT_NAMES, *LABEL_NAMES)]
-    near = next((near for name in usual if (near := nearest_name(name, others))), None)
+    near = _likely(by_folded_name, role)
     raise DataError(
         table.place,
         found=listed_columns(table),
-        expected=f"a {role} column ({', '.join(usual[:6])}, …)",
-        mend=_mend(option, by_folded_name[near] if near else None),
+        expected=f"a {role} column ({', '.join(_USUAL[role][:6])}, …)",
+        mend=_mend(role, by_folded_name[near] if near else None),
     )
+
+
+def _likely(names: Collection[str], role: Role) -> str | None:
+    """The column that may be meant: `review text` for texts, but never `sentiment label`."""
+    telling = {name: _telling_word(name) for name in names}
+    usual = _USUAL[role]
+    by_word = [name for name, word in telling.items() if word in usual]
+    if by_word:
+        return min(by_word, key=lambda name: usual.index(telling[name] or ""))
+    silent = [name for name, word in telling.items() if word is None]
+    return next((near for name in usual if (near := nearest_name(name, silent))), None)
+
+
+def _telling_word(name: str) -> str | None:
+    """The last word of a column's name that says what it holds: in English, its head."""
+    words = [word for word in re.split(r"[\W_]+", name) if word in (*TEXT_NAMES, *LABEL_NAMES)]
+    return words[-1] if words else None
 
 
 def listed_columns(table: Table) -> str:
@@ -97,5 +116,6 @@ def listed_columns(table: Table) -> str:
     )
 
 
-def _mend(option: str, near: str | None) -> str:
-    return f"Perhaps {option} {near}?" if near else f"Name it with {option}."
+def _mend(role: Role, near: str | None) -> str:
+    option = f"--{role}-column"
+    return f"Perhaps {option} {shlex.quote(near)}?" if near else f"Name it with {option}."

@@ -6,8 +6,8 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -56,40 +56,59 @@ def read_file(path: Path) -> Table:
 
 
 def _read_csv(path: Path) -> Table:
-    return _parse_delimited(path, _decoded(path), ",", quotes=True)
+    return _table_of(path, _parsed(path, _decoded(path), ",", quotes=True), ",")
 
 
 def _read_tsv(path: Path) -> Table:
     # Some programs quote tsv fields as in csv, others leave quotation marks bare in them. A file
-    # with bare ones almost never reads as quoted throughout, so quoted is tried first.
+    # with bare ones rarely reads as quoted throughout, so quoted is tried first; where it does, one
+    # field holds what is between two of them: whole lines.
     text = _decoded(path)
     try:
-        return _parse_delimited(path, text, "\t", quotes=True)
+        rows = _parsed(path, text, "\t", quotes=True)
     except DataError as as_quoted:
         try:
-            return _parse_delimited(path, text, "\t", quotes=False)
+            return _table_of(path, _parsed(path, text, "\t", quotes=False), "\t")
         except DataError:
             raise as_quoted from None
+    if any("\t" in field and "\n" in field for row in rows.values() for field in row):
+        with suppress(DataError):
+            bare = _parsed(path, text, "\t", quotes=False)
+            if _holds_rows(bare, rows):
+                rows = bare
+    return _table_of(path, rows, "\t")
 
 
-def _parse_delimited(path: Path, text: str, delimiter: str, *, quotes: bool) -> Table:
+def _holds_rows(bare: Mapping[int, list[str]], quoted: Mapping[int, list[str]]) -> bool:
+    """Whether lines that stand between two quotation marks are rows, and not parts of a text.
+
+    Rows have a value in common with others, the label, in one column.
+    """
+    known = [row for line, row in bare.items() if quoted.get(line) == row]
+    other = [row for line, row in bare.items() if quoted.get(line) != row]
+    width = len(known[0])
+    return any({row[at] for row in other} <= {row[at] for row in known} for at in range(width))
+
+
+def _parsed(path: Path, text: str, delimiter: str, *, quotes: bool) -> dict[int, list[str]]:
+    """The fields of each row by its first line, the header first; all rows of the same width."""
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=delimiter,
         quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
         strict=True,
     )
-    records: list[list[str]] = []
-    lines: list[int] = []
+    rows: dict[int, list[str]] = {}
+    header: list[str] | None = None
     line = 1  # where the record begins; a quoted field may span several lines
     try:
         with _unlimited_fields():
             for record in reader:
                 if record:
-                    if records and len(record) != len(records[0]):
-                        raise _ragged(path, line, record, records[0], delimiter)
-                    records.append(record)
-                    lines.append(line)
+                    header = header or record
+                    if len(record) != len(header):
+                        raise _ragged(path, line, record, header, delimiter)
+                    rows[line] = record
                 line = reader.line_num + 1
     except csv.Error as error:
         unclosed = "end of data" in str(error)
@@ -101,15 +120,20 @@ def _parse_delimited(path: Path, text: str, delimiter: str, *, quotes: bool) -> 
             expected='fields in quotes, with "" for a quotation mark inside one',
             mend="Mend that line, or write the file with a csv library.",
         ) from error
-    header = tuple(name.strip() for name in records[0])
+    return rows
+
+
+def _table_of(path: Path, rows: Mapping[int, list[str]], delimiter: str) -> Table:
+    first, *records = rows.values()
+    header = tuple(name.strip() for name in first)
     _check_header(path, header, delimiter)
     position = {name: index for index, name in enumerate(header)}
 
     def column(name: str) -> list[object]:
         index = position[name]
-        return [record[index] for record in records[1:]]
+        return [record[index] for record in records]
 
-    return Table(str(path), header, column, np.array(lines[1:], dtype=np.int64), "line")
+    return Table(str(path), header, column, np.array([*rows][1:], dtype=np.int64), "line")
 
 
 def _ragged(
@@ -125,14 +149,7 @@ def _ragged(
 
 
 def _check_header(path: Path, header: tuple[str, ...], delimiter: str) -> None:
-    repeated = [name for name in header if name and header.count(name) > 1]
-    if repeated:
-        raise DataError(
-            f"{path}, line 1",
-            found=f"more than one column named {shortened(repeated[0])}",
-            expected="each column named once",
-            mend="Rename one of them.",
-        )
+    _check_repeated(f"{path}, line 1", header)
     for other, word in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
         if len(header) == 1 and other in header[0] and other != delimiter:
             raise DataError(
@@ -141,6 +158,17 @@ def _check_header(path: Path, header: tuple[str, ...], delimiter: str) -> None:
                 expected="tabs" if delimiter == "\t" else "commas",
                 mend="Write the file anew, or give it the suffix of its format.",
             )
+
+
+def _check_repeated(place: str, names: Sequence[str]) -> None:
+    repeated = [name for name in names if name and names.count(name) > 1]
+    if repeated:
+        raise DataError(
+            place,
+            found=f"more than one column named {shortened(repeated[0])}",
+            expected="each column named once",
+            mend="Rename one of them.",
+        )
 
 
 @contextmanager
@@ -196,12 +224,20 @@ def _read_parquet(path: Path) -> Table:
         file = pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise _no_parquet(path, error) from error
+    _check_repeated(str(path), file.schema_arrow.names)
 
     def column(name: str) -> list[object]:
         try:
             values: list[object] = file.read(columns=[name]).column(name).to_pylist()
         except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise _no_parquet(path, error) from error
+        except (OverflowError, ValueError) as error:  # a date beyond the year 9999
+            raise DataError(
+                f"{path}, column {shortened(name)}",
+                found=f"values that Python cannot hold ({_first_line(error)})",
+                expected="texts or labels",
+                mend="Name another column with --text-column or --label-column.",
+            ) from error
         return values
 
     return Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -14,14 +14,15 @@ from hpo.data.files import READERS, read_file
 from hpo.data.hub import read_hub
 from hpo.data.table import Table
 from hpo.errors import DataError, nearest_name
+from hpo.spec.locations import path_of
 from hpo.spec.study import DEMO
 
 if TYPE_CHECKING:
     from hpo.demo.grammar import Review
     from hpo.spec.study import DataSection
 
-VALIDATION_NAMES: Final = ("validation", "valid", "val", "dev")
-TEST_NAMES: Final = ("test",)
+VALIDATION_NAMES: Final = ("validation", "valid", "val", "dev", "eval", "evaluation")
+TEST_NAMES: Final = ("test", "testing")
 
 # Endings that say "a file", not "a hub id", also where the file is missing or cannot be read.
 _FILE_SUFFIXES: Final = {
@@ -52,35 +53,28 @@ def read_source(section: DataSection) -> SourceTables:
     source = section.source
     if source == DEMO:
         return _chosen(section, _demo_tables())
-    if is_path(source):
-        path = Path(source).expanduser()
-        if path.is_dir():
-            train, validation, test = _folder_files(section, path)
-            return SourceTables(
-                source,
-                read_file(train),
-                read_file(validation) if validation else None,
-                read_file(test) if test else None,
-            )
-        if path.exists():
-            return _single_file(section, path)
-    if is_path(source) or not _HUB_ID.fullmatch(source):
-        raise DataError(
-            source,
-            found="no such file or folder",
-            expected="a file, a folder, a hub id (owner/name) or demo",
-            mend="Check the path.",
-        )
+    path = path_of(source, lambda reason: _no_source(source, reason))
+    if path.is_dir():
+        return _folder(section, path)
+    if path.exists():
+        return _single_file(section, path)
+    if names_a_path(source) or not _HUB_ID.fullmatch(source):
+        raise _no_source(source, "no such file or folder")
     hub = read_hub(source, config=section.config, revision=section.revision)
     return _chosen(section, hub.splits, hub.warnings)
 
 
-def is_path(source: str) -> bool:
-    """Whether a source means a file or folder rather than a hub data set."""
-    return (
-        source.startswith((".", "/", "~"))
-        or Path(source).suffix.lower() in _FILE_SUFFIXES
-        or Path(source).exists()
+def names_a_path(source: str) -> bool:
+    """Whether a source means a file or folder, also one that is not there, and no hub data set."""
+    return source.startswith((".", "/", "~")) or Path(source).suffix.lower() in _FILE_SUFFIXES
+
+
+def _no_source(source: str, found: str) -> DataError:
+    return DataError(
+        source,
+        found=found,
+        expected="a file, a folder, a hub id (owner/name) or demo",
+        mend="Check the path.",
     )
 
 
@@ -96,12 +90,21 @@ def _single_file(section: DataSection, path: Path) -> SourceTables:
     return SourceTables(section.source, read_file(path), None, None)
 
 
-def _folder_files(section: DataSection, folder: Path) -> tuple[Path, Path | None, Path | None]:
+def _folder(section: DataSection, folder: Path) -> SourceTables:
+    try:
+        paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    except OSError as error:
+        raise DataError(
+            str(folder),
+            found=f"a folder that cannot be read ({error.strerror or error})",
+            expected="a folder with a file for each split",
+            mend="Check its rights.",
+        ) from error
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in READERS or not path.is_file():
-            continue
+    for path in paths:
         name = path.stem.lower()
+        if path.suffix.lower() not in READERS:
+            continue
         if name in files and name in _wanted(section):
             raise DataError(
                 str(folder),
@@ -110,7 +113,30 @@ def _folder_files(section: DataSection, folder: Path) -> tuple[Path, Path | None
                 mend="Remove or rename one of them.",
             )
         files[name] = path
-    return _pick(section, files, place=str(folder), noun="file")
+    train, validation, test = chosen = _pick(section, files, place=str(folder), noun="file")
+    unused = [path for path in paths if path not in chosen and _looks_meant(section, path)]
+    return SourceTables(
+        section.source,
+        read_file(train),
+        read_file(validation) if validation else None,
+        read_file(test) if test else None,
+        _not_used(folder, unused),
+    )
+
+
+def _looks_meant(section: DataSection, path: Path) -> bool:
+    return path.suffix.lower() in READERS or path.stem.lower() in _wanted(section)
+
+
+def _not_used(folder: Path, paths: Sequence[Path], most: int = 5) -> tuple[str, ...]:
+    if not paths:
+        return ()
+    names = ", ".join(path.name for path in paths[:most]) + ", …" * (len(paths) > most)
+    files = "1 file is" if len(paths) == 1 else f"{len(paths)} files are"
+    return (
+        f"{folder}: {files} not used ({names});"
+        " data.validation_split and data.test_split name the files of these splits",
+    )
 
 
 def _wanted(section: DataSection) -> set[str]:

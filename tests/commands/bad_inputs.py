@@ -73,6 +73,17 @@ STUDY_FILES = (
         "mine.toml: found a folder; expected a study file (TOML). Name a file, or one of: …",
         {"mine.toml": None},
     ),
+    Case(
+        "a study of a very long name",
+        "x" * 300,
+        "xxx…: found no study of this name; expected one of …. Write a name from that list.",
+    ),
+    Case(
+        "a study file of nobody",
+        "~no-such-user/mine.toml",
+        "~no-such-user/mine.toml: found the home folder of a user that there is not; expected a "
+        "study file (TOML). Name a file, or …",
+    ),
     study_file(
         "broken TOML",
         "[study\n",
@@ -255,6 +266,13 @@ OPTIONS = (
         "a setting of a whole section",
         "--set training=3",
         "--set training: found 3; expected a table. Write [training] and its keys below it.",
+    ),
+    Case(
+        "a setting that searches what cannot be searched",
+        "--set 'search.space={early_stopping=[1]}'",
+        "--set search.space: search.space.early_stopping: found an option that cannot be searched; "
+        "expected one of learning_rate, …. Remove it, or fix it: early_stopping = … under "
+        "[training].",
     ),
     Case(
         "trials in letters",
@@ -445,6 +463,13 @@ PLACES = (
         "--tracking-uri sqlite:////proc/m.db",
         "tracking URI sqlite:////proc/m.db: found /proc, where nothing can be written (…); "
         "expected …. Give a file elsewhere.",
+    ),
+    Case(
+        "a cache of nobody",
+        "",
+        "HPO_CACHE (~no-such-user/c): found the home folder of a user that there is not; expected "
+        "a folder, …. Set HPO_CACHE to another folder.",
+        environment={"HPO_CACHE": "~no-such-user/c"},
     ),
     Case(
         "a state folder that is a file",
@@ -652,6 +677,25 @@ DATA = (
         "my.parquet: found a file that cannot be read as parquet (…); expected a whole parquet "
         "file. Write or download it again.",
     ),
+    Case(
+        "a data file of nobody",
+        "--data ~no-such-user/mine.csv",
+        "~no-such-user/mine.csv: found the home folder of a user that there is not; expected a "
+        "file, a folder, a hub id …. Check the path.",
+    ),
+    Case(
+        "a data file of a very long name",
+        f"--data {'x' * 300}",
+        "xxx…: found a path that cannot be looked up (File name too long); expected a file, …. "
+        "Check the path.",
+    ),
+    data(
+        "columns whose names are nearly usual",
+        "my.csv",
+        "Sentiment Label,Review Text\ngood,a fine film\n",
+        "my.csv: found the columns 'Sentiment Label', 'Review Text'; expected a text column (…). "
+        "Perhaps --text-column 'Review Text'?",
+    ),
     data(
         "a file of another kind",
         "my.xlsx",
@@ -716,6 +760,18 @@ MODELS = (
         "--model ./mine",
         "model ./mine: found no such directory; expected a directory with config.json …. "
         "Name the directory that save_pretrained wrote, …",
+    ),
+    Case(
+        "a model of nobody",
+        "--model ~no-such-user/gpt2",
+        "model ~no-such-user/gpt2: found the home folder of a user that there is not; expected a "
+        "directory with config.json …. Name the directory that save_pretrained wrote, …",
+    ),
+    Case(
+        "a model of a very long name",
+        f"--model {'x' * 300}",
+        "model xxx…: found a path that cannot be looked up (File name too long); expected a "
+        "directory …. Name the directory …",
     ),
     Case(
         "a file as model",

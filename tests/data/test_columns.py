@@ -67,6 +67,19 @@ def test_a_column_with_nearly_a_usual_name_is_offered() -> None:
         find_columns(table("text", "label_name"), None, None)
 
 
+def test_a_column_is_offered_by_the_last_telling_word_of_its_name() -> None:
+    columns = table("review_id", "Sentence Label", "Review Text")
+    with pytest.raises(DataError, match=r"Perhaps --text-column 'Review Text'\?$"):
+        find_columns(columns, None, None)
+    with pytest.raises(DataError, match=r"Perhaps --label-column 'Sentence Label'\?$"):
+        find_columns(columns, "Review Text", None)
+
+
+def test_a_label_column_is_not_offered_for_texts() -> None:
+    with pytest.raises(DataError, match=r"Name it with --text-column\.$"):
+        find_columns(table("sentence label", "number"), None, None)
+
+
 def test_one_column_cannot_be_both() -> None:
     with pytest.raises(DataError, match="for both texts and labels"):
         find_columns(table("text", "label"), "label", None)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from hpo.data.files import read_file
@@ -128,6 +130,42 @@ def test_a_tsv_file_with_bare_quotation_marks_is_read_as_it_stands(tmp_path: Pat
     path = tmp_path / "reviews.tsv"
     path.write_text('sentence\tlabel\n"fine" it says\t1\n" bad\t0\nfine\t1\n', encoding="utf-8")
     assert read_file(path).column("sentence") == ['"fine" it says', '" bad', "fine"]
+
+
+def test_a_bare_quotation_mark_that_begins_a_field_swallows_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.tsv"
+    lines = ["id\ttext\tlabel", "1\tfine\tgood", "2\tdull\tbad"]
+    lines += ['3\t"Never again\tbad', "4\ta joy\tgood", '5\tHe said "\tbad', "6\tso-so\tbad"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    table = read_file(path)
+    expected = ["fine", "dull", '"Never again', "a joy", 'He said "', "so-so"]
+    assert table.column("text") == expected
+    assert table.rows.tolist() == [2, 3, 4, 5, 6, 7]
+
+
+def test_a_text_of_several_lines_with_tabs_is_one_text(tmp_path: Path, write) -> None:
+    texts = ["one\ttwo\nthree", "one\ttwo\nthree\tfour\nfive", 'he said "yes"\tto\nall', "plain"]
+    table = read_file(write("reviews.tsv", [{"text": text, "label": "a"} for text in texts]))
+    assert table.column("text") == texts
+
+
+def test_a_parquet_file_with_two_columns_of_one_name_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.parquet"
+    columns = [pyarrow.array(["fine"]), pyarrow.array(["a"]), pyarrow.array(["b"])]
+    table = pyarrow.Table.from_arrays(columns, names=["text", "label", "label"])
+    pyarrow.parquet.write_table(table, path)
+    with pytest.raises(DataError, match="found more than one column named 'label'"):
+        read_file(path)
+
+
+def test_a_parquet_column_that_python_cannot_hold_is_told_when_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.parquet"
+    times = pyarrow.array([2**62], type=pyarrow.timestamp("ms"))
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["fine"], "label": times}), path)
+    table = read_file(path)
+    assert table.column("text") == ["fine"]
+    with pytest.raises(DataError, match="column 'label': found values that Python cannot hold"):
+        table.column("label")
 
 
 def test_reading_a_long_field_leaves_the_limit_of_the_csv_module_alone(tmp_path: Path) -> None:

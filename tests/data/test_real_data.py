@@ -30,5 +30,6 @@ def test_imdb_gets_a_validation_split_off_its_training_split(shared_data: Path, 
     assert data.label_names == ("negative", "positive")
     shares = [np.bincount(s.labels) / len(s) for s in (data.train, data.validation, data.test)]
     assert np.abs(np.array(shares) - 0.5).max() < 0.01
-    assert len(data.warnings) == 1
-    assert "123 texts are also in the test split" in data.warnings[0]
+    unused, shared = data.warnings
+    assert "1 file is not used (unlabelled.parquet)" in unused
+    assert "123 texts are also in the test split" in shared

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hpo.data.sources import is_path, read_source
+from hpo.data.sources import names_a_path, read_source
 from hpo.demo.grammar import demo_splits
 from hpo.errors import DataError
 from hpo.spec.study import DataSection
@@ -26,15 +29,15 @@ from hpo.spec.study import DataSection
     ],
 )
 def test_a_path_is_told_from_a_hub_id(source: str, expected: bool) -> None:
-    assert is_path(source) is expected
+    assert names_a_path(source) is expected
 
 
 def test_what_exists_is_a_path_also_with_the_form_of_a_hub_id(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, write, reviews, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "owner" / "name").mkdir(parents=True)
+    write("owner/name/train.csv", reviews())
     monkeypatch.chdir(tmp_path)
-    assert is_path("owner/name")
+    assert read_source(DataSection(source="owner/name")).train.place == "owner/name/train.csv"
 
 
 @pytest.mark.parametrize(
@@ -46,21 +49,67 @@ def test_a_source_that_is_nothing_is_told_at_once(source: str) -> None:
     assert str(caught.value).startswith(f"{source}: found no such file or folder; expected a file")
 
 
-@pytest.mark.parametrize("name", ["validation", "valid", "val", "dev", "Dev"])
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("~no-such-user/reviews.csv", "the home folder of a user that there is not"),
+        ("x" * 300, "a path that cannot be looked up (File name too long)"),
+        ("./" + "x" * 300 + ".csv", "a path that cannot be looked up (File name too long)"),
+        ("a\0b", "a path that cannot be looked up (embedded null byte)"),
+    ],
+)
+def test_a_source_that_the_system_will_not_look_for_is_told(source: str, reason: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_source(DataSection(source=source))
+    assert (caught.value.place, caught.value.found) == (source, reason)
+
+
+def test_a_folder_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_folder: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(
+        DataError, match=r"found a folder that cannot be read \(Permission denied\)"
+    ):
+        read_source(DataSection(source=str(tmp_path)))
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "val", "dev", "Dev", "eval", "evaluation"])
+@pytest.mark.parametrize("test", ["test", "testing"])
 def test_a_folder_gives_its_splits_in_any_mixture_of_formats(
-    tmp_path: Path, write, reviews, name: str
+    tmp_path: Path, write, reviews, name: str, test: str
 ) -> None:
     write("train.parquet", reviews())
     write(f"{name}.jsonl", reviews("play"))
-    write("test.tsv", reviews("book"))
-    write("unlabelled.parquet", [{"text": "who knows"}])
+    write(f"{test}.tsv", reviews("book"))
     (tmp_path / "README.md").write_text("ours")
     source = read_source(DataSection(source=str(tmp_path)))
     assert source.train.place == str(tmp_path / "train.parquet")
     assert source.validation is not None
     assert source.validation.place == str(tmp_path / f"{name}.jsonl")
     assert source.test is not None
-    assert source.test.place == str(tmp_path / "test.tsv")
+    assert source.test.place == str(tmp_path / f"{test}.tsv")
+    assert source.warnings == ()
+
+
+def test_files_that_are_not_used_are_named_with_the_keys_that_use_them(
+    tmp_path: Path, write, reviews
+) -> None:
+    write("train.csv", reviews())
+    write("heldout.csv", reviews("play"))
+    (tmp_path / "test.json").write_text("[]")
+    (tmp_path / "README.md").write_text("ours")
+    (tmp_path / "notes.json").write_text("[]")
+    (warning,) = read_source(DataSection(source=str(tmp_path))).warnings
+    assert warning == (
+        f"{tmp_path}: 2 files are not used (heldout.csv, test.json);"
+        " data.validation_split and data.test_split name the files of these splits"
+    )
+    named = DataSection(source=str(tmp_path), validation_split="heldout")
+    assert read_source(named).warnings[0].startswith(f"{tmp_path}: 1 file is not used (test.json);")
 
 
 def test_a_folder_may_lack_validation_and_test(tmp_path: Path, write, reviews) -> None:
