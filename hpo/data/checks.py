@@ -6,6 +6,7 @@ Faults that training survives are mended here and told in a warning; the rest ra
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,12 @@ from hpo.data.labelled import Split
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
 
+# What programs write where there is nothing.
+_NULLS: Final = ("na", "n/a", "#n/a", "<na>", "nan", "none", "null", "nil")
+
 
 def usable_texts(table: Table, column: str) -> tuple[list[str], NDArray[np.int64], tuple[str, ...]]:
-    """The texts of a table that have more than white space, their (n,) positions in it, and
-    warnings.
+    """The texts of a table that are not blank, their (n,) positions in it, and warnings.
 
     Raises DataError where a cell is no text, or most of the texts are empty.
     """
@@ -115,6 +118,28 @@ def clashing_labels(split: Split) -> tuple[str, ...]:
         f"{split.origin}: {count} {occur} with different labels in the training split"
         f" ({split.rows_named(indices)})",
     )
+
+
+def doubtful_classes(split: Split, label_names: Sequence[str]) -> tuple[str, ...]:
+    """Warnings for classes that may be one, or none: `Good` and `good`, `NA`."""
+    spellings: dict[str, list[int]] = {}
+    for number, name in enumerate(label_names):
+        spellings.setdefault(" ".join(name.split()).casefold(), []).append(number)
+    alike = [number for numbers in spellings.values() if len(numbers) > 1 for number in numbers]
+    empty = [number for word, numbers in spellings.items() if word in _NULLS for number in numbers]
+    warnings = []
+    for numbers, fault in (
+        (alike, "differ from others in nothing but case and spaces"),
+        (empty, "look like empty cells"),
+    ):
+        if numbers:
+            names = [label_names[number] for number in numbers]
+            rows = np.flatnonzero(np.isin(split.labels, numbers))
+            warnings.append(
+                f"{split.origin}: {_listed(names)}, {len(rows):,} rows, {fault}"
+                f" but are classes of their own ({split.rows_named(rows)})"
+            )
+    return tuple(warnings)
 
 
 def check_classes(

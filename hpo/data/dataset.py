@@ -14,7 +14,7 @@ from hpo.data import checks
 from hpo.data.columns import find_columns, listed_columns
 from hpo.data.labelled import LabelledData, Split
 from hpo.data.labels import NO_CLASS, Classes, find_classes, unknown_label
-from hpo.data.sources import read_source
+from hpo.data.sources import SourceTables, read_source
 from hpo.data.splits import carve, stratified_sample
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
@@ -28,8 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_data(section: DataSection, *, seed: int) -> LabelledData:
-    """Read, check and split the data of a study; the same section, seed and files give the same
-    result.
+    """Read, check and split a study's data; the same section, seed and files give the same result.
 
     Rows without a text or a label are left out. Texts that two splits share stay in the test split,
     else in validation: what is measured on them is honest. Splits that the source lacks are carved
@@ -43,33 +42,10 @@ def load_data(section: DataSection, *, seed: int) -> LabelledData:
 
     train, classes, notes = _training_split(source.train, text, label)
     warnings += notes
-    validation, notes = _held_out_split(
-        source.validation,
-        text,
-        label,
-        classes,
-        "validation",
-        required=bool(section.validation_split),
-    )
+    given, notes = _held_out_splits(source, text, label, classes, section)
     warnings += notes
-    test, notes = _held_out_split(
-        source.test, text, label, classes, "test", required=bool(section.test_split)
-    )
+    train, given, notes = _without_shared_texts(train, given)
     warnings += notes
-
-    if validation is not None and test is not None:
-        validation, notes = checks.without_texts_of(
-            validation, test, role="validation", other_role="test"
-        )
-        warnings += notes
-    given = {
-        role: split
-        for role, split in (("validation", validation), ("test", test))
-        if split is not None
-    }
-    for role, split in given.items():
-        train, notes = checks.without_texts_of(train, split, role="training", other_role=role)
-        warnings += notes
     warnings += checks.check_classes(train, given, classes.names)
     warnings += checks.clashing_labels(train)
     splits, notes = _with_all_splits(train, given, section=section, classes=classes, seed=seed)
@@ -104,7 +80,43 @@ def _training_split(table: Table, text: str, label: str) -> tuple[Split, Classes
     labels, _ = classes.encode(values)
     missing = labels == NO_CLASS
     notes += checks.left_out(table, kept[missing], "label", label)
-    return _split(table, texts, kept, labels, ~missing), classes, notes
+    split = _split(table, texts, kept, labels, ~missing)
+    if classes.kind == "text":
+        notes += checks.doubtful_classes(split, classes.names)
+    return split, classes, notes
+
+
+def _held_out_splits(
+    source: SourceTables, text: str, label: str, classes: Classes, section: DataSection
+) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The validation and the test split, as far as the source has them."""
+    splits: dict[str, Split] = {}
+    warnings: tuple[str, ...] = ()
+    for role, table, named in (
+        ("validation", source.validation, section.validation_split),
+        ("test", source.test, section.test_split),
+    ):
+        split, notes = _held_out_split(table, text, label, classes, role, required=bool(named))
+        warnings += notes
+        if split is not None:
+            splits[role] = split
+    return splits, warnings
+
+
+def _without_shared_texts(
+    train: Split, given: Mapping[str, Split]
+) -> tuple[Split, dict[str, Split], tuple[str, ...]]:
+    """The splits without the texts they share, which stay in the test split, else in validation."""
+    held_out = dict(given)
+    warnings: tuple[str, ...] = ()
+    if len(held_out) > 1:
+        held_out["validation"], warnings = checks.without_texts_of(
+            held_out["validation"], held_out["test"], role="validation", other_role="test"
+        )
+    for role, split in held_out.items():
+        train, notes = checks.without_texts_of(train, split, role="training", other_role=role)
+        warnings += notes
+    return train, held_out, warnings
 
 
 def _held_out_split(
@@ -193,7 +205,8 @@ def _with_all_splits(
         notes = (
             f"{train.origin}: classes with fewer than three different texts stay in the training"
             f" split alone: {len(carving.kept_whole)} of {len(classes.names)}"
-            f" ({names}{', …' * (len(carving.kept_whole) > 5)})",
+            f" ({names}{', …' * (len(carving.kept_whole) > 5)};"
+            f" {train.rows_named(np.flatnonzero(np.isin(train.labels, carving.kept_whole)))})",
         )
     parts = dict(zip(fractions, map(train.take, carving.parts), strict=True))
     return {"train": train.take(carving.remaining), **given, **parts}, notes

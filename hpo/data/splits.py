@@ -22,8 +22,7 @@ SMALLEST_CARVED_CLASS = 3
 
 @dataclass(frozen=True, eq=False)
 class Carving:
-    """Positions in the split that was carved: what stays, (n,), and the parts in the order asked
-    for.
+    """Positions in the split that was carved: what stays, (n,), and the parts as asked for.
 
     kept_whole: numbers of the classes that were too small to carve and stayed.
     """

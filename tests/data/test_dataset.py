@@ -293,8 +293,35 @@ def test_a_class_too_small_to_carve_stays_in_training_with_a_warning(write, load
     assert np.bincount(data.train.labels, minlength=3).tolist() == [16, 16, 2]
     assert data.warnings == (
         f"{path}: classes with fewer than three different texts stay in the training split alone:"
-        " 1 of 3 ('odd')",
+        " 1 of 3 ('odd'; lines 42, 43)",
     )
+
+
+def test_labels_that_differ_in_case_or_spaces_alone_are_told(write, load, reviews) -> None:
+    rows = [
+        {"text": f"film {i}", "label": ("True", "FALSE", "true ", "very  good", "very good")[i % 5]}
+        for i in range(40)
+    ]
+    path = write("reviews.csv", rows)
+    data = load(path)
+    assert data.label_names == ("FALSE", "True", "true", "very  good", "very good")
+    assert data.warnings == (
+        f"{path}: classes 'True', 'true', 'very  good', 'very good', 32 rows, differ from others"
+        " in nothing but case and spaces but are classes of their own (lines 2, 4, 5, …)",
+    )
+
+
+def test_labels_that_look_like_empty_cells_are_told(write, load, reviews) -> None:
+    path = write("reviews.csv", reviews(good=10, bad=10, nan=4, NA=3))
+    assert load(path).warnings == (
+        f"{path}: classes 'NA', 'nan', 7 rows, look like empty cells but are classes of their own"
+        " (lines 22, 23, 24, …)",
+    )
+
+
+def test_labels_that_are_truth_values_or_numbers_are_beyond_doubt(write, load) -> None:
+    rows = [{"text": f"film {i}", "label": i % 2 == 0} for i in range(40)]
+    assert load(write("reviews.jsonl", rows)).warnings == ()
 
 
 def test_too_few_rows_to_carve_are_an_error(write, load, reviews) -> None:
