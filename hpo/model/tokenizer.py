@@ -1,0 +1,86 @@
+"""A model's tokenizer: found among its files, with something to pad with, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
+
+
+def load_tokenizer(folder: Path, name: str, most_entries: int) -> PreTrainedTokenizerBase:
+    """The tokenizer among a model's files, with a padding token.
+
+    name: the model's, for messages; most_entries: the model's embeddings. Raises ModelError.
+    """
+    from transformers import AutoTokenizer, BertTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True
+        )
+        probe = tokenizer("a b")["input_ids"]
+        if not probe and _has_bert_vocabulary(folder):
+            tokenizer = BertTokenizer.from_pretrained(folder, local_files_only=True)
+            probe = tokenizer("a b")["input_ids"]
+    except Exception as error:  # transformers raises many kinds here, each meaning the same
+        logger.debug("loading the tokenizer of %s", folder, exc_info=True)
+        raise _no_tokenizer(name, f"that can be loaded ({type(error).__name__})") from error
+    # Where there are no files, transformers may make up a tokenizer that knows no word.
+    if not probe:
+        raise _no_tokenizer(name, "that knows any text")
+    if len(tokenizer) > most_entries:
+        raise ModelError(
+            f"model {name}",
+            found=f"{len(tokenizer)} tokenizer entries for {most_entries} embeddings",
+            expected="the tokenizer that the model was trained with",
+            mend="Save the right tokenizer into the model's directory.",
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = _padding_token(tokenizer)
+    return tokenizer
+
+
+def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What tells this tokenizer from every other: its vocabulary, its rules, its padding token."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    text = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
+    return hashlib.sha256(f"{tokenizer.pad_token_id}\n{text}".encode()).hexdigest()[:32]
+
+
+def _padding_token(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What to pad with where the tokenizer does not say.
+
+    Padding tokens that a text ends in are not read, so it is a token that stands for no text, or
+    else a rare one: vocabularies are mostly in the order of frequency.
+    """
+    for token in (tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token):
+        if token is not None:
+            return str(token)
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    return max(vocabulary, key=vocabulary.__getitem__)
+
+
+def _has_bert_vocabulary(folder: Path) -> bool:
+    """Whether the tokenizer is BERT's, as Chinese GPT-2 models have it, but no file says so."""
+    path = folder / "vocab.txt"
+    others = [folder / name for name in ("tokenizer.json", "vocab.json")]
+    if not path.is_file() or any(other.exists() for other in others):
+        return False
+    return "[UNK]" in path.read_text(encoding="utf-8").splitlines()
+
+
+def _no_tokenizer(name: str, kind: str) -> ModelError:
+    return ModelError(
+        f"model {name}",
+        found=f"no tokenizer {kind}",
+        expected="tokenizer.json, vocab.json and merges.txt, or BERT's vocab.txt, beside the weights",
+        mend="Save the model's tokenizer into the same directory.",
+    )
