@@ -5,7 +5,7 @@ from hpo.tracking.keys import registered_name, study_run_key, trial_run_key
 from hpo.tracking.local_store import prepare_environment
 from hpo.tracking.tracker import DatasetInfo, StudyTracker
 from hpo.tracking.trial_run import TrialRun, TrialState
-from hpo.tracking.uri import TrackingServerAway, checked_uri, default_tracking_uri, ping, redacted
+from hpo.tracking.uri import TrackingServerAway, checked_uri, ping
 
 __all__ = [
     "DatasetInfo",
@@ -15,11 +15,9 @@ __all__ = [
     "TrialRun",
     "TrialState",
     "checked_uri",
-    "default_tracking_uri",
     "drain_abandoned",
     "ping",
     "prepare_environment",
-    "redacted",
     "registered_name",
     "study_run_key",
     "trial_run_key",

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hpo.errors import TrackingError
+from hpo.spec.locations import without_credentials
 from hpo.tracking.keys import STUDY_KEY_TAG, TRIAL_NUMBER_TAG
 from hpo.tracking.records import DropModels, RunRef
-from hpo.tracking.uri import checked_uri, redacted
+from hpo.tracking.uri import checked_uri
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def _asking(uri: str, expected: str) -> Iterator[None]:
         yield
     except (Away, Refused) as answer:
         raise TrackingError(
-            f"tracking server {redacted(uri)}",
+            f"tracking server {without_credentials(uri)}",
             found=str(answer),
             expected=expected,
             mend="Start it, and run the same command again.",

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo.spec.locations import without_credentials
 from hpo.tracking.answers import Away
 from hpo.tracking.delivery import Delivery, DoubtfulError, RunOpened
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.outbox import Outbox, abandoned
 from hpo.tracking.trial_run import OutcomeOf
-from hpo.tracking.uri import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Drainer:
         self._news = True
         self._stopping = False
         self._flushing = 0
-        self._outage = _Outage(redacted(tracking_uri), lambda: outbox.waiting)
+        self._outage = _Outage(without_credentials(tracking_uri), lambda: outbox.waiting)
         self._next_look = time.monotonic()
         self._since_checkpoint = 0
         self._thread = threading.Thread(target=self._run, name="hpo-tracking", daemon=True)
@@ -199,7 +199,7 @@ def _drain_abandoned(
             logger.info(
                 "%d operations of a process that died wait on for %s: %s",
                 outbox.waiting,
-                redacted(str(uri)),
+                without_credentials(str(uri)),
                 trouble,
             )
         finally:

@@ -26,6 +26,7 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from hpo.errors import TrackingError
+from hpo.spec.locations import without_credentials
 from hpo.tracking.ledger import KnownRun, Ledger, RejectedOperation
 from hpo.tracking.records import EndRun, Operation
 
@@ -370,6 +371,4 @@ def _in_words(size: int) -> str:
 
 
 def _shown(uri: str | None) -> str:
-    from hpo.tracking.uri import redacted
-
-    return redacted(uri) if uri else "an unknown server"
+    return without_credentials(uri) if uri else "an unknown server"

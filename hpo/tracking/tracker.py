@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from hpo.errors import TrackingError
+from hpo.spec.locations import without_credentials
 from hpo.tracking.download import (
     delete_trial_models,
     download_trial_model,
@@ -76,7 +77,7 @@ from hpo.tracking.trial_run import (
     outcome_tags,
     points,
 )
-from hpo.tracking.uri import browser_url, checked_uri, redacted, run_url
+from hpo.tracking.uri import browser_url, checked_uri, run_url
 from hpo.tracking.views import TrialsTable, experiment_tags, table_url
 
 logger = logging.getLogger(__name__)
@@ -363,7 +364,7 @@ class StudyTracker:
                 "%d operations wait in %s for %s; the next run here sends them",
                 waiting,
                 self._outbox.spool.parent,
-                redacted(self._tracking_uri),
+                without_credentials(self._tracking_uri),
             )
         if stopped:
             # The run of a trial that ended unsaid is closed below, by what the storage says of it.

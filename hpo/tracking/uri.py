@@ -1,4 +1,4 @@
-"""Where MLflow keeps things: the default URI, its absolute form, and a quick look at it.
+"""Where MLflow keeps things: the URI in its absolute form, its pages, and a quick look at it.
 
 Nothing here imports MLflow, so that a wrong URI is told in milliseconds.
 """
@@ -16,12 +16,11 @@ import urllib.error
 import urllib.request
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from hpo.errors import TrackingError
-from hpo.spec.locations import why_unwritable
+from hpo.spec.locations import why_unwritable, without_credentials
 
-DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 LOCAL_UI = "http://127.0.0.1:5000"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -32,16 +31,10 @@ class TrackingServerAway(TrackingError):  # noqa: N818 - it names a state
     """The server does not answer now; a run goes on without it and its results wait on disk."""
 
 
-def default_tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI, or MLflow's own default in the working folder, in absolute form."""
-    return checked_uri(os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI)
-
-
 def checked_uri(uri: str) -> str:
     """The URI in the form that means the same from any working folder.
 
-    Raises TrackingError where MLflow cannot use it: an unknown scheme, a `file:` store, no host, no
-    file.
+    Raises TrackingError where MLflow cannot use it: an unknown scheme, a `file:` store, no host or file.
     """
     scheme = uri.partition(":")[0].lower() if ":" in uri else ""
     if scheme in ("", "file"):
@@ -63,17 +56,9 @@ def checked_uri(uri: str) -> str:
     raise _wrong(uri, f"the scheme {scheme}", mend)
 
 
-def redacted(uri: str) -> str:
-    """The URI without user, password and query, fit for messages and links."""
-    parts = urlsplit(uri)
-    if not parts.netloc:
-        return uri.partition("?")[0]
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
 def redact_text(text: str) -> str:
     """A message of another library with the credentials of every URL in it taken out."""
-    return re.sub(r"(\w[\w+.-]*://)[^\s/@'\"]+@", r"\1", text)
+    return re.sub(r"\w[\w+.-]*://\S+", lambda url: without_credentials(url[0]), text)
 
 
 def database_file(uri: str) -> Path | None:
@@ -97,7 +82,7 @@ def browser_url(uri: str) -> str:
     public = os.environ.get("HPO_MLFLOW_URL", "").rstrip("/")
     if public:  # a browser may know the server by another name than the workers
         return public
-    return redacted(uri) if uri.startswith("http") else LOCAL_UI
+    return without_credentials(uri) if uri.startswith("http") else LOCAL_UI
 
 
 def run_url(uri: str, experiment_id: str, run_id: str) -> str:
@@ -108,9 +93,8 @@ def run_url(uri: str, experiment_id: str, run_id: str) -> str:
 def ping(tracking_uri: str, timeout_seconds: float = 5.0) -> None:
     """Look whether the tracking store can be used.
 
-    Raises TrackingServerAway where it does not answer now (a run may go on), and TrackingError
-    where it never will: a malformed URI, refused credentials, an address that is not MLflow's, a
-    wrong file.
+    Raises TrackingServerAway where it does not answer now (a run may go on), and TrackingError where
+    it never will: a malformed URI, refused credentials, another program's address, a wrong file.
     """
     uri = checked_uri(tracking_uri)
     if uri.startswith("http"):
@@ -124,7 +108,7 @@ def ping(tracking_uri: str, timeout_seconds: float = 5.0) -> None:
 def _ping_server(uri: str, timeout_seconds: float) -> None:
     parts = urlsplit(uri)
     request = urllib.request.Request(
-        redacted(uri) + "/api/2.0/mlflow/experiments/search?max_results=1"
+        without_credentials(uri) + "/api/2.0/mlflow/experiments/search?max_results=1"
     )
     user = unquote(parts.username or os.environ.get("MLFLOW_TRACKING_USERNAME", ""))
     password = unquote(parts.password or os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
@@ -201,8 +185,14 @@ def _checked_address(uri: str) -> str:
     try:
         parts = urlsplit(uri)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise _wrong(uri, f"a malformed address ({error})", "Mend it.") from error
+        # A mark in the password may end the address early: what is left of it is not the host.
+        is_whole = parts.netloc.rpartition("@")[2] == urlsplit(without_credentials(uri)).netloc
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        # Without the library's words, which may hold a part of the password, nor it as the cause.
+        mend = "Write a number as the port, and marks in a password as %2F for /, %40 for @."
+        raise _wrong(uri, "a malformed address", mend) from None
     if not host or re.search(r"\s", uri):
         raise _wrong(uri, "no host" if not host else "a space", "Mend the address.")
     return uri
@@ -223,13 +213,13 @@ def _absolute_database(uri: str) -> str:
 
 def _wrong(uri: str, found: str, mend: str) -> TrackingError:
     return TrackingError(
-        f"tracking URI {redacted(uri)}", found=found, expected=_EXPECTED, mend=mend
+        f"tracking URI {without_credentials(uri)}", found=found, expected=_EXPECTED, mend=mend
     )
 
 
 def _away(uri: str, found: str) -> TrackingServerAway:
     return TrackingServerAway(
-        f"tracking server {redacted(uri)}",
+        f"tracking server {without_credentials(uri)}",
         found=found,
         expected="an answer",
         mend="Start it; until then results wait in the outbox and arrive later.",

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import sqlite3
+import traceback
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,10 +17,8 @@ from hpo.tracking.uri import (
     browser_url,
     checked_uri,
     database_file,
-    default_tracking_uri,
     ping,
     redact_text,
-    redacted,
     run_url,
 )
 from tests.tracking.conftest import FaultyLine, MlflowServer, free_port
@@ -46,16 +46,6 @@ def test_any_folder_name_will_do(
         assert outbox.tracking_uri == uri
 
 
-def test_the_default_is_the_environment_and_then_mlflows_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert default_tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000/")
-    assert default_tracking_uri() == "http://tracking:5000"
-
-
 @pytest.mark.parametrize(
     "uri",
     [
@@ -81,14 +71,34 @@ def test_a_uri_that_mlflow_cannot_use_is_an_error(uri: str) -> None:
 
 def test_credentials_are_in_no_message() -> None:
     uri = "http://user:hunter2@tracking:5000/base?token=hunter2"
-    assert redacted(uri) == "http://tracking:5000/base"
-    assert redact_text(f"failed: {uri} now") == (
-        "failed: http://tracking:5000/base?token=hunter2 now"
-    )
+    assert redact_text(f"failed: {uri} now") == "failed: http://tracking:5000/base now"
     assert "hunter2" not in run_url(uri, "1", "abc")
     with pytest.raises(TrackingError) as caught:
         ping(f"http://user:hunter2@127.0.0.1:{free_port()}", timeout_seconds=1)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mark", ["/", "#", "?", "@", "[", "]", "12#", "12/", "\\"])
+def test_a_password_with_a_mark_that_should_be_escaped_is_told_of_and_not_shown(mark: str) -> None:
+    for scheme in ("http", "postgresql"):
+        uri = f"{scheme}://user:{mark}hunter{mark}two@tracking:5000/base"
+        shown = redact_text(f"cannot reach {uri} now")
+        try:
+            checked_uri(uri)
+        except TrackingError:
+            shown += traceback.format_exc()
+        else:
+            # A mark that is as good as escaped: the host is found all the same.
+            assert urlsplit(uri).hostname == "tracking"
+        assert "hunter" not in shown
+        assert "two" not in shown
+    with pytest.raises(TrackingError, match=r"malformed address.*%2F"):
+        checked_uri("http://user:hunter/two@tracking:5000")
+
+
+def test_an_at_sign_in_the_path_is_no_password() -> None:
+    for uri in ("http://tracking/a@b", "http://tracking:5000/a%40b"):
+        assert checked_uri(uri) == browser_url(uri) == uri
 
 
 def test_an_unreachable_server_is_away_and_not_wrong() -> None:
