@@ -144,7 +144,7 @@ class Delivery:
         if models.has_other_model(self._gateway, operation, run):
             return
         try:
-            spooled = self._outbox.spool_path(folder, bounded=False)
+            spooled = self._outbox.spool_folder(folder, bounded=False)
         except TrackingError as error:  # outdone by another trial, and dropped, meanwhile
             logger.debug("The model of %s is not logged: %s", run.run_key, error)
             return

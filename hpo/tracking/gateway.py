@@ -204,13 +204,10 @@ class Gateway:
                 client.log_batch(run_id, tags=batch, synchronous=True)
 
     def log_artifact(self, run_id: str, path: Path, artifact_path: str | None) -> None:
-        """Upload a file into the folder artifact_path of the run, or a folder's content."""
+        """Upload a file into the folder artifact_path of the run."""
         client = self.client
         with answers(), upload_time(path):
-            if path.is_dir():
-                client.log_artifacts(run_id, str(path), artifact_path)
-            else:
-                client.log_artifact(run_id, str(path), artifact_path)
+            client.log_artifact(run_id, str(path), artifact_path)
 
     def log_dataset(self, run_id: str, dataset: LogDataset) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

@@ -140,16 +140,16 @@ class Outbox:
         if self.on_append:
             self.on_append()
 
-    def spool_path(self, source: Path, *, move: bool = False, bounded: bool = True) -> Spooled:
-        """Copy (or move) a file or folder into the spool; a folder's own name is not kept.
+    def spool_folder(self, source: Path, *, move: bool = False, bounded: bool = True) -> Spooled:
+        """Copy (or move) a folder into the spool.
 
         bounded: False holds the copy to the disk's free space only, not to the outbox's limit.
         """
-        if not source.exists():
+        if not source.is_dir():
             raise TrackingError(
                 str(source),
-                found="nothing there",
-                expected="a file or folder to log",
+                found="no folder there",
+                expected="a folder to log",
                 mend="Check the path.",
             )
         size = _size(source)
@@ -160,13 +160,8 @@ class Outbox:
         name = uuid.uuid4().hex
         target = self.spool / name
         try:
-            if source.is_dir():
-                self.spool.mkdir(exist_ok=True)
-                shutil.move(source, target) if move else shutil.copytree(source, target)
-                return Spooled(name, size)
-            target.mkdir(parents=True)
-            copy = target / source.name
-            shutil.move(source, copy) if move else shutil.copy2(source, copy)
+            self.spool.mkdir(exist_ok=True)
+            shutil.move(source, target) if move else shutil.copytree(source, target)
         except OSError as error:
             shutil.rmtree(target, ignore_errors=True)
             raise TrackingError(
@@ -175,10 +170,10 @@ class Outbox:
                 expected=f"room for {source.name}",
                 mend="Check the disk's free space and the folder's rights.",
             ) from error
-        return Spooled(f"{name}/{source.name}", size)
+        return Spooled(name, size)
 
-    def spool_bytes(self, content: bytes, file_name: str) -> Spooled:
-        """Write a small file into the spool."""
+    def spool_file(self, content: bytes, file_name: str) -> Spooled:
+        """Write a file of this content into the spool."""
         self._check_room(len(content), strict=True)
         self._check_disk(len(content))
         target = self.spool / uuid.uuid4().hex
@@ -200,10 +195,6 @@ class Outbox:
     def waiting(self) -> int:
         """Operations that have not arrived."""
         return self._count
-
-    @property
-    def waiting_bytes(self) -> int:
-        return self._bytes
 
     def run(self, run_key: str) -> KnownRun | None:
         """What is known of a run that was opened through this outbox."""

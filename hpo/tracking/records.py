@@ -72,7 +72,7 @@ class SetTags:
 
 @dataclass(frozen=True)
 class LogArtifact:
-    """Upload a spooled file, or a folder's content, to the folder `artifact_path`."""
+    """Upload a spooled file to the folder `artifact_path`."""
 
     run: RunRef
     spooled: str

@@ -16,7 +16,6 @@ it; a worker that dies leaves that to whoever empties its outbox.
 from __future__ import annotations
 
 import getpass
-import io
 import json
 import logging
 import time
@@ -71,8 +70,7 @@ from hpo.tracking.trial_run import (
     OutcomeOf,
     TrialRun,
     abandoned_tags,
-    log_artifact,
-    log_bytes,
+    log_text,
     now_ms,
     outcome_tags,
     points,
@@ -91,12 +89,6 @@ class DatasetInfo:
     digest: str
     source: str
     examples: Mapping[str, int]
-
-
-class Figure(Protocol):
-    """A matplotlib figure, or anything that saves itself the same way."""
-
-    def savefig(self, target: io.BytesIO, *, format: str) -> object: ...  # noqa: A002
 
 
 class RunListener(Protocol):
@@ -171,10 +163,6 @@ class StudyTracker:
         return tracker
 
     @property
-    def run_key(self) -> str:
-        return self._ref.key
-
-    @property
     def study_url(self) -> str:
         """The page of the study's parent run, or of the server as long as the run is not there yet."""
         run = self._outbox.run(self._ref.key)
@@ -194,17 +182,11 @@ class StudyTracker:
         """Operations that have not arrived at the server."""
         return self._outbox.waiting
 
-    def run_id(self, run_key: str) -> str | None:
-        """MLflow's id of a run that this process opened; None until it is at the server."""
-        run = self._outbox.run(run_key)
-        return run.run_id if run else None
-
     def start_trial(
         self,
         number: int,
         attempt: int,
         params: Mapping[str, float | int | str | None],
-        tags: Mapping[str, str] | None = None,
     ) -> TrialRun:
         """Open the run of an attempt at a trial: `trial-0007`, a child of the study's run.
 
@@ -226,7 +208,7 @@ class StudyTracker:
                 name,
                 start_ms,
                 parent_key=self._ref.key,
-                tags={**_source_tags(), **(tags or {}), **own_tags},
+                tags={**_source_tags(), **own_tags},
                 params={k: "none" if v is None else str(v) for k, v in params.items()},
                 if_abandoned=abandoned_tags(),
             )
@@ -274,7 +256,7 @@ class StudyTracker:
                     expected="a model and its tokenizer as save_pretrained writes them",
                     mend="Save both there.",
                 )
-        spooled = self._outbox.spool_path(folder, move=move, bounded=False)
+        spooled = self._outbox.spool_folder(folder, move=move, bounded=False)
         operation = PublishModel(
             self._ref,
             uuid.uuid4().hex,
@@ -312,30 +294,16 @@ class StudyTracker:
 
     def describe(self, markdown: str) -> None:
         """Set the description of the study's run."""
-        self.set_tags({NOTE_TAG: markdown[:MAX_NOTE_CHARACTERS]})
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags of the study's run."""
-        self._outbox.append(SetTags(self._ref, dict(tags)))
+        self._outbox.append(SetTags(self._ref, {NOTE_TAG: markdown[:MAX_NOTE_CHARACTERS]}))
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics of the study as a whole, e.g. the best value so far by finished trials."""
         if metrics:
             self._outbox.append(LogMetrics(self._ref, points(metrics, step)))
 
-    def log_study_artifact(self, path: Path, artifact_path: str | None = None) -> None:
-        """Copy a file, or a folder's content, to be uploaded to the study's run."""
-        log_artifact(self._outbox, self._ref, self._outbox.spool_path(path), artifact_path)
-
     def log_study_text(self, text: str, file: str) -> None:
         """Log a text as the file `file` of the study's run."""
-        log_bytes(self._outbox, self._ref, text.encode(), file)
-
-    def log_study_figure(self, figure: Figure, file: str) -> None:
-        """Log a matplotlib figure as a file of the study's run, in the format of its ending."""
-        image = io.BytesIO()
-        figure.savefig(image, format=file.rpartition(".")[2])
-        log_bytes(self._outbox, self._ref, image.getvalue(), file)
+        log_text(self._outbox, self._ref, text, file)
 
     def flush(self, timeout_seconds: float = 30.0) -> int:
         """Wait for everything to arrive, no longer than the time given. Returns what still waits."""
@@ -402,9 +370,9 @@ class StudyTracker:
         ref = self._ref
         tags = {**_source_tags(), STUDY_TAG: self._study_name, STUDY_UID_TAG: self._study_uid}
         self._outbox.append(OpenRun(ref, self._study_name, now_ms(), tags=tags, shared=True))
-        log_bytes(self._outbox, ref, study_file.encode(), "study.toml")
+        log_text(self._outbox, ref, study_file, "study.toml")
         shown = json.dumps(dict(environment), indent=2, sort_keys=True)
-        log_bytes(self._outbox, ref, shown.encode(), "environment.json")
+        log_text(self._outbox, ref, shown, "environment.json")
         if dataset is not None:
             self._outbox.append(
                 LogDataset(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from hpo.tracking.keys import ABANDONED_TAG, REASON_TAG, TRIAL_STATE_TAG
-from hpo.tracking.outbox import Outbox, Spooled
+from hpo.tracking.outbox import Outbox
 from hpo.tracking.records import (
     EndRun,
     LogArtifact,
@@ -20,7 +20,6 @@ from hpo.tracking.records import (
     Operation,
     RunRef,
     RunStatus,
-    SetTags,
 )
 
 TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
@@ -77,26 +76,16 @@ class TrialRun:
         if metrics:
             self._outbox.append(LogMetrics(self._ref, points(metrics, step)))
 
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        self._outbox.append(SetTags(self._ref, dict(tags)))
-
-    def log_artifact(self, path: Path, artifact_path: str | None = None) -> None:
-        """Copy a file, or a folder's content, to be uploaded to the run's folder artifact_path.
-
-        Raises TrackingError where the outbox or the disk is full, or there is nothing at the path.
-        """
-        log_artifact(self._outbox, self._ref, self._outbox.spool_path(path), artifact_path)
-
     def log_text(self, text: str, file: str) -> None:
         """Log a text as the file `file` (`folder/name.txt`) of the run."""
-        log_bytes(self._outbox, self._ref, text.encode(), file)
+        log_text(self._outbox, self._ref, text, file)
 
-    def log_model(self, folder: Path, *, move: bool = False) -> None:
+    def log_model(self, folder: Path) -> None:
         """Log `trained.safetensors` and `trial.json` of the folder as an MLflow model of this run.
 
-        move: take the folder instead of copying it. Raises TrackingError where the outbox is full.
+        Raises TrackingError where the outbox or the disk is full.
         """
-        spooled = self._outbox.spool_path(folder, move=move)
+        spooled = self._outbox.spool_folder(folder)
         operation = LogModel(
             self._ref, uuid.uuid4().hex, spooled.path, self._name, dict(self._model_tags)
         )
@@ -133,13 +122,10 @@ class TrialRun:
         self.ended = True
 
 
-def log_artifact(outbox: Outbox, ref: RunRef, spooled: Spooled, artifact_path: str | None) -> None:
-    outbox.append(LogArtifact(ref, spooled.path, artifact_path), spooled=spooled)
-
-
-def log_bytes(outbox: Outbox, ref: RunRef, content: bytes, file: str) -> None:
+def log_text(outbox: Outbox, ref: RunRef, text: str, file: str) -> None:
     folder, _, name = file.rpartition("/")
-    log_artifact(outbox, ref, outbox.spool_bytes(content, name), folder or None)
+    spooled = outbox.spool_file(text.encode(), name)
+    outbox.append(LogArtifact(ref, spooled.path, folder or None), spooled=spooled)
 
 
 def points(metrics: Mapping[str, float], step: int) -> tuple[MetricPoint, ...]:

@@ -158,17 +158,6 @@ def test_a_dropped_model_is_gone_with_its_files(
     assert [file for file in artifacts.rglob("*") if file.is_file() and gone in file.parts] == []
 
 
-def test_the_folder_may_be_taken_instead_of_copied(
-    store: str, tracker: StudyTracker, trained: Path, request: pytest.FixtureRequest
-) -> None:
-    trial = tracker.start_trial(0, 1, {})
-    trial.log_model(trained, move=True)
-    assert not trained.exists()
-    trial.finish("COMPLETE")
-    assert tracker.flush(60) == 0
-    assert len(models_of(store, request.node.name)) == 1
-
-
 def test_a_champion_needs_its_tokenizer(tracker: StudyTracker, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(TrackingError, match=r"no tokenizer_config.json"):

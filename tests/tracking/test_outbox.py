@@ -88,37 +88,37 @@ def test_the_outbox_of_a_living_owner_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_files_are_copied_so_that_the_original_may_go(tmp_path: Path) -> None:
-    source = tmp_path / "report.html"
-    source.write_text("hello")
     folder = tmp_path / "model"
     (folder / "deep").mkdir(parents=True)
     (folder / "deep" / "w.bin").write_bytes(b"1234")
     with Outbox.create(tmp_path, URI) as outbox:
-        file = outbox.spool_path(source)
-        tree = outbox.spool_path(folder, move=True)
-        source.unlink()
+        file = outbox.spool_file(b"hello", "report.html")
+        copied = outbox.spool_folder(folder)
+        moved = outbox.spool_folder(folder, move=True)
+        assert not folder.exists()
         assert (outbox.spool / file.path).read_text() == "hello"
         assert (outbox.spool / file.path).name == "report.html"
-        assert (outbox.spool / tree.path / "deep" / "w.bin").read_bytes() == b"1234"
-        assert (file.bytes, tree.bytes) == (5, 4)
-        assert not folder.exists()
-        with pytest.raises(TrackingError, match="nothing there"):
-            outbox.spool_path(source)
+        for tree in (copied, moved):
+            assert (outbox.spool / tree.path / "deep" / "w.bin").read_bytes() == b"1234"
+        assert (file.bytes, copied.bytes, moved.bytes) == (5, 4, 4)
+        with pytest.raises(TrackingError, match="no folder there"):
+            outbox.spool_folder(folder)
 
 
 def test_a_full_outbox_takes_no_more_files_but_still_ends_runs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    file = tmp_path / "weights"
-    file.write_bytes(b"x" * 400_000)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"x" * 400_000)
     with Outbox.create(tmp_path, "http://me:secret@127.0.0.1:9", limit_bytes=1_000_000) as outbox:
         for _ in range(2):
-            spooled = outbox.spool_path(file)
-            outbox.append(LogArtifact(RUN, spooled.path), spooled=spooled)
+            spooled = outbox.spool_folder(folder)
+            outbox.append(LogModel(RUN, "op", spooled.path, "m", {}), spooled=spooled)
         assert caplog.text.count("wait in") == 1
         with pytest.raises(TrackingError, match="no more than") as caught:
-            outbox.spool_path(file)
+            outbox.spool_folder(folder)
         assert "secret" not in str(caught.value) + caplog.text
         outbox.append(EndRun(RUN, "FINISHED", 1))
         assert outbox.waiting == 3
@@ -126,20 +126,21 @@ def test_a_full_outbox_takes_no_more_files_but_still_ends_runs(
         Outbox.create(tmp_path, URI, limit_bytes=1_000_000) as second,
         pytest.raises(TrackingError, match="no more than"),
     ):
-        second.spool_path(file)
+        second.spool_folder(folder)
 
 
 def test_what_arrived_makes_room(tmp_path: Path) -> None:
-    file = tmp_path / "weights"
-    file.write_bytes(b"x" * 700_000)
+    weights = b"x" * 700_000
     with Outbox.create(tmp_path, URI, limit_bytes=1_000_000) as outbox:
-        spooled = outbox.spool_path(file)
+        spooled = outbox.spool_file(weights, "weights")
         outbox.append(LogArtifact(RUN, spooled.path), spooled=spooled)
+        with pytest.raises(TrackingError, match="no more than"):
+            outbox.spool_file(weights, "weights")
         [row] = outbox.ledger.head(10)
         outbox.arrived(1, outbox.ledger.done([row.id]))
         outbox.discard(spooled.path)
-        assert (outbox.waiting, outbox.waiting_bytes) == (0, 0)
-        outbox.spool_path(file)
+        assert outbox.waiting == 0
+        outbox.spool_file(weights, "weights")
 
 
 def test_a_state_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:

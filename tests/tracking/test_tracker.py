@@ -13,7 +13,7 @@ import pytest
 from hpo.errors import TrackingError
 from hpo.tracking import DatasetInfo, StudyTracker, drain_abandoned, trial_run_key
 from hpo.tracking.drain import Drainer
-from hpo.tracking.records import EndEarlierAttempts, RunRef
+from hpo.tracking.records import EndEarlierAttempts, RunRef, SetTags
 from tests.tracking.conftest import FaultyLine, MlflowServer
 from tests.tracking.reading import client, points, run_named, runs, statuses
 
@@ -132,7 +132,8 @@ def test_values_beyond_mlflows_limits_are_cut_and_split(
     with open_study(store, study, tmp_path / ".hpo") as tracker:
         many = {f"p{i:03}": "x" for i in range(130)}
         trial = tracker.start_trial(0, 1, {"long": "ü" * 7000, **many})
-        trial.set_tags({"long": "ü" * 9000, **{f"t{i}": "ü" * 7000 for i in range(120)}})
+        tags = {"long": "ü" * 9000, **{f"t{i}": "ü" * 7000 for i in range(120)}}
+        tracker._outbox.append(SetTags(RunRef(study, trial.run_key), tags))
         trial.log({f"m{i}": float(i) for i in range(2300)}, 1)
         trial.finish("COMPLETE")
         tracker.describe("d" * 9000)
@@ -327,7 +328,7 @@ def test_a_run_deleted_by_hand_does_not_disturb_the_others(
     with open_study(store, study, tmp_path / ".hpo") as tracker:
         trial = tracker.start_trial(0, 1, {})
         assert tracker.flush(60) == 0
-        client(store).delete_run(tracker.run_id(trial.run_key))
+        client(store).delete_run(run_named(store, study, "trial-0000").info.run_id)
         for step in range(5):
             trial.log({"x": 1.0}, step)
         trial.finish("COMPLETE")
