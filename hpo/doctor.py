@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument(
         "--flush",
         action="store_true",
-        help="send what still waits for MLflow, from whatever process it was left by",
+        help="send what still waits for MLflow, from whatever process it was left by, and what it refused",
     )
     parser.add_argument(
         "--timeout",

@@ -18,6 +18,9 @@ Grade = Literal["ok", "note", "fault"]
 
 _PACKAGES = ("torch", "transformers", "optuna", "mlflow", "datasets")
 _LEAST_FREE_BYTES = 2 * 10**9
+_REFUSED = (
+    "The reasons are in `outbox/rejected.jsonl`; `python -m hpo.doctor --flush` sends them again."
+)
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,16 @@ def checkup(locations: Locations) -> Iterator[Finding]:
 
 
 def flush(locations: Locations, seconds: float) -> Finding:
-    """Send what processes that are gone left for MLflow, no longer than the time given."""
+    """Send what processes that are gone left for MLflow, and once more what it refused.
+
+    seconds: how long that may take at most.
+    """
     from hpo.search.outcomes import outcome_reader, run_linker
     from hpo.search.storage import open_storage
     from hpo.tracking.drain import drain_abandoned
+    from hpo.tracking.rejected import requeue_rejected
 
+    requeue_rejected(locations.state)
     with open_storage(locations.storage_url) as storage:
         report = drain_abandoned(
             locations.state,
@@ -58,6 +66,8 @@ def flush(locations: Locations, seconds: float) -> Finding:
     words = f"{report.delivered} operations sent from {report.files} outboxes, {report.waiting} still wait"
     if report.waiting:
         return Finding("fault", "flush", words, "Start the tracking server and run it again.")
+    if report.refused:
+        return Finding("note", "flush", f"{words}, MLflow refuses {report.refused}", _REFUSED)
     return Finding("ok", "flush", words)
 
 
@@ -114,6 +124,7 @@ def _tracking(locations: Locations) -> Finding:
 
 def _outbox(locations: Locations) -> Finding:
     from hpo.tracking.outbox import waiting_in
+    from hpo.tracking.rejected import rejected_in
 
     waiting = waiting_in(locations.state)
     if waiting:
@@ -123,6 +134,9 @@ def _outbox(locations: Locations) -> Finding:
             f"{waiting} operations wait for MLflow",
             "`python -m hpo.doctor --flush` sends them.",
         )
+    rejected = rejected_in(locations.state)
+    if rejected:
+        return Finding("note", "outbox", f"MLflow refused {rejected} operations", _REFUSED)
     return Finding("ok", "outbox", "nothing waits for MLflow")
 
 

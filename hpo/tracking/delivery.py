@@ -37,7 +37,7 @@ from hpo.tracking.records import (
     describe,
     from_json,
 )
-from hpo.tracking.trial_run import STATUS_OF_STATE, OutcomeOf, RunOutcome, outcome_tags
+from hpo.tracking.trial_run import STATUS_OF_STATE, OutcomeOf, RunOutcome, now_ms, outcome_tags
 from hpo.tracking.uri import redact_text
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,10 @@ logger = logging.getLogger(__name__)
 RunOpened = Callable[[str, str, str], None]
 """Called with run key, run id and the page of a run once it exists."""
 
-# MLflow answers BAD_REQUEST to some passing troubles of its database, so that a repeat may help.
+# MLflow answers BAD_REQUEST to some passing troubles of its database, such as a pool that has no
+# connection left. What waits behind is held up for as long as it may take a person to mend that.
+_DOUBTFUL_SECONDS = 300.0
+# Besides, for that time may lie between two tries: a process that ends, and the next, a day later.
 _DOUBTFUL_TRIES = 5
 _WINDOW = 500
 
@@ -70,7 +73,7 @@ class Delivery:
         self._on_run_opened = on_run_opened
         self._outcome_of = outcome_of
         self._owner_is_dead = outbox.abandoned_ms is not None
-        self._tries: dict[int, int] = {}
+        self._comes_late = outbox.comes_late
         self._runs_with_refusals: set[str] = set()
 
     def step(self) -> int:
@@ -102,7 +105,7 @@ class Delivery:
             if run.shared and self._outbox.open_elsewhere(run.run_key):
                 continue
             try:
-                if self._gateway.run_status(run.run_id) == "RUNNING":
+                if not self._has_ended(run):
                     self._close(run, ended_ms)
                     logger.info("Run %s, whose process died, is closed", run.run_key)
             except Refused as refusal:
@@ -177,6 +180,10 @@ class Delivery:
             else:
                 tags |= operation.tags
         run = self._known(batch[0][1].run)
+        if tags and self._comes_late:
+            # What is there may be of later than these.
+            there = self._gateway.run_tags(run.run_id)
+            tags = {key: value for key, value in tags.items() if key not in there}
         self._gateway.log_batch(run.run_id, metrics=points, tags=tags)
 
     def _send_first(self, row: WaitingOperation) -> None:
@@ -185,15 +192,24 @@ class Delivery:
         except (ValueError, TypeError, KeyError) as error:
             self._reject(row, f"{row.kind} of {row.run_key}", f"unreadable: {error}")
             return
+        if row.spooled and not (self._outbox.spool / row.spooled).exists():
+            self._reject(row, describe(operation), "its files are gone")
+            return
         try:
             self._send(row, operation)
         except Refused as refusal:
-            tries = self._tries[row.id] = self._tries.get(row.id, 0) + 1
-            if refusal.doubtful and tries < _DOUBTFUL_TRIES:
+            if refusal.doubtful and self._may_pass(row):
                 raise DoubtfulError(str(refusal)) from refusal
-            self._reject(row, describe(operation), str(refusal))
+            may_pass_later = refusal.doubtful or self._ledger.has_rejected(row.run_key, "OpenRun")
+            self._reject(row, describe(operation), str(refusal), keep_files=may_pass_later)
             return
         self._settle([row])
+
+    def _may_pass(self, row: WaitingOperation) -> bool:
+        """Count a doubtful refusal. Whether another try is worth holding up what waits behind it."""
+        now = now_ms()
+        doubt = self._ledger.doubt(row.id, now)
+        return doubt.tries < _DOUBTFUL_TRIES or now - doubt.since_ms < _DOUBTFUL_SECONDS * 1000
 
     def _send(self, row: WaitingOperation, operation: Operation) -> None:
         gateway = self._gateway
@@ -258,12 +274,14 @@ class Delivery:
             return
         run = self._known(operation.run)
         folder = self._outbox.spool / operation.spooled
-        repeated = row.attempted or row.id in self._tries
+        repeated = row.attempted or self._comes_late
         self._ledger.mark_attempted(row.id)
         if isinstance(operation, LogModel):
             models.log_trial_model(self._gateway, operation, folder, run, repeated=repeated)
         else:
-            models.publish_model(self._gateway, operation, folder, run, repeated=repeated)
+            models.publish_model(
+                self._gateway, operation, folder, run, repeated=repeated, late=self._comes_late
+            )
 
     def _end(self, operation: EndRun) -> None:
         run = self._find(operation.run)
@@ -273,6 +291,8 @@ class Delivery:
             raise Refused("there is no such run")
         if self._owner_is_dead and run.shared and self._outbox.open_elsewhere(run.run_key):
             # The study goes on in another process since: this end is out of date.
+            return
+        if self._comes_late and run.shared and self._has_ended(run):
             return
         if operation.tags:
             self._gateway.log_batch(run.run_id, tags=operation.tags)
@@ -299,6 +319,9 @@ class Delivery:
                 gateway.end_run(run.run_id, "KILLED", operation.end_ms)
                 self._ledger.mark_ended(key)
 
+    def _has_ended(self, run: KnownRun) -> bool:
+        return self._gateway.run_status(run.run_id) != "RUNNING"
+
     def _known(self, ref: RunRef) -> KnownRun:
         run = self._find(ref)
         if run is None:
@@ -318,20 +341,22 @@ class Delivery:
     def _settle(self, rows: Sequence[WaitingOperation]) -> None:
         size = self._ledger.done([row.id for row in rows])
         self._outbox.arrived(len(rows), size)
-        self._clear(rows)
+        self._discard_files(rows)
 
-    def _reject(self, row: WaitingOperation, what: str, reason: str) -> None:
+    def _reject(
+        self, row: WaitingOperation, what: str, reason: str, *, keep_files: bool = False
+    ) -> None:
         # A run that was deleted refuses everything: one warning for it is enough.
         level = logging.DEBUG if row.run_key in self._runs_with_refusals else logging.WARNING
         self._runs_with_refusals.add(row.run_key)
         logger.log(level, "MLflow refuses to %s: %s", what, redact_text(reason))
         size = self._ledger.reject(row, reason)
         self._outbox.arrived(1, size)
-        self._clear([row])
+        if not keep_files:
+            self._discard_files([row])
 
-    def _clear(self, rows: Sequence[WaitingOperation]) -> None:
+    def _discard_files(self, rows: Sequence[WaitingOperation]) -> None:
         for row in rows:
-            self._tries.pop(row.id, None)
             if row.spooled:
                 self._outbox.discard(row.spooled)
 

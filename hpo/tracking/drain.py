@@ -38,6 +38,7 @@ class DrainReport:
     files: int
     delivered: int
     waiting: int
+    refused: int
 
 
 class Drainer:
@@ -184,18 +185,19 @@ def _drain_abandoned(
 ) -> DrainReport:
     gateways: dict[str, Gateway] = {}
     away: set[str] = set()
-    files = delivered = waiting = 0
+    files = delivered = waiting = refused = 0
     for outbox in abandoned(state_dir):
         files += 1
         uri = outbox.tracking_uri
-        before = outbox.waiting
+        before, refused_before = outbox.waiting, len(outbox.rejected())
         empty = uri is None
         try:
             if uri is not None and uri not in away and not stop():
                 gateway = gateways.setdefault(uri, Gateway(uri))
                 empty = _empty(Delivery(outbox, gateway, on_run_opened, outcome_of), stop)
         except (Away, DoubtfulError) as trouble:
-            away.add(str(uri))
+            if isinstance(trouble, Away):  # and not one operation's own
+                away.add(str(uri))
             logger.info(
                 "%d operations of a process that died wait on for %s: %s",
                 outbox.waiting,
@@ -204,12 +206,14 @@ def _drain_abandoned(
             )
         finally:
             # Whatever happened: held on to, it would be out of everybody's reach.
-            delivered += before - outbox.waiting
+            newly_refused = len(outbox.rejected()) - refused_before
+            delivered += before - outbox.waiting - newly_refused
             waiting += outbox.waiting
+            refused += newly_refused
             outbox.close(remove=empty)
         if stop():
             break
-    return DrainReport(files, delivered, waiting)
+    return DrainReport(files, delivered, waiting, refused)
 
 
 def _empty(delivery: Delivery, stop: Callable[[], bool]) -> bool:

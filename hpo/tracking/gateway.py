@@ -240,6 +240,11 @@ class Gateway:
         with answers():
             return str(client.get_run(run_id).info.status)
 
+    def run_tags(self, run_id: str) -> Mapping[str, str]:
+        client = self.client
+        with answers():
+            return dict(client.get_run(run_id).data.tags)
+
     def _find_or(self, wanted: OpenRun, create: Callable[[], FoundRun]) -> FoundRun:
         found = self.find_runs(wanted.run.experiment, wanted.run.key)
         return found[0] if found else create()

@@ -19,6 +19,8 @@ OUTBOX_TAG = "hpo.outbox"
 SETTLED_TAG = "hpo.settled"
 OPERATION_TAG = "hpo.operation"
 STUDY_KEY_TAG = "hpo.study_key"
+# Of versions of registered models: when a worker asked for it, ms since the epoch.
+PUBLISHED_TAG = "hpo.published_ms"
 # MLflow's own.
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"

@@ -54,6 +54,14 @@ _rejected = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
 )
+# Of its own, so that a file of an earlier version needs no change.
+_doubts = sa.Table(
+    "doubts",
+    _schema,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("since_ms", sa.Integer, nullable=False),
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,14 @@ class KnownRun:
     shared: bool
     doubtful: bool
     if_abandoned: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How often an operation was refused in a way that may pass, and when first, ms since the epoch."""
+
+    tries: int
+    since_ms: int
 
 
 @dataclass(frozen=True)
@@ -152,12 +168,26 @@ class Ledger:
 
     def done(self, operation_ids: Iterable[int]) -> int:
         """Forget operations that have arrived. Returns the bytes they took."""
-        chosen = _operations.c.id.in_(list(operation_ids))
+        ids = list(operation_ids)
+        chosen = _operations.c.id.in_(ids)
         total = sa.select(sa.func.coalesce(sa.func.sum(_operations.c.bytes), 0)).where(chosen)
         with self._engine.begin() as connection:
             size = connection.execute(total).scalar_one()
+            connection.execute(sa.delete(_doubts).where(_doubts.c.id.in_(ids)))
             connection.execute(sa.delete(_operations).where(chosen))
         return int(size)
+
+    def doubt(self, operation_id: int, now_ms: int) -> Doubt:
+        """Count a refusal that may pass. Kept here, since the next process may be the one to try again."""
+        query = sa.select(_doubts.c.tries, _doubts.c.since_ms).where(_doubts.c.id == operation_id)
+        with self._engine.begin() as connection:
+            row = connection.execute(query).first()
+            doubt = Doubt(row.tries + 1, row.since_ms) if row else Doubt(1, now_ms)
+            connection.execute(
+                sa.insert(_doubts).prefix_with("OR REPLACE"),
+                {"id": operation_id, "tries": doubt.tries, "since_ms": doubt.since_ms},
+            )
+        return doubt
 
     def reject(self, waiting: WaitingOperation, reason: str) -> int:
         """Move an operation to the refused ones. Returns the bytes it took."""
@@ -179,6 +209,12 @@ class Ledger:
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(*columns).order_by(_rejected.c.id))
             return [RejectedOperation(*row) for row in rows]
+
+    def has_rejected(self, run_key: str, kind: str) -> bool:
+        """Whether an operation of this kind on the run was refused."""
+        chosen = (_rejected.c.run_key == run_key) & (_rejected.c.kind == kind)
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(_rejected.c.id).where(chosen)).first() is not None
 
     def remember_run(self, run: KnownRun) -> None:
         """Store what MLflow calls a run; opened again, a run counts as not ended."""

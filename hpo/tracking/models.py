@@ -14,7 +14,7 @@ from typing import Any
 
 from hpo.tracking.answers import Away, Refused, answers
 from hpo.tracking.gateway import MAX_DESCRIPTION_CHARACTERS, Gateway, cut, upload_time
-from hpo.tracking.keys import OPERATION_TAG
+from hpo.tracking.keys import OPERATION_TAG, PUBLISHED_TAG
 from hpo.tracking.ledger import KnownRun
 from hpo.tracking.records import DropModels, LogModel, PublishModel
 
@@ -58,8 +58,12 @@ def publish_model(
     run: KnownRun,
     *,
     repeated: bool,
+    late: bool = False,
 ) -> None:
-    """Log what `save_pretrained` wrote as a transformers model, register it and set the alias."""
+    """Log what `save_pretrained` wrote as a transformers model, register it and set the alias.
+
+    late: another one may have been published since; the alias stays with it then.
+    """
     name = operation.registered_name
     model_id = _logged_model(gateway, operation, run, name, repeated=repeated)
     if not (folder / _MLMODEL).exists() and not (folder / "README.md").exists():
@@ -68,7 +72,7 @@ def publish_model(
     _finish(gateway, model_id, run.run_id, folder)
     if operation.metrics:
         gateway.log_batch(run.run_id, metrics=operation.metrics, model_id=model_id)
-    _register(gateway, operation, model_id, run.run_id)
+    _register(gateway, operation, model_id, run.run_id, late=late)
 
 
 def drop_models(gateway: Gateway, operation: DropModels) -> int:
@@ -243,7 +247,9 @@ def _finish(gateway: Gateway, model_id: str, run_id: str, folder: Path) -> None:
             client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
 
 
-def _register(gateway: Gateway, operation: PublishModel, model_id: str, run_id: str) -> None:
+def _register(
+    gateway: Gateway, operation: PublishModel, model_id: str, run_id: str, *, late: bool
+) -> None:
     client = gateway.client
     name = operation.registered_name
     description = cut(operation.card, MAX_DESCRIPTION_CHARACTERS)
@@ -276,10 +282,16 @@ def _register(gateway: Gateway, operation: PublishModel, model_id: str, run_id: 
                 model_id=model_id,
             )
         version = created.version
+    if late and any(_published_ms(v.tags) > _published_ms(operation.tags) for v in versions):
+        return
     with answers():
         client.update_registered_model(name, description=description)
     with answers():
         client.set_registered_model_alias(name, operation.alias, version)
+
+
+def _published_ms(tags: Mapping[str, str]) -> int:
+    return int(tags.get(PUBLISHED_TAG, 0))
 
 
 def _delete_files(gateway: Gateway, model: Any) -> None:

@@ -3,6 +3,7 @@
     <state_dir>/outbox/<key>.db      the operations that wait (ledger.py)
     <state_dir>/outbox/<key>.spool/  files that wait to be uploaded
     <state_dir>/outbox/<key>.lock    held by the owner as long as it lives
+    <state_dir>/outbox/rejected.jsonl, rejected.spool/   what MLflow refused (rejected.py)
 
 What a dead owner has left is a file whose lock is free; any process may take it over.
 """
@@ -28,7 +29,7 @@ from filelock import FileLock, Timeout
 from hpo.errors import TrackingError
 from hpo.spec.locations import without_credentials
 from hpo.tracking.ledger import KnownRun, Ledger, RejectedOperation
-from hpo.tracking.records import EndRun, Operation
+from hpo.tracking.records import EndRun, Operation, spooled_files
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ DEFAULT_LIMIT_BYTES = 1 << 30
 # Ends, tags and metrics must still find room when models have filled the outbox.
 _SMALL_OPERATIONS_MARGIN = 64 << 20
 _DISK_MARGIN = 64 << 20
+REJECTED_FILE = "rejected.jsonl"
+REJECTED_SPOOL = "rejected.spool"
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,11 @@ class Outbox:
         """When the dead owner last wrote, ms since the epoch; None for this process's own."""
         value = self.ledger.fact("abandoned_ms")
         return None if value is None else int(value)
+
+    @property
+    def comes_late(self) -> bool:
+        """Whether it holds what was refused once, so that later operations may have gone before."""
+        return self.ledger.fact("late") is not None
 
     def append(self, *operations: Operation, spooled: Spooled | None = None) -> None:
         """Store operations, all or none. Raises TrackingError where the outbox is full."""
@@ -219,7 +227,7 @@ class Outbox:
     def end_shared(self, operation: EndRun) -> None:
         """End a run that several processes share, unless another one still has it open."""
         # Of two that close at once, each would otherwise leave it to the other.
-        with _lock(self._folder.with_suffix(".lock")):
+        with folder_lock(self._folder):
             if self.open_elsewhere(operation.run.key):
                 self.ledger.mark_ended(operation.run.key)
             else:
@@ -254,11 +262,21 @@ class Outbox:
         self.close(remove=False)
 
     def _keep_rejected(self) -> None:
-        """Leave a trace of what MLflow refused for good, for the file itself is about to go."""
+        """Move what MLflow refused to where it can be read and sent again from, for the file is about to go."""
         refused = self.ledger.rejected()
-        if refused:
-            with (self._folder / "rejected.jsonl").open("a", encoding="utf-8") as trace:
-                trace.writelines(json.dumps(asdict(row)) + "\n" for row in refused)
+        if not refused:
+            return
+        with folder_lock(self._folder):
+            kept = self._folder / REJECTED_SPOOL
+            for row in refused:
+                files = self.spool / (spooled_files(row.body) or "none")
+                if files.exists():
+                    kept.mkdir(exist_ok=True)
+                    shutil.move(files, kept / files.name)
+            with (self._folder / REJECTED_FILE).open("a", encoding="utf-8") as trace:
+                for row in refused:
+                    line = {"tracking_uri": self.tracking_uri, **asdict(row)}
+                    trace.write(json.dumps(line) + "\n")
 
     def _beside(self, suffix: str) -> Path:
         return self._folder / f"{self.key}{suffix}"
@@ -326,6 +344,11 @@ def waiting_in(state_dir: Path) -> int:
         except (TrackingError, sa.exc.DatabaseError) as error:
             logger.warning("The outbox %s cannot be read: %s", file, error)
     return total
+
+
+def folder_lock(folder: Path) -> FileLock:
+    """The lock on what the outboxes of a folder have in common."""
+    return _lock(folder.with_suffix(".lock"))
 
 
 def _lock(path: Path) -> FileLock:

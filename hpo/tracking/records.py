@@ -209,6 +209,15 @@ def spooled_path(operation: Operation) -> str | None:
     return getattr(operation, "spooled", None)
 
 
+def spooled_files(body: str) -> str | None:
+    """The folder of a stored operation's files in the spool; None where it has none or cannot be read."""
+    try:
+        spooled = json.loads(body).get("spooled")
+    except (ValueError, AttributeError):
+        return None
+    return str(spooled).partition("/")[0] if spooled else None
+
+
 def describe(operation: Operation) -> str:
     """The operation in a few words, for messages."""
     run = operation.run.key

@@ -38,6 +38,7 @@ from hpo.tracking.keys import (
     ATTEMPT_TAG,
     CHAMPION_ALIAS,
     NOTE_TAG,
+    PUBLISHED_TAG,
     REASON_TAG,
     STUDY_KEY_TAG,
     STUDY_TAG,
@@ -265,7 +266,11 @@ class StudyTracker:
             CHAMPION_ALIAS,
             card,
             points(metrics, 0),
-            {STUDY_TAG: self._study_name, TRIAL_NUMBER_TAG: str(trial_number)},
+            {
+                STUDY_TAG: self._study_name,
+                TRIAL_NUMBER_TAG: str(trial_number),
+                PUBLISHED_TAG: str(now_ms()),
+            },
         )
         # Its bytes are not counted against the limit either: it would shut out what comes after.
         self._outbox.append(operation)

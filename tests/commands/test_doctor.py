@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hpo.tracking.outbox import Outbox
+from hpo.tracking.records import EndRun, OpenRun, RunRef
 from tests.commands.shell import TINY_STUDY, Shell
 
 pytestmark = pytest.mark.slow
@@ -33,6 +35,21 @@ def test_a_storage_is_told_of_with_its_studies(shell: Shell) -> None:
     answer = shell.hpo("doctor", "--flush", **NO_HUB).done()
     assert "ok    flush: 0 operations sent from 0 outboxes, 0 still wait" in answer.out
     assert "ok    storage: sqlite:///optuna.db, 1 studies, 0 of them done" in answer.out
+
+
+def test_what_mlflow_refused_is_told_and_sent_again(shell: Shell) -> None:
+    run = RunRef("tiny", "trial:tiny:u:0:1")
+    outbox = Outbox.create(shell.folder / ".hpo", f"sqlite:///{shell.folder}/mlflow.db")
+    outbox.append(OpenRun(run, "trial-0000", 1), EndRun(run, "FINISHED", 2))
+    for row in outbox.ledger.head(2):
+        outbox.ledger.reject(row, "BAD_REQUEST: QueuePool limit reached")
+    outbox.close(remove=True)
+    told = shell.hpo("doctor", **NO_HUB).done()
+    assert "note  outbox: MLflow refused 2 operations" in told.out
+    answer = shell.hpo("doctor", "--flush", **NO_HUB).done()
+    assert "ok    flush: 2 operations sent from 1 outboxes, 0 still wait" in answer.out
+    assert "ok    outbox: nothing waits for MLflow" in answer.out
+    assert list((shell.folder / ".hpo" / "outbox").iterdir()) == []
 
 
 def test_every_fault_is_told_with_what_to_do(shell: Shell) -> None:
