@@ -251,7 +251,7 @@ def _kind(name: str, annotation: object) -> str:
         return _kind(name, inner)
     if name in ("sampler", "pruner"):
         return "name or table"
-    words = {int: "whole number", float: "number", str: "text"}
+    words = {bool: "true or false", int: "whole number", float: "number", str: "text"}
     return words.get(annotation, "table") if isinstance(annotation, type) else "table"
 
 
@@ -263,6 +263,8 @@ def _default(name: str, field: FieldInfo) -> str:
         return "–"
     if isinstance(value, str):
         return f'`"{value}"`'
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

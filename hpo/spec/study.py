@@ -149,6 +149,9 @@ class TrackingSection(_Section):
         "top:2",
         description="which trials' models stay in MLflow: `all`, `top:K` or `best`",
     )
+    system_metrics: bool = Field(
+        False, description="CPU, memory and GPU of the worker as metrics `system/…` of each trial"
+    )
 
     @field_validator("keep")
     @classmethod

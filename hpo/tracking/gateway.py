@@ -21,8 +21,8 @@ from hpo.tracking.answers import Away, Refused, answers
 from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG, SETTLED_TAG
 from hpo.tracking.local_store import (
     REQUEST_TIMEOUT_SECONDS,
+    importing_mlflow,
     make_local_store,
-    prepare_environment,
     store_lock,
 )
 from hpo.tracking.records import LogDataset, MetricPoint, OpenRun, RunStatus
@@ -70,11 +70,11 @@ class Gateway:
     def client(self) -> Any:
         """MLflow's client; the first use imports MLflow and sets an empty local store up."""
         if self._client is None:
-            prepare_environment()
             try:
-                from mlflow.tracking import MlflowClient
+                with importing_mlflow():
+                    from mlflow.tracking import MlflowClient
             except (ImportError, AttributeError) as error:
-                # Another thread may be in the middle of importing the same modules.
+                # A thread that is not ours may be in the middle of importing the same modules.
                 raise Away(f"MLflow cannot be imported: {error}") from error
             logging.getLogger("alembic").setLevel(logging.WARNING)
             with answers(), store_lock(self.tracking_uri):

@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 # One failing request returns within this time; the outbox does the waiting and the retrying.
 REQUEST_TIMEOUT_SECONDS = 8
+_import_lock = threading.Lock()
 _QUIET: Mapping[str, str] = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT_SECONDS),
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -37,6 +39,14 @@ def prepare_environment() -> None:
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def importing_mlflow() -> Iterator[None]:
+    """Held while a thread imports modules of MLflow: of two at once, each meets the other's half-made ones."""
+    prepare_environment()
+    with _import_lock:
+        yield
 
 
 @contextmanager

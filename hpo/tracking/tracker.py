@@ -67,6 +67,7 @@ from hpo.tracking.records import (
     SetTags,
     TagExperiment,
 )
+from hpo.tracking.system_metrics import SystemMetrics
 from hpo.tracking.trial_run import (
     OutcomeOf,
     TrialRun,
@@ -111,6 +112,7 @@ class StudyTracker:
         state_dir: Path,
         listener: RunListener | None,
         outcome_of: OutcomeOf | None,
+        system_metrics: SystemMetrics | None,
     ) -> None:
         self._outbox = outbox
         self._drainer = drainer
@@ -121,6 +123,7 @@ class StudyTracker:
         self._study_uid = study_uid
         self._tracking_uri = tracking_uri
         self._ref = RunRef(study_name, study_run_key(study_name, study_uid))
+        self._system_metrics = system_metrics
         self._trials: list[TrialRun] = []
         self._closed = False
 
@@ -138,6 +141,7 @@ class StudyTracker:
         table: TrialsTable | None = None,
         on_run_opened: RunListener | None = None,
         outcome_of: OutcomeOf | None = None,
+        system_metrics: bool = False,
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
     ) -> Self:
         """Open the study's parent run, or go on with it; returns at once, server or no server.
@@ -145,8 +149,9 @@ class StudyTracker:
         state_dir: where the outbox lies (`state_dir/outbox`), the same for all workers of a
         machine. study_file: the study as TOML text. environment: versions and devices, logged as
         environment.json. table: how the experiment's page is to show the trials. outcome_of: how
-        a trial ended whose worker died before it could say so here, on the draining thread. Raises
-        TrackingError for a wrong URI or a state_dir that cannot be written.
+        a trial ended whose worker died before it could say so here, on the draining thread.
+        system_metrics: whether `TrialRun.log_system` logs anything. Raises TrackingError for a wrong
+        URI or a state_dir that cannot be written.
         """
         uri = checked_uri(tracking_uri)
         outbox = Outbox.create(state_dir, uri, limit_bytes)
@@ -154,7 +159,15 @@ class StudyTracker:
             outbox, uri, state_dir=state_dir, on_run_opened=on_run_opened, outcome_of=outcome_of
         )
         tracker = cls(
-            outbox, drainer, study_name, study_uid, uri, state_dir, on_run_opened, outcome_of
+            outbox,
+            drainer,
+            study_name,
+            study_uid,
+            uri,
+            state_dir,
+            on_run_opened,
+            outcome_of,
+            SystemMetrics() if system_metrics else None,
         )
         tracker._open_parent(study_file, environment, dataset)
         if table is not None:
@@ -221,7 +234,9 @@ class StudyTracker:
             operations.append(EndEarlierAttempts(ref, start_ms, ended))
         self._outbox.append(*operations)
         model_tags = trial_model_tags(self._study_name, self._study_uid, number, attempt)
-        trial = TrialRun(self._outbox, ref, name, model_tags)
+        if self._system_metrics is not None:
+            self._system_metrics.read()  # What was before the trial is not the trial's.
+        trial = TrialRun(self._outbox, ref, name, model_tags, self._system_metrics)
         self._trials = [t for t in self._trials if not t.ended or t.left] + [trial]
         return trial
 
@@ -323,6 +338,8 @@ class StudyTracker:
         if self._closed:
             return self._outbox.waiting
         self._closed = True
+        if self._system_metrics is not None:
+            self._system_metrics.close()
         for trial in self._trials:
             trial.abandon("its worker stopped")
         deadline = time.monotonic() + timeout_seconds

@@ -21,6 +21,7 @@ from hpo.tracking.records import (
     RunRef,
     RunStatus,
 )
+from hpo.tracking.system_metrics import SystemMetrics
 
 TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
 STATUS_OF_STATE: Mapping[TrialState, RunStatus] = {
@@ -56,12 +57,18 @@ class TrialRun:
     """One attempt at one trial. Used by the thread that trains."""
 
     def __init__(
-        self, outbox: Outbox, ref: RunRef, name: str, model_tags: Mapping[str, str]
+        self,
+        outbox: Outbox,
+        ref: RunRef,
+        name: str,
+        model_tags: Mapping[str, str],
+        system_metrics: SystemMetrics | None = None,
     ) -> None:
         self._outbox = outbox
         self._ref = ref
         self._name = name
         self._model_tags = model_tags
+        self._system_metrics = system_metrics
         self._last_step = 0
         self.ended = False
         self.left = False
@@ -75,6 +82,11 @@ class TrialRun:
         self._last_step = max(self._last_step, step)
         if metrics:
             self._outbox.append(LogMetrics(self._ref, points(metrics, step)))
+
+    def log_system(self, step: int) -> None:
+        """Log how busy the machine has been since the last call, if the study wants that; step as above."""
+        if self._system_metrics is not None:
+            self.log(self._system_metrics.read(), step)
 
     def log_text(self, text: str, file: str) -> None:
         """Log a text as the file `file` (`folder/name.txt`) of the run."""
