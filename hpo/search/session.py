@@ -92,6 +92,7 @@ def _open_tracker(study: OpenStudy, prepared: Prepared, locations: Locations) ->
         ),
         on_run_opened=run_linker(study.storage),
         outcome_of=outcome_reader(study.storage, locations.state),
+        system_metrics=prepared.spec.tracking.system_metrics,
     )
 
 

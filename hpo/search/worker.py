@@ -174,6 +174,7 @@ class StudyWork:
     ) -> Verdict:
         value = evaluation.metrics[f"val/{self.study.spec.study.metric}"]
         run.log(evaluation.metrics, evaluation.examples_seen)
+        run.log_system(evaluation.examples_seen)
         claim.report(value, evaluation.index)
         self.on_event(TrialEvaluated(claim.number, evaluation.step / trial.steps, value))
         return Verdict.PRUNE if claim.should_prune() else Verdict.GO_ON
@@ -256,8 +257,8 @@ def _log_confusion(run: TrialRun, result: TrialResult, label_names: tuple[str, .
         ],
     }
     run.log_text(json.dumps(document, ensure_ascii=False), "confusion_matrix.json")
-    recalls = zip(label_names, result.recalls, strict=True)
-    metrics = {f"val/recall_{_metric_name(name)}": float(recall) for name, recall in recalls}
+    recalls = zip(recall_names(label_names), result.recalls, strict=True)
+    metrics = {name: float(recall) for name, recall in recalls}
     run.log(metrics, result.best.examples_seen)
     drawing = confusion_figure(
         result.confusion,
@@ -269,9 +270,13 @@ def _log_confusion(run: TrialRun, result: TrialResult, label_names: tuple[str, .
     return drawing
 
 
-def _metric_name(label: str) -> str:
-    """A label in the characters that MLflow allows in names of metrics."""
-    return re.sub(r"[^\w. -]", "_", label, flags=re.ASCII)[:100]
+def recall_names(label_names: Sequence[str]) -> list[str]:
+    """A metric's name for each class, in the characters that MLflow allows and unlike all others."""
+    allowed = [re.sub(r"[^\w. -]", "_", label)[:100] for label in label_names]
+    names = [f"val/recall_{label}" for label in allowed]
+    return [
+        name if names.count(name) == 1 else f"{name}_{index}" for index, name in enumerate(names)
+    ]
 
 
 def _attributes(result: TrialResult) -> dict[str, float | int | str]:
