@@ -20,17 +20,22 @@ _EXAMPLES = {"train": 64, "validation": 60, "test": 60}
 
 @dataclass(frozen=True)
 class Place:
-    """Paths and addresses of one scenario. log: what workers were told, one JSON object a line."""
+    """Paths and addresses of one scenario.
+
+    log: what workers were told, one JSON object a line; own_state: another than the scenario's usual
+    state folder, as a machine of its own has it, or a disk.
+    """
 
     folder: Path
     storage_url: str
     tracking_uri: str
     data: Path
     cache: Path
+    own_state: Path | None = None
 
     @property
     def state(self) -> Path:
-        return self.folder / ".hpo"
+        return self.own_state or self.folder / ".hpo"
 
     @property
     def log(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -66,6 +67,23 @@ def fill(disk: Path) -> Path:
                 file.flush()
         except OSError:
             return filler
+
+
+def test_machines_that_are_gone_leave_no_run_open_and_may_come_back(
+    place: Place, workers: Crew, checked: Checked
+) -> None:
+    """Each has a disk of its own, so that nobody else can send what it still had for MLflow."""
+    trials, times = 6, 4
+    register(place, trials)
+    gone = [replace(place, own_state=place.folder / f"gone-{number}") for number in range(times)]
+    for number, machine in enumerate(gone):
+        process = workers.start(Order(machine, number, Doom("set attributes", "before")))
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+    end_in_peace(workers, place)
+    for machine in gone:
+        end_in_peace(workers, machine)
+    checked(place, trials, fault="machine gone with its disk, and back", times=times)
 
 
 def test_clocks_that_jump_back_an_hour(place: Place, workers: Crew, checked: Checked) -> None:
