@@ -46,8 +46,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def test_nothing_starts_without_secrets(stack: Stack) -> None:
+    nothing = stack.folder / "nothing.env"
+    nothing.touch()
     ended = subprocess.run(
-        [*stack.command, "--env-file", os.devnull, "config"],
+        [*stack.command, "--env-file", str(nothing), "config"],
         cwd=ROOT,
         capture_output=True,
         text=True,
