@@ -18,7 +18,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 run: $(INSTALLED)  ## a first search: 50 trials on the embedded data and model
 	@$(BIN)/python -m hpo.run $(STUDY) --trials $(TRIALS)
 
-test: $(INSTALLED)  ## every test but those that need Docker
+test: $(INSTALLED)  ## every test but the fault campaign and those that need Docker
 	@$(BIN)/python -m pytest -m "not compose" --ignore=tests/faults $(PYTEST_ARGS)
 
 campaign: $(INSTALLED)  ## kill, stop and starve a study in every way; takes long

@@ -51,9 +51,7 @@ class Worker:
         self._thread: threading.Thread | None = None
 
     def close(self) -> None:
-        """Stop beating. Claims still held are taken for dead when the lease, or the process, is
-        over.
-        """
+        """Stop beating. Claims still held count as dead once the lease, or the process, is over."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
