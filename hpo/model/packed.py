@@ -22,13 +22,18 @@ from hpo.model.activations import ACTIVATIONS, TANH_GELUS
 from hpo.model.dropout import Dropout
 from hpo.model.gpt2 import Architecture
 
-_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
-    torch.ops.mkldnn, "_linear_pointwise"
+# Without instructions for it oneDNN has no fused bf16 kernels, though PyTorch emulates the format.
+_FUSES_BF16 = hasattr(torch.ops.mkldnn, "_linear_pointwise") and bool(
+    torch.ops.mkldnn._is_mkldnn_bf16_supported()
 )
 
 # With `rounded`, run lengths come in steps of a sixteenth to a thirty-second, grids in steps of 4.
 _STEPS_AN_OCTAVE = 4
 _CELL_STEP = 4
+
+# Up to here, plain products beat PyTorch's fused bf16 attention on a CPU, which is made for long
+# texts; `benchmarks/engine.py` shows it.
+_LONGEST_FOR_PRODUCTS = 128
 
 
 class BlockWeights(NamedTuple):
@@ -248,7 +253,7 @@ def _mlp(
 def _up(normed: Tensor, weights: BlockWeights, activation: str) -> Tensor:
     """The wide part of the MLP, (tokens, width) -> (tokens, inner width)."""
     weight, bias = weights.up_weight, weights.up_bias
-    fused = weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and _HAS_ONEDNN
+    fused = weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and _FUSES_BF16
     if fused and activation in TANH_GELUS and not torch.is_grad_enabled():
         # At widths of a few hundred, PyTorch's bf16 GELU takes as long as the product before it.
         inner: Tensor = torch.ops.mkldnn._linear_pointwise(
@@ -264,18 +269,32 @@ def _attention(
     """Causal self-attention of each text by itself, (tokens, 3 width) -> (tokens, width)."""
     heads = architecture.n_head
     grid = layout.to_grid(qkv).view(layout.texts, layout.longest, 3, heads, -1)
-    query, key, value = grid.permute(2, 0, 3, 1, 4)  # each (texts, heads, longest, head width)
     scale = architecture.attention_scales[index]
-    if qkv.device.type == "cpu" and dropout.drops_attention:
-        # PyTorch's fused CPU kernel has no dropout; its fallback draws random numbers one by one.
-        scores = torch.matmul(query * scale, key.transpose(-1, -2))
-        scores = scores + _causal_mask(layout.longest, scores.dtype)
-        attended = torch.matmul(dropout.attention(scores.softmax(-1)), value)
+    if _attends_by_products(qkv, layout, dropout):
+        attended = _products(grid, scale, dropout)
     else:
+        query, key, value = grid.permute(2, 0, 3, 1, 4)  # each (texts, heads, longest, head width)
         attended = functional.scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=scale, dropout_p=dropout.attention_probability
         )
     return layout.to_run(attended.transpose(1, 2).flatten(2))
+
+
+def _attends_by_products(qkv: Tensor, layout: Layout, dropout: Dropout) -> bool:
+    # PyTorch's fused CPU kernel has no dropout; its fallback draws random numbers one by one.
+    short = qkv.dtype == torch.bfloat16 and layout.longest <= _LONGEST_FOR_PRODUCTS
+    return qkv.device.type == "cpu" and (short or dropout.drops_attention)
+
+
+def _products(grid: Tensor, scale: float, dropout: Dropout) -> Tensor:
+    """Attention written out: (texts, longest, 3, heads, head width) -> (texts, heads, longest, …)."""
+    texts, longest, _, heads, _ = grid.shape
+    stacked = grid.permute(2, 0, 3, 1, 4).reshape(3, texts * heads, longest, -1)
+    query, key, value = stacked.unbind()
+    mask = _causal_mask(longest, grid.dtype)
+    scores = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=scale)
+    shares = dropout.attention(scores.softmax(-1))
+    return torch.bmm(shares, value).view(texts, heads, longest, -1)
 
 
 @lru_cache(maxsize=64)
