@@ -12,7 +12,6 @@ import json
 import os
 import resource
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,7 +35,10 @@ RunTrial = Callable[[Mapping[str, Any]], list[float]]
 
 
 def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None) -> RunTrial:
-    """The engine as `hpo.run` uses it: cold cache, checkpoints when due, trained weights stored."""
+    """The engine as `hpo.run` uses it: cold cache, checkpoints when due, trained weights stored.
+
+    out: a folder that its processes share.
+    """
     from hpo.model.gpt2 import load_pretrained
     from hpo.model.prefix import Prefix, PrefixCache
     from hpo.model.saved import save_trained
@@ -68,7 +70,7 @@ def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None)
         }
         params = TrialParams.model_validate({**fixed, **_only_params(values)})
         trial = Trial(bench, params, seed=values["seed"])
-        checkpoint = CheckpointFile(out / "trial.safetensors", "auto")
+        checkpoint = CheckpointFile(out / f"trial-{values['number']}.safetensors", "auto")
         trial.run(lambda _: Verdict.GO_ON, checkpoint=checkpoint)
         folder = out / f"trial-{values['number']}"
         save_trained(folder, trial.classifier, data.label_names, data.max_length, dict(values))
@@ -162,7 +164,8 @@ _VOCABULARY_SIZE = [0, 0]
 def trainer(model_folder: Path, data: TokenizedData, out: Path, *, tuned: bool) -> RunTrial:
     """`Trainer.hyperparameter_search(backend="optuna")`, as documented or as an expert tunes it.
 
-    Each call goes on with the same study and the same Trainer for one more trial.
+    Each call goes on with the same study and the same Trainer for one more trial. Nothing is
+    pruned, as with hpo: every contender does the whole of every trial.
     """
     import optuna
     from datasets import Dataset
@@ -174,6 +177,8 @@ def trainer(model_folder: Path, data: TokenizedData, out: Path, *, tuned: bool) 
         Trainer,
         TrainingArguments,
     )
+
+    from hpo.training.precision import has_bf16, pick_device
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     current: dict[str, Any] = {}
@@ -225,8 +230,9 @@ def trainer(model_folder: Path, data: TokenizedData, out: Path, *, tuned: bool) 
             columns["length"] = [len(run) for run in ids]
         return Dataset.from_dict(columns)
 
+    device = pick_device()
     tuning: dict[str, Any] = {
-        "bf16": True,
+        "bf16": has_bf16(device),  # emulated, it takes a hundred times as long
         "train_sampling_strategy": "group_by_length",
         "per_device_eval_batch_size": 64,
         "save_strategy": "no",
@@ -240,7 +246,7 @@ def trainer(model_folder: Path, data: TokenizedData, out: Path, *, tuned: bool) 
         max_grad_norm=MAX_GRAD_NORM,
         report_to="none",
         disable_tqdm=True,
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=device.type == "cpu",
         **(tuning if tuned else {}),
     )
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
@@ -267,6 +273,7 @@ def trainer(model_folder: Path, data: TokenizedData, out: Path, *, tuned: bool) 
             direction="maximize",
             backend="optuna",
             sampler=Replay(),
+            pruner=optuna.pruners.NopPruner(),
             storage=storage,
             study_name="replay",
             load_if_exists=True,
@@ -315,23 +322,26 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", required=True)
+    parser.add_argument("--out", type=Path, required=True, help="where it may write")
     parser.add_argument("--train-examples", type=int)
+    parser.add_argument("--validation-examples", type=int)
     parser.add_argument("--max-length", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    with _silent_stdout() as answer, tempfile.TemporaryDirectory() as folder:
+    with _silent_stdout() as answer:
         data = tokens_of(
             options.data,
             options.model,
             train_examples=options.train_examples,
+            validation_examples=options.validation_examples,
             max_length=options.max_length,
         )
         from hpo.model.gpt2 import load_pretrained
 
         architecture = load_pretrained(str(options.model)).architecture
         _VOCABULARY_SIZE[:] = architecture.vocab_size, architecture.n_positions
-        run = make(options.name, options.model, data, Path(folder))
+        run = make(options.name, options.model, data, options.out)
         answer({"ready": True})
         for line in sys.stdin:
             written, started = written_bytes(), time.perf_counter()

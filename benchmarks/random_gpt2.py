@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from hpo.data.dataset import load_data
-from hpo.data.tokens import TokenizedData, tokenize
+from hpo.data.tokens import TokenizedData, TokenizedSplit, tokenize
 from hpo.demo import DEMO_MODEL_DIR
 from hpo.model.gpt2 import load_pretrained
 from hpo.spec.study import DataSection
@@ -38,15 +39,26 @@ def save_random_gpt2(
 
 
 def tokens_of(
-    source: str, model: Path, *, train_examples: int | None, max_length: int
+    source: str,
+    model: Path,
+    *,
+    train_examples: int | None,
+    validation_examples: int | None = None,
+    max_length: int,
 ) -> TokenizedData:
-    """The splits of a file, folder or "demo" in the tokens of a model."""
+    """The splits of a file, folder or "demo" in the tokens of a model, the first so many of each."""
     section = DataSection(source=source, max_train_examples=train_examples, max_length=max_length)
     loaded = load_pretrained(str(model))
-    return tokenize(
+    data = tokenize(
         load_data(section, seed=0),
         loaded.tokenizer,
         tokenizer_fingerprint=loaded.tokenizer_fingerprint,
         max_length=max_length,
         cache_dir=None,
     )
+    if validation_examples is None:
+        return data
+    whole = data.validation
+    offsets = whole.offsets[: validation_examples + 1]
+    labels = whole.labels[:validation_examples]
+    return replace(data, validation=TokenizedSplit(whole.tokens[: offsets[-1]], offsets, labels))

@@ -1,8 +1,8 @@
 """The same trials by transformers.Trainer and by hpo: seconds, by freeze depth, and accuracies.
 
-A fixed list of trials is run by each contender in a process of its own, in turns, so that whatever
-else the machine does meets all of them alike. Loading and tokenising are off the clock for all;
-model set-up, training, evaluations, checkpoints and the building of hpo's cache are on it.
+A fixed list of trials is run by each contender in processes of its own, round by round in turns, so
+that whatever else the machine does meets all of them alike. Loading and tokenising are off the clock
+for all; model set-up, training, evaluations, checkpoints and the building of hpo's cache are on it.
 """
 
 from __future__ import annotations
@@ -13,18 +13,26 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from statistics import mean
 from typing import Any
 
 from contenders import ABLATIONS
 from random_gpt2 import save_random_gpt2
 
+TRAINERS = ("trainer", "trainer-tuned")
+ONE_PROCESS = "hpo-one-process"
 CONTENDERS = {
     "trainer": "(a) Trainer as documented",
     "trainer-tuned": "(b) Trainer, tuned",
-    "hpo": "(c) hpo, cold cache",
+    "hpo": "(c) hpo, a worker a core",
+    ONE_PROCESS: "(d) hpo, one process",
 }
 LEARNING_RATES = (3e-4, 1e-3, 1e-4, 5e-4)
 BATCH_SIZES = (16, 8, 32)
@@ -45,9 +53,10 @@ class Planned:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a contender made of a trial. peak_bytes: of the process so far."""
+    """What a contender made of a trial. worker: which of its processes; peak_bytes: of it so far."""
 
     contender: str
+    worker: int
     trial: Planned
     seconds: float
     accuracies: list[float]
@@ -75,17 +84,22 @@ def plan(trials: int, layers: int, depths: str) -> list[Planned]:
     return listed
 
 
-class Process:
-    """A contender at work in a process of its own."""
+@dataclass(frozen=True)
+class Result:
+    """What a contender made of the list. workers: its processes; seconds: of its rounds, by the clock."""
 
-    def __init__(self, name: str, model: Path, options: argparse.Namespace) -> None:
-        self.name = name
-        command = [sys.executable, str(Path(__file__).with_name("contenders.py")), name]
-        command += ["--model", str(model), "--data", options.data]
-        command += ["--max-length", str(options.max_length), "--threads", str(options.threads)]
-        if options.train_examples:
-            command += ["--train-examples", str(options.train_examples)]
-        errors = None if options.verbose else subprocess.DEVNULL
+    workers: int
+    seconds: float
+    outcomes: list[Outcome]
+
+
+class Process:
+    """A worker of a contender, in a process of its own."""
+
+    def __init__(self, name: str, number: int, command: Sequence[str], *, verbose: bool) -> None:
+        self._name = name
+        self._number = number
+        errors = None if verbose else subprocess.DEVNULL
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
         )
@@ -95,7 +109,7 @@ class Process:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asdict(trial)) + "\n")
         self._process.stdin.flush()
-        return Outcome(self.name, trial, **self._answer())
+        return Outcome(self._name, self._number, trial, **self._answer())
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -106,17 +120,53 @@ class Process:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.name} ended without an answer; --verbose shows why")
+            raise SystemExit(f"{self._name} ended without an answer; --verbose shows why")
         return json.loads(line)
 
 
-def race(options: argparse.Namespace) -> list[Outcome]:
+class Contender:
+    """One or more processes that work off trials; together they have `--threads` threads."""
+
+    def __init__(self, name: str, model: Path, out: Path, options: argparse.Namespace) -> None:
+        self.name = name
+        # As `hpo.run --workers auto` shares a machine: a worker of one thread for each core.
+        self.workers = options.threads if name == "hpo" else 1
+        command = [sys.executable, str(Path(__file__).with_name("contenders.py")), name]
+        command += ["--model", str(model), "--data", options.data, "--out", str(out)]
+        command += ["--threads", str(options.threads // self.workers)]
+        for key in ("max_length", "train_examples", "validation_examples"):
+            value = getattr(options, key)
+            if value:
+                command += [f"--{key.replace('_', '-')}", str(value)]
+        self._free: SimpleQueue[Process] = SimpleQueue()
+        for number in range(self.workers):
+            self._free.put(Process(name, number, command, verbose=options.verbose))
+
+    def run(self, trials: Sequence[Planned]) -> list[Outcome]:
+        """Each trial by whichever process is free next."""
+        with ThreadPoolExecutor(self.workers) as pool:
+            return list(pool.map(self._run, trials))
+
+    def close(self) -> None:
+        for _ in range(self.workers):
+            self._free.get().close()
+
+    def _run(self, trial: Planned) -> Outcome:
+        process = self._free.get()
+        outcome = process.run(trial)
+        self._free.put(process)
+        print(_line(outcome), file=sys.stderr, flush=True)
+        return outcome
+
+
+def race(options: argparse.Namespace) -> dict[str, Result]:
     """All contenders over the fixed list, in turns; ablations, where asked for, after that."""
     trials = plan(options.trials, options.layers, options.depths)
-    outcomes: list[Outcome] = []
+    rounds = [trials[part :: options.rounds] for part in range(options.rounds)]
+    results: dict[str, Result] = {}
     with tempfile.TemporaryDirectory() as folder:
         model = save_random_gpt2(
-            Path(folder),
+            Path(folder, "model"),
             layers=options.layers,
             width=options.width,
             heads=options.heads,
@@ -124,75 +174,115 @@ def race(options: argparse.Namespace) -> list[Outcome]:
         )
         groups = [options.contenders]
         if options.ablate:
-            groups += [[f"hpo-without-{trick}"] for trick in ABLATIONS]
+            groups += [[f"{ONE_PROCESS}-without-{trick}"] for trick in ABLATIONS]
         for names in groups:
-            processes = [Process(name, model, options) for name in names]
-            for turn, trial in enumerate(trials):
-                # Whoever goes first in one turn goes last in the next.
-                for process in processes if turn % 2 == 0 else processes[::-1]:
-                    outcome = process.run(trial)
-                    outcomes.append(outcome)
-                    print(_line(outcome), file=sys.stderr, flush=True)
-            for process in processes:
-                process.close()
-    return outcomes
+            results |= _race(names, rounds, model, Path(folder), options)
+    return results
+
+
+def _race(
+    names: Sequence[str],
+    rounds: Sequence[Sequence[Planned]],
+    model: Path,
+    folder: Path,
+    options: argparse.Namespace,
+) -> dict[str, Result]:
+    seconds = dict.fromkeys(names, 0.0)
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in names}
+    with ExitStack() as running:
+        contenders = []
+        for name in names:
+            out = folder / name
+            out.mkdir()
+            contenders.append(Contender(name, model, out, options))
+            running.callback(contenders[-1].close)
+        for turn, trials in enumerate(rounds):
+            # Whoever goes first in one turn goes last in the next.
+            for contender in contenders if turn % 2 == 0 else contenders[::-1]:
+                started = time.perf_counter()
+                outcomes[contender.name] += contender.run(trials)
+                seconds[contender.name] += time.perf_counter() - started
+    return {
+        contender.name: Result(contender.workers, seconds[contender.name], outcomes[contender.name])
+        for contender in contenders
+    }
 
 
 def _line(outcome: Outcome) -> str:
     trial = outcome.trial
     return (
-        f"{outcome.contender:<32} trial {trial.number:>2}  depth {trial.freeze_depth:>2}  "
+        f"{outcome.contender:<34} trial {trial.number:>2}  depth {trial.freeze_depth:>2}  "
         f"batch {trial.batch_size:>2}  epochs {trial.epochs}  {outcome.seconds:8.2f} s  "
         f"accuracy {outcome.accuracies[-1]:.3f}"
     )
 
 
-def summary(outcomes: list[Outcome]) -> dict[str, Any]:
-    """Per contender: total seconds, seconds by depth, accuracies, bytes written, peak memory."""
-    document: dict[str, Any] = {}
-    for name in dict.fromkeys(outcome.contender for outcome in outcomes):
-        own = [outcome for outcome in outcomes if outcome.contender == name]
-        depths = sorted({outcome.trial.freeze_depth for outcome in own})
-        document[name] = {
-            "seconds": sum(outcome.seconds for outcome in own),
-            "seconds_by_depth": {
-                depth: sum(o.seconds for o in own if o.trial.freeze_depth == depth)
-                for depth in depths
-            },
-            "final_accuracy": mean(outcome.accuracies[-1] for outcome in own),
-            "best_accuracy": mean(max(outcome.accuracies) for outcome in own),
-            "best_trial": max(own, key=lambda outcome: max(outcome.accuracies)).trial.number,
-            "written_bytes": sum(outcome.written for outcome in own),
-            "peak_bytes": max(outcome.peak_bytes for outcome in own),
-        }
-    return document
+def summary(results: dict[str, Result]) -> dict[str, Any]:
+    """Per contender: total seconds, seconds by depth, accuracies, bytes written, peak memory.
+
+    Seconds by depth are the trials' own, divided by how many of them run at a time.
+    """
+    return {name: _summary(result) for name, result in results.items()}
 
 
-def print_tables(outcomes: list[Outcome]) -> None:
-    contenders = summary(outcomes)
-    ours = contenders.get("hpo")
-    depths = sorted({outcome.trial.freeze_depth for outcome in outcomes})
-    print(f"\n{'':<32}{'total s':>9}{'x hpo':>8}{'final':>8}{'best':>8}{'MB out':>9}{'MB peak':>9}")
+def _summary(result: Result) -> dict[str, Any]:
+    own = result.outcomes
+    peaks = {outcome.worker: 0 for outcome in own}
+    for outcome in own:
+        peaks[outcome.worker] = max(peaks[outcome.worker], outcome.peak_bytes)
+    return {
+        "workers": result.workers,
+        "seconds": result.seconds,
+        "seconds_by_depth": {
+            depth: sum(o.seconds for o in own if o.trial.freeze_depth == depth) / result.workers
+            for depth in sorted({outcome.trial.freeze_depth for outcome in own})
+        },
+        "final_accuracy": mean(outcome.accuracies[-1] for outcome in own),
+        "best_accuracy": mean(max(outcome.accuracies) for outcome in own),
+        "best_trial": max(own, key=lambda outcome: max(outcome.accuracies)).trial.number,
+        "written_bytes": sum(outcome.written for outcome in own),
+        "peak_bytes": sum(peaks.values()),
+    }
+
+
+def print_tables(results: dict[str, Result]) -> None:
+    contenders = summary(results)
+    rivals = {name: contenders[name] for name in TRAINERS if name in contenders}
+    headings = "".join(f"{f'{CONTENDERS[name][:3]} / it':>10}" for name in rivals)
+    print(f"\n{'':<34}{'total s':>9}{headings}{'final':>8}{'best':>8}{'MB out':>9}{'MB peak':>9}")
     for name, row in contenders.items():
-        times = f"{row['seconds'] / ours['seconds']:8.2f}" if ours else " " * 8
+        ratios = "".join(f"{rival['seconds'] / row['seconds']:>10.2f}" for rival in rivals.values())
         print(
-            f"{CONTENDERS.get(name, name):<32}{row['seconds']:>9.1f}{times}"
+            f"{CONTENDERS.get(name, name):<34}{row['seconds']:>9.1f}{ratios}"
             f"{row['final_accuracy']:>8.3f}{row['best_accuracy']:>8.3f}"
             f"{row['written_bytes'] / 1e6:>9.0f}{row['peak_bytes'] / 1e6:>9.0f}"
         )
-    print(f"\n{'seconds at freeze depth':<32}" + "".join(f"{depth:>9}" for depth in depths))
+    _print_depths(contenders, rivals)
+    _print_accuracies(results)
+
+
+def _print_depths(contenders: dict[str, Any], rivals: dict[str, Any]) -> None:
+    depths = list(next(iter(contenders.values()))["seconds_by_depth"])
+    print(f"\n{'seconds at freeze depth':<34}" + "".join(f"{depth:>9}" for depth in depths))
     for name, row in contenders.items():
         cells = "".join(f"{row['seconds_by_depth'][depth]:>9.2f}" for depth in depths)
-        print(f"{CONTENDERS.get(name, name):<32}{cells}")
-    if ours:
-        for name in ("trainer", "trainer-tuned"):
+        print(f"{CONTENDERS.get(name, name):<34}{cells}")
+    for rival, theirs in rivals.items():
+        for name in ("hpo", ONE_PROCESS):
             if name in contenders:
-                theirs = contenders[name]["seconds_by_depth"]
-                cells = [f"{theirs[d] / ours['seconds_by_depth'][d]:>9.1f}" for d in depths]
-                print(f"{name + ' / hpo':<32}" + "".join(cells))
+                ours = contenders[name]["seconds_by_depth"]
+                ratios = [theirs["seconds_by_depth"][depth] / ours[depth] for depth in depths]
+                label = f"{CONTENDERS[rival][:3]} / {CONTENDERS[name][:3]}"
+                print(f"{label:<34}" + "".join(f"{ratio:>9.1f}" for ratio in ratios))
+
+
+def _print_accuracies(results: dict[str, Result]) -> None:
     print("\nfinal validation accuracy, trial by trial")
-    for number in sorted({outcome.trial.number for outcome in outcomes}):
-        row = [outcome for outcome in outcomes if outcome.trial.number == number]
+    by_trial: dict[int, list[Outcome]] = {}
+    for result in results.values():
+        for outcome in result.outcomes:
+            by_trial.setdefault(outcome.trial.number, []).append(outcome)
+    for number, row in sorted(by_trial.items()):
         cells = "  ".join(f"{o.contender} {o.accuracies[-1]:.3f}" for o in row)
         print(f"{number:>4}  depth {row[0].trial.freeze_depth:>2}  {cells}")
 
@@ -207,9 +297,11 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--train-examples", type=int, default=2000)
+    parser.add_argument("--validation-examples", type=int, help="all")
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--depths", choices=("all", "shallow", "full"), default="all")
     parser.add_argument("--trials", type=int, default=13)
+    parser.add_argument("--rounds", type=int, default=3, help="turns that each contender has")
     parser.add_argument("--threads", type=int, default=2, help="of each contender")
     parser.add_argument(
         "--contenders", nargs="+", choices=tuple(CONTENDERS), default=list(CONTENDERS)
@@ -218,13 +310,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="where to write everything as JSON")
     parser.add_argument("--verbose", action="store_true", help="show what contenders print")
     options = parser.parse_args()
-    outcomes = race(options)
-    print_tables(outcomes)
+    results = race(options)
+    print_tables(results)
     if options.output:
         document = {
             "options": {key: str(value) for key, value in vars(options).items()},
-            "contenders": summary(outcomes),
-            "outcomes": [asdict(outcome) for outcome in outcomes],
+            "contenders": summary(results),
+            "outcomes": [asdict(outcome) for r in results.values() for outcome in r.outcomes],
         }
         options.output.write_text(json.dumps(document, indent=1))
 
