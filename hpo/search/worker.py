@@ -219,8 +219,9 @@ class StudyWork:
             try:
                 run.log_model(self._models.path(number))
             except TrackingError as error:
-                # The weights stay here, so nothing is lost but the copy in MLflow.
-                logger.warning("the model of trial %d is not logged: %s", number, error)
+                # The weights stay here. Whoever closes the run logs them, where there is room by then.
+                logger.warning("the model of trial %d is not logged yet: %s", number, error)
+                run.leave()
         # Only trials on the leaderboard: another worker's may be written and not yet be there.
         outdone = ({entry.number for entry in entries} - kept) & self._models.numbers()
         self._models.drop(outdone)

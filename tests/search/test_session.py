@@ -11,7 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from hpo.errors import DataError, HpoError, ModelError, StudyGoneError
+from hpo.errors import DataError, HpoError, ModelError, StudyGoneError, TrackingError
 from hpo.model import prefix
 from hpo.search.events import Event, PrefixProgress, TrialEnded, TrialEvaluated, TrialStarted
 from hpo.search.preparation import Prepared, prepare
@@ -23,7 +23,9 @@ from hpo.search.storage import Storage, open_storage
 from hpo.search.studies import open_study
 from hpo.spec.locations import Locations
 from hpo.spec.study import StudySpec
+from hpo.tracking.outbox import Outbox, Spooled
 from tests.search.conftest import SpecFactory
+from tests.tracking.reading import run_named
 
 EXAMPLES = 64
 
@@ -211,3 +213,25 @@ def test_a_worker_without_the_studys_data_passes_it_over_and_serves_the_others(
     assert progress(opened, "not mine").finished == 0
     states = [trial.state for trial in open_study(opened, "mine").load().get_trials()]
     assert states == [TrialState.COMPLETE] * 2
+
+
+def test_a_model_that_finds_no_room_in_the_outbox_is_logged_when_the_run_is_closed(
+    opened: Storage, locations: Locations, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Outbox.spool_folder
+
+    def full(self: Outbox, source: Path, *, move: bool = False, bounded: bool = True) -> Spooled:
+        if bounded:
+            raise TrackingError("outbox", found="full", expected="room", mend="Make some.")
+        return spool(self, source, move=move, bounded=bounded)
+
+    submit(opened, named(spec, "crowded"))
+    monkeypatch.setattr(Outbox, "spool_folder", full)
+    with open_session(opened, "crowded", locations, prepared=prepare(spec, locations)) as session:
+        assert session.work.until_done()
+        tracker = session.work.tracker
+    assert tracker.trials_with_models() == {0, 1}
+    for name in ("trial-0000", "trial-0001"):
+        run = run_named(locations.tracking_uri, "crowded", name)
+        assert run.info.status == "FINISHED"
+        assert "val/best_accuracy" in run.data.metrics
