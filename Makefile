@@ -19,13 +19,13 @@ run: $(INSTALLED)  ## a first search: 50 trials on the embedded data and model
 	@$(BIN)/python -m hpo.run $(STUDY) --trials $(TRIALS)
 
 test: $(INSTALLED)  ## every test but the fault campaign and those that need Docker
-	@$(BIN)/python -m pytest -m "not compose" --ignore=tests/faults $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not compose and not campaign" $(PYTEST_ARGS)
 
 campaign: $(INSTALLED)  ## kill, stop and starve a study in every way; takes long
-	@$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m campaign $(PYTEST_ARGS)
 
 test-quick: $(INSTALLED)  ## the tests that take seconds
-	@$(BIN)/python -m pytest -m "not slow and not compose" --ignore=tests/faults $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not compose" $(PYTEST_ARGS)
 
 lint: $(INSTALLED)  ## style and types
 	@$(BIN)/ruff check .

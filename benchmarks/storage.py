@@ -2,7 +2,8 @@
 
 Workers are processes whose trials only sleep, so that nothing but the storage (and the sampler) takes
 their time. Each runs the calls of a real trial: claim, suggest, a few reports each with a look at the
-pruner, attributes, finish.
+pruner, attributes, finish. Trials differ in length, as real ones do; else all workers would come to the
+storage in the same instants.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import json
 import multiprocessing
 import multiprocessing.synchronize
+import random
 import shutil
 import sys
 import tempfile
@@ -103,8 +105,10 @@ def measure(
     start = _FORK.Barrier(workers)
     results = _FORK.Queue()
     processes = [
-        _FORK.Process(target=_work, args=(url, start, results, trial_seconds, trials_per_worker))
-        for _ in range(workers)
+        _FORK.Process(
+            target=_work, args=(url, start, results, trial_seconds, trials_per_worker, seed)
+        )
+        for seed in range(workers)
     ]
     for process in processes:
         process.start()
@@ -132,7 +136,9 @@ def _work(
     results: Any,
     trial_seconds: float,
     trials: int,
+    seed: int,
 ) -> None:
+    lengths = random.Random(seed)
     calls: dict[str, list[float]] = {call: [] for call in CALLS}
     slept = first = 0.0
 
@@ -156,9 +162,10 @@ def _work(
         for _ in range(trials):
             claim = _claimed(timed("claim", lambda: claim_trial(study, worker)))
             timed("suggest", claim.suggest)
+            pause = lengths.uniform(0.5, 1.5) * trial_seconds / REPORTS
             for step in range(1, REPORTS + 1):
-                time.sleep(trial_seconds / REPORTS)
-                slept += trial_seconds / REPORTS
+                time.sleep(pause)
+                slept += pause
                 timed("report", lambda: claim.report(0.5, step))  # noqa: B023
                 timed("prune", claim.should_prune)
             timed("attributes", lambda: claim.set_user_attrs({"accuracy": 0.5, "seconds": 1.0}))  # noqa: B023
@@ -261,7 +268,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2, 4, 8, 16, 32])
     parser.add_argument("--finished", nargs="+", type=int, default=[10, 100, 1000, 5000])
-    parser.add_argument("--trial-seconds", type=float, default=1.0)
+    parser.add_argument("--trial-seconds", type=float, default=1.0, help="on average")
     parser.add_argument("--trials-per-worker", type=int, default=5)
     parser.add_argument("--cross", action="store_true", help="every pair, not one line of each")
     parser.add_argument("--quick", action="store_true", help="a minute: few cells, short trials")

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpo.options import (
@@ -133,6 +134,7 @@ def _work(
     from hpo.search.session import open_session
     from hpo.search.studies import open_study
     from hpo.terminal import StudyState, make_view
+    from hpo.tracking.outbox import waiting_in
 
     progress = submit(storage, spec, materials=prepared.materials)
     entries = leaderboard(open_study(storage, spec.name, n_layer=prepared.n_layer).load())
@@ -161,8 +163,10 @@ def _work(
             done = progress.is_done or _train(session, locations, pool, view, stop)
             view.close()
             champion = finish_study(session) if done else known_champion(session.study)
-            waiting = session.tracker.flush(30.0)
-            summary = summarise(session, champion, waiting)
+            session.tracker.flush(30.0)
+            summary = summarise(session, champion)
+        # Workers that ended with the server away have left outboxes too.
+        summary = replace(summary, waiting_for_mlflow=waiting_in(locations.state))
         if done:
             tidy(session)
     finally:

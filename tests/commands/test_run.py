@@ -18,9 +18,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from hpo.tracking.outbox import waiting_in
 from tests.commands.shell import TINY_STUDY, Answer, Shell, killed
 from tests.model.tiny_gpt2 import save_tiny
-from tests.tracking.reading import client, points, runs, statuses
+from tests.tracking.conftest import MlflowServer
+from tests.tracking.reading import all_points, client, points, runs, statuses
 
 pytestmark = pytest.mark.slow
 
@@ -328,6 +330,30 @@ def test_a_study_out_of_time_ends_well_and_goes_on_later(shell: Shell) -> None:
     wanted = half.finished + 1
     shell.hpo(*command, "--trials", str(wanted)).done()
     assert_whole(facts(shell, embedded_uri(shell), "long"), trials=wanted)
+
+
+@pytest.mark.faults
+def test_a_study_whose_server_is_away_says_what_waits_and_all_of_it_arrives_later(
+    shell: Shell, tmp_path: Path
+) -> None:
+    server = MlflowServer(tmp_path)
+    shell.write("tiny.toml", TINY_STUDY)
+    shell = replace(shell, environment={**shell.environment, "MLFLOW_TRACKING_URI": server.uri})
+    away = shell.hpo("run", "tiny.toml", "--workers", "2", "--json").done()
+    waiting = waiting_in(shell.folder / ".hpo")
+    assert json.loads(away.out)["waiting_for_mlflow"] == waiting
+    assert f"{waiting} operations" in shell.hpo("doctor").out
+    server.start()
+    try:
+        shell.hpo("doctor", "--flush").done()
+        assert waiting_in(shell.folder / ".hpo") == 0
+        found = facts(shell, server.uri)
+        assert_whole(found, trials=4)
+        reports = sum(len(trial.intermediate_values) for trial in found.trials)
+        stored = all_points(tmp_path / "server.db", "val/accuracy")
+        assert reports == len(stored) == stored.total() == 8
+    finally:
+        server.stop()
 
 
 def test_one_worker_serves_all_studies_the_most_urgent_first(shell: Shell) -> None:

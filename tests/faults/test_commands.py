@@ -16,7 +16,7 @@ from tests.faults.crew import register
 from tests.faults.place import Place
 from tests.faults.test_databases import finished, wait_for_finished
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.campaign, pytest.mark.timeout(600)]
 
 TIMES = 3 if FULL else 1
 Start = Callable[[Place, int], subprocess.Popen[str]]

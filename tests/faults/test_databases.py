@@ -18,7 +18,7 @@ from tests.faults.crew import Crew, Order, register
 from tests.faults.place import STUDY, Place
 from tests.search.conftest import RestartablePostgres, started_postgres
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.campaign, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.faults.conftest import FULL, Checked, end_in_peace
 from tests.faults.crew import POINTS, Crew, Fates, Order, Peaceful, RandomInstants, register
 from tests.faults.place import STUDY, Place
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.campaign, pytest.mark.timeout(1200)]
 
 NO_LIMIT = 10**6
 MEDIAN = {"name": "median", "n_startup_trials": 3}

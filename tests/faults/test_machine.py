@@ -18,7 +18,7 @@ from tests.faults.crew import Crew, Doom, Order, Peaceful, register
 from tests.faults.place import Place
 from tests.faults.test_databases import wait_for_finished
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.campaign, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

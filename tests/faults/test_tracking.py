@@ -14,7 +14,7 @@ from tests.faults.crew import Crew, Order, Peaceful, register
 from tests.faults.place import EVALUATIONS, Place
 from tests.tracking.conftest import FaultyLine, MlflowServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.campaign, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
