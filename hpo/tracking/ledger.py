@@ -116,12 +116,18 @@ class Ledger:
         self._engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
         sa.event.listen(self._engine, "connect", _set_pragmas)
         try:
-            _schema.create_all(self._engine)
+            self._create_tables()
             if self.fact("format") is None:
                 self.set_facts({"format": _FORMAT})
         except sa.exc.DatabaseError as error:
             self._engine.dispose()
             raise _unusable(path, error) from error
+
+    def _create_tables(self) -> None:
+        """Safe among processes that open a new file at once, which SQLAlchemy's `create_all` is not."""
+        with self._engine.begin() as connection:
+            for table in _schema.sorted_tables:
+                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
 
     def append(self, operations: Sequence[Operation], spooled_bytes: int = 0) -> int:
         """Store operations in one transaction. Returns the bytes they take, their files included."""

@@ -306,10 +306,12 @@ def _check_champion(place: Place, study: OpenStudy, found: Findings) -> None:
     if version.version != of_best[0].version:
         found.wrong.append(f"the alias champion is at version {version.version}")
     with tempfile.TemporaryDirectory() as folder:
-        # Not by `models:/`: MLflow would have to be told of the registry for good, and tells it to
+        # Not by `models:/`: MLflow would have to be told of the server for good, and tells it to
         # every process that is started later.
         path = download_artifacts(
-            artifact_uri=version.source, dst_path=folder, tracking_uri=place.tracking_uri
+            artifact_uri=client.get_model_version_download_uri(name, version.version),
+            dst_path=folder,
+            tracking_uri=place.tracking_uri,
         )
         model = AutoModelForSequenceClassification.from_pretrained(Path(path) / "model")
         tokenizer = AutoTokenizer.from_pretrained(Path(path) / "model")

@@ -5,12 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hpo.errors import TrackingError
+from hpo.tracking.ledger import Ledger
 from hpo.tracking.outbox import Outbox, abandoned
 from hpo.tracking.records import (
     DropModels,
@@ -190,3 +193,24 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     numbers = [int(op.tags["n"]) for op in stored if isinstance(op, SetTags)]
     assert numbers == list(range(len(numbers)))
     assert len(numbers) >= acknowledged
+
+
+def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    """Others look into a living owner's outbox, which may be in the middle of being made."""
+    openers = 6
+    with ThreadPoolExecutor(openers) as pool:
+        for number in range(20):
+            together = threading.Barrier(openers)
+
+            def opened(
+                file: Path = tmp_path / f"{number}.db", together: threading.Barrier = together
+            ) -> int:
+                together.wait()
+                ledger = Ledger(file)
+                try:
+                    return ledger.waiting()[0]
+                finally:
+                    ledger.close()
+
+            each = [pool.submit(opened) for _ in range(openers)]
+            assert [future.result() for future in each] == [0] * openers
