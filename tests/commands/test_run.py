@@ -332,7 +332,7 @@ def test_a_study_out_of_time_ends_well_and_goes_on_later(shell: Shell) -> None:
     assert_whole(facts(shell, embedded_uri(shell), "long"), trials=wanted)
 
 
-@pytest.mark.faults
+@pytest.mark.campaign  # for all who end wait a while for the server
 def test_a_study_whose_server_is_away_says_what_waits_and_all_of_it_arrives_later(
     shell: Shell, tmp_path: Path
 ) -> None:
