@@ -46,7 +46,7 @@ def tokens_of(
     validation_examples: int | None = None,
     max_length: int,
 ) -> TokenizedData:
-    """The splits of a file, folder or "demo" in the tokens of a model, the first so many of each."""
+    """The splits of a file, folder or "demo" in the tokens of a model, at most so many of each."""
     section = DataSection(source=source, max_train_examples=train_examples, max_length=max_length)
     loaded = load_pretrained(str(model))
     data = tokenize(

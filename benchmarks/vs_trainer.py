@@ -138,9 +138,13 @@ class Contender:
             value = getattr(options, key)
             if value:
                 command += [f"--{key.replace('_', '-')}", str(value)]
+        self._processes = [
+            Process(name, number, command, verbose=options.verbose)
+            for number in range(self.workers)
+        ]
         self._free: SimpleQueue[Process] = SimpleQueue()
-        for number in range(self.workers):
-            self._free.put(Process(name, number, command, verbose=options.verbose))
+        for process in self._processes:
+            self._free.put(process)
 
     def run(self, trials: Sequence[Planned]) -> list[Outcome]:
         """Each trial by whichever process is free next."""
@@ -148,8 +152,8 @@ class Contender:
             return list(pool.map(self._run, trials))
 
     def close(self) -> None:
-        for _ in range(self.workers):
-            self._free.get().close()
+        for process in self._processes:
+            process.close()
 
     def _run(self, trial: Planned) -> Outcome:
         process = self._free.get()

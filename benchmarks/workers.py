@@ -2,7 +2,7 @@
 
 Real trials of the embedded default by `python -m hpo.run`, each round on a fresh storage, in turns, so that
 whatever else the machine does meets all alike. A study of hours does not notice what starting takes, nor that
-workers end one after another, so trials an hour follow from how long trials take, each worker's first left out.
+workers end one after another, so trials an hour follow from how long trials take, the first two left out.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ import optuna
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ((2, 1), (1, 1), (1, 2))  # workers, threads of each
-FIRST = (
-    2  # so many trials, in which workers still import and open their stores, are left out of all
-)
+# So many trials, in which workers still import and open their stores, are left out of all.
+FIRST = 2
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one command did. trial_seconds: of each trial but the first, from its claim to its end;
+    """What one command did. trial_seconds: of each trial but the first two, from its claim to its end;
     span_seconds: from the first trial's begin to the last one's end; wall_seconds: of the command."""
 
     workers: int

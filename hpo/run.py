@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpo.options import (
@@ -164,9 +163,9 @@ def _work(
             view.close()
             champion = finish_study(session) if done else known_champion(session.study)
             session.tracker.flush(30.0)
-            summary = summarise(session, champion)
+            study_url = session.tracker.study_url
         # Workers that ended with the server away have left outboxes too.
-        summary = replace(summary, waiting_for_mlflow=waiting_in(locations.state))
+        summary = summarise(session.study, champion, study_url, waiting_in(locations.state))
         if done:
             tidy(session)
     finally:

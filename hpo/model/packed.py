@@ -31,8 +31,7 @@ _FUSES_BF16 = hasattr(torch.ops.mkldnn, "_linear_pointwise") and bool(
 _STEPS_AN_OCTAVE = 4
 _CELL_STEP = 4
 
-# Up to here, plain products beat PyTorch's fused bf16 attention on a CPU, which is made for long
-# texts; `benchmarks/engine.py` shows it.
+# Up to here, plain products beat PyTorch's fused bf16 attention on a CPU, made for long texts.
 _LONGEST_FOR_PRODUCTS = 128
 
 

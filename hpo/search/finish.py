@@ -34,7 +34,7 @@ _FLUSH_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Summary:
-    """A study as it stands. waiting_for_mlflow: operations, known once the session is over."""
+    """A study as it stands."""
 
     name: str
     metric: str
@@ -43,7 +43,7 @@ class Summary:
     importances: Mapping[str, float]
     champion: Champion | None
     study_url: str
-    waiting_for_mlflow: int = 0
+    waiting_for_mlflow: int
 
     def as_json(self) -> dict[str, Any]:
         """One JSON document for programs."""
@@ -195,9 +195,10 @@ def known_champion(study: OpenStudy) -> Champion | None:
     return Champion.from_json(document) if isinstance(document, dict) else None
 
 
-def summarise(session: Session, champion: Champion | None) -> Summary:
+def summarise(
+    study: OpenStudy, champion: Champion | None, study_url: str, waiting_for_mlflow: int
+) -> Summary:
     """The study as it stands, for people and programs."""
-    study = session.study
     return Summary(
         name=study.name,
         metric=study.spec.study.metric,
@@ -205,7 +206,8 @@ def summarise(session: Session, champion: Champion | None) -> Summary:
         entries=study.read(leaderboard),
         importances=study.read(importances),
         champion=champion,
-        study_url=session.tracker.study_url,
+        study_url=study_url,
+        waiting_for_mlflow=waiting_for_mlflow,
     )
 
 
