@@ -199,7 +199,7 @@ def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
     """Others look into a living owner's outbox, which may be in the middle of being made."""
     openers = 6
     with ThreadPoolExecutor(openers) as pool:
-        for number in range(20):
+        for number in range(60):
             together = threading.Barrier(openers)
 
             def opened(
