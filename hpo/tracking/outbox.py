@@ -100,23 +100,25 @@ class Outbox:
     def adopt(cls, file: Path) -> Self | None:
         """The outbox of a dead process, or None where its owner lives or it is gone."""
         lock = _lock(file.with_suffix(".lock"))
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            return None
-        if not file.exists():
-            # Another process emptied and removed it between our look at the folder and the lock.
-            lock.release()
-            file.with_suffix(".lock").unlink(missing_ok=True)
-            return None
-        last_touched = str(int(_last_touched(file) * 1000))
-        try:
-            outbox = cls(file.parent, file.stem, lock, DEFAULT_LIMIT_BYTES)
-        except TrackingError:
-            lock.release()
-            raise
-        if outbox.ledger.fact("abandoned_ms") is None:
-            outbox.ledger.set_facts({"abandoned_ms": last_touched})
+        # Whoever sees the lock taken sees by whom.
+        with folder_lock(file.parent):
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                return None
+            if not file.exists():
+                # Another process emptied and removed it between our look at the folder and the lock.
+                lock.release()
+                file.with_suffix(".lock").unlink(missing_ok=True)
+                return None
+            last_touched = str(int(_last_touched(file) * 1000))
+            try:
+                outbox = cls(file.parent, file.stem, lock, DEFAULT_LIMIT_BYTES)
+            except TrackingError:
+                lock.release()
+                raise
+            if outbox.ledger.fact("abandoned_ms") is None:
+                outbox.ledger.set_facts({"abandoned_ms": last_touched})
         return outbox
 
     @property
@@ -218,7 +220,9 @@ class Outbox:
             except TrackingError:
                 continue
             try:
-                if any(run.run_key == run_key for run in other.unfinished_runs()):
+                # A dead owner's is locked too while somebody empties it.
+                owner_lives = other.fact("abandoned_ms") is None
+                if owner_lives and any(r.run_key == run_key for r in other.unfinished_runs()):
                     return True
             finally:
                 other.close()

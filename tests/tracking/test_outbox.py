@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import TrackingError
-from hpo.tracking.ledger import Ledger
+from hpo.tracking.ledger import KnownRun, Ledger
 from hpo.tracking.outbox import Outbox, abandoned
 from hpo.tracking.records import (
     DropModels,
@@ -214,3 +214,22 @@ def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
 
             each = [pool.submit(opened) for _ in range(openers)]
             assert [future.result() for future in each] == [0] * openers
+
+
+def test_a_shared_run_is_open_elsewhere_only_where_its_owner_lives(tmp_path: Path) -> None:
+    """A dead owner's outbox is locked as well while somebody empties it."""
+    shared = KnownRun(RUN.key, "run", "1", shared=True, doubtful=False, if_abandoned={})
+    end = EndRun(RUN, "FINISHED", 5)
+    mine, other = Outbox.create(tmp_path, URI), Outbox.create(tmp_path, URI)
+    for outbox in (mine, other):
+        outbox.ledger.remember_run(shared)
+    mine.end_shared(end)
+    assert mine.waiting == 0
+
+    other.close(remove=False)
+    mine.ledger.remember_run(shared)
+    [taken_over] = abandoned(tmp_path)
+    mine.end_shared(end)
+    assert mine.waiting == 1
+    taken_over.close(remove=True)
+    mine.close(remove=True)
