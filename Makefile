@@ -8,6 +8,8 @@ VENV = .venv
 STUDY = quickstart
 TRIALS = 50
 PYTEST_ARGS =
+# Files side by side, in their order: studies with real servers wait as much as they compute.
+SIDE_BY_SIDE = -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
@@ -19,7 +21,7 @@ run: $(INSTALLED)  ## a first search: 50 trials on the embedded data and model
 	@$(BIN)/python -m hpo.run $(STUDY) --trials $(TRIALS)
 
 test: $(INSTALLED)  ## every test but the fault campaign and those that need Docker
-	@$(BIN)/python -m pytest -m "not compose and not campaign" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not compose and not campaign" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 campaign: $(INSTALLED)  ## kill, stop and starve a study in every way; takes long
 	@$(BIN)/python -m pytest -m campaign $(PYTEST_ARGS)

@@ -4,47 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
-from optuna.trial import TrialState
 
 from hpo.tracking.outbox import waiting_in
-from tests.commands.shell import TINY_STUDY, Answer, Shell, killed
+from tests.commands.shell import TINY_STUDY, Answer, Shell
+from tests.commands.stores import (
+    STATUS_OF_STATE,
+    Facts,
+    assert_whole,
+    embedded_uri,
+    facts,
+)
 from tests.model.tiny_gpt2 import save_tiny
 from tests.tracking.conftest import MlflowServer
 from tests.tracking.reading import all_points, client, points, runs, statuses
 
 pytestmark = pytest.mark.slow
-
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-STATUS_OF_STATE = {
-    TrialState.COMPLETE: "FINISHED",
-    TrialState.PRUNED: "KILLED",
-    TrialState.FAIL: "FAILED",
-}
-INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class Facts:
-    """A study as its two stores have it. runs: MLflow's status of each run, by its name."""
-
-    trials: list[optuna.trial.FrozenTrial]
-    runs: dict[str, str]
-
-    @property
-    def finished(self) -> int:
-        return sum(trial.state in FINISHED for trial in self.trials)
 
 
 @dataclass(frozen=True)
@@ -260,78 +241,6 @@ def test_an_edited_table_does_not_go_on_with_the_study_of_the_old_one(shell: She
     assert_whole(facts(shell, embedded_uri(shell)), trials=2)
 
 
-@pytest.mark.faults
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_study_stopped_with_ctrl_c_goes_on_where_it_was(shell: Shell, workers: int) -> None:
-    command = long_study(shell, workers)
-    process = shell.start(*command, "--timeout", "1h")
-    wait_for_line(process, r"trial \d complete")
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == INTERRUPTED, err
-    stopped = re.search(r"Stopped at (\d) finished trials; all is kept", err)
-    assert stopped, err
-    half = facts(shell, embedded_uri(shell), "long")
-    assert half.finished == int(stopped[1])
-    assert 1 <= half.finished < 6
-    assert "RUNNING" not in half.runs.values()
-    shell.hpo(*command).done()
-    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
-
-
-@pytest.mark.faults
-def test_a_second_ctrl_c_ends_at_once(shell: Shell) -> None:
-    command = long_study(shell, workers=2)
-    process = shell.start(*command)
-    wait_for_line(process, r"trial \d complete")
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=5) == INTERRUPTED
-    until(lambda: not processes_of_group(process.pid), "the workers live on")
-    shell.hpo(*command).done()
-    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_study_killed_goes_on_where_it_was(shell: Shell, workers: int) -> None:
-    command = long_study(shell, workers)
-    process = shell.start(*command)
-    wait_for_line(process, r"trial \d complete")
-    killed(process)
-    before = facts(shell, embedded_uri(shell), "long").finished
-    assert before < 6
-    answer = shell.hpo(*command).done()
-    told = [line for line in answer.err.splitlines() if re.match(r"trial \d complete", line)]
-    assert len(told) == 6 - before
-    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
-
-
-@pytest.mark.faults
-def test_workers_whose_parent_was_killed_end_by_themselves(shell: Shell) -> None:
-    command = long_study(shell, workers=2)
-    process = shell.start(*command)
-    wait_for_line(process, r"trial \d complete")
-    process.kill()
-    process.wait()
-    until(lambda: not processes_of_group(process.pid), "the workers live on")
-    shell.hpo(*command).done()
-    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
-
-
-def test_a_study_out_of_time_ends_well_and_goes_on_later(shell: Shell) -> None:
-    command = long_study(shell, workers=1)
-    answer = shell.hpo(*command, "--trials", "500", "--timeout", "2s").done()
-    assert re.search(r"Time is up at \d+ finished trials; all is kept", answer.err)
-    half = facts(shell, embedded_uri(shell), "long")
-    assert half.finished < 500
-    assert "RUNNING" not in half.runs.values()
-    wanted = half.finished + 1
-    shell.hpo(*command, "--trials", str(wanted)).done()
-    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=wanted)
-
-
 @pytest.mark.campaign  # for all who end wait a while for the server
 def test_a_study_whose_server_is_away_says_what_waits_and_all_of_it_arrives_later(
     shell: Shell, tmp_path: Path
@@ -373,66 +282,6 @@ def test_one_worker_serves_all_studies_the_most_urgent_first(shell: Shell) -> No
     assert "working on" not in again.err
 
 
-@pytest.mark.faults
-def test_a_worker_waits_for_work_and_stops_cleanly_on_sigterm(shell: Shell) -> None:
-    shell.write("tiny.toml", TINY_STUDY.replace("epochs = 1", "epochs = 100"))
-    worker = shell.start("worker", "--threads", "1")
-    try:
-        until((shell.folder / "optuna.db").exists, "no storage")
-        shell.hpo("submit", "tiny.toml", "--no-check", "--name", "later").done()
-        wait_for_line(worker, r"trial 0 begun")
-        worker.terminate()
-        _, err = worker.communicate(timeout=60)
-    finally:
-        killed(worker)
-    assert worker.returncode == 0, err
-    assert "trial 0 released" in err
-    assert err.endswith("stopped cleanly\n")
-    found = facts(shell, embedded_uri(shell), "later")
-    assert found.finished == 0
-    assert "RUNNING" not in found.runs.values()
-
-
-def long_study(shell: Shell, workers: int) -> tuple[str, ...]:
-    """A command of six trials of about a second, long enough to be interrupted in."""
-    long = TINY_STUDY.replace("epochs = 1", "epochs = 5\nearly_stopping = 0")
-    shell.write("long.toml", long.replace("trials = 4", "trials = 6").replace('"tiny"', '"long"'))
-    return ("run", "long.toml", "--workers", str(workers))
-
-
-def embedded_uri(shell: Shell) -> str:
-    return f"sqlite:///{shell.folder}/mlflow.db"
-
-
-def facts(shell: Shell, uri: str, name: str = "tiny") -> Facts:
-    """What Optuna and MLflow hold of a study. Runs of further attempts count by their number."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.load_study(study_name=name, storage=f"sqlite:///{shell.folder}/optuna.db")
-    named: dict[str, str] = {}
-    for run in runs(uri, name):
-        attempt = run.data.tags.get("hpo.attempt", "1")
-        suffix = "" if attempt == "1" else f", attempt {attempt}"
-        named[run.info.run_name + suffix] = run.info.status
-    return Facts(study.trials, named)
-
-
-def assert_whole(found: Facts, *, trials: int, name: str | None = None) -> None:
-    """Exactly so many finished trials, each with one run that ended as it did, and none at work."""
-    assert found.finished == trials
-    assert not [trial for trial in found.trials if not trial.state.is_finished()]
-    assert "RUNNING" not in found.runs.values()
-    parents = [run for run in found.runs if not run.startswith("trial-")]
-    assert len(parents) == 1
-    assert name in (None, *parents)
-    assert found.runs[parents[0]] == "FINISHED"
-    for trial in found.trials:
-        attempts = [run for run in found.runs if run.startswith(f"trial-{trial.number:04d}")]
-        ended = [found.runs[run] for run in attempts]
-        assert ended.count(STATUS_OF_STATE[trial.state]) == 1, (trial.number, ended)
-        # Earlier attempts were cut short.
-        assert len(ended) - 1 == sum(status == "KILLED" for status in ended), ended
-
-
 def labels_of(predictions: Any) -> list[str]:
     return list(predictions["label"]) if hasattr(predictions, "columns") else list(predictions)
 
@@ -446,37 +295,3 @@ def tracking_uri(uri: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_URI", uri)
         yield
-
-
-def wait_for_line(process: subprocess.Popen[str], pattern: str) -> None:
-    """Read what the process says on standard error up to a line that begins like this."""
-    assert process.stderr is not None
-    watchdog = threading.Timer(120, process.kill)
-    watchdog.start()
-    try:
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            if re.match(pattern, line):
-                return
-        raise AssertionError("".join(said))
-    finally:
-        watchdog.cancel()
-
-
-def until(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.1)
-
-
-def processes_of_group(group: int) -> list[int]:
-    """Processes of a group that still live, zombies left out."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state, _parent, their_group = stat.read_text().rpartition(")")[2].split()[:3]
-            if int(their_group) == group and state != "Z":
-                found.append(int(stat.parent.name))
-    return found

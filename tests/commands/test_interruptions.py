@@ -1,0 +1,154 @@
+"""Studies that are stopped, killed or out of time, and go on: real processes, as a person has them."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.commands.shell import TINY_STUDY, Shell, killed
+from tests.commands.stores import assert_whole, embedded_uri, facts
+
+pytestmark = pytest.mark.slow
+
+INTERRUPTED = 130
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_study_stopped_with_ctrl_c_goes_on_where_it_was(shell: Shell, workers: int) -> None:
+    command = long_study(shell, workers)
+    process = shell.start(*command, "--timeout", "1h")
+    wait_for_line(process, r"trial \d complete")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED, err
+    stopped = re.search(r"Stopped at (\d) finished trials; all is kept", err)
+    assert stopped, err
+    half = facts(shell, embedded_uri(shell), "long")
+    assert half.finished == int(stopped[1])
+    assert 1 <= half.finished < 6
+    assert "RUNNING" not in half.runs.values()
+    shell.hpo(*command).done()
+    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
+
+
+@pytest.mark.faults
+def test_a_second_ctrl_c_ends_at_once(shell: Shell) -> None:
+    command = long_study(shell, workers=2)
+    process = shell.start(*command)
+    wait_for_line(process, r"trial \d complete")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=5) == INTERRUPTED
+    until(lambda: not processes_of_group(process.pid), "the workers live on")
+    shell.hpo(*command).done()
+    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_study_killed_goes_on_where_it_was(shell: Shell, workers: int) -> None:
+    command = long_study(shell, workers)
+    process = shell.start(*command)
+    wait_for_line(process, r"trial \d complete")
+    killed(process)
+    before = facts(shell, embedded_uri(shell), "long").finished
+    assert before < 6
+    answer = shell.hpo(*command).done()
+    told = [line for line in answer.err.splitlines() if re.match(r"trial \d complete", line)]
+    assert len(told) == 6 - before
+    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
+
+
+@pytest.mark.faults
+def test_workers_whose_parent_was_killed_end_by_themselves(shell: Shell) -> None:
+    command = long_study(shell, workers=2)
+    process = shell.start(*command)
+    wait_for_line(process, r"trial \d complete")
+    process.kill()
+    process.wait()
+    until(lambda: not processes_of_group(process.pid), "the workers live on")
+    shell.hpo(*command).done()
+    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
+
+
+def test_a_study_out_of_time_ends_well_and_goes_on_later(shell: Shell) -> None:
+    command = long_study(shell, workers=1)
+    answer = shell.hpo(*command, "--trials", "500", "--timeout", "2s").done()
+    assert re.search(r"Time is up at \d+ finished trials; all is kept", answer.err)
+    half = facts(shell, embedded_uri(shell), "long")
+    assert half.finished < 500
+    assert "RUNNING" not in half.runs.values()
+    wanted = half.finished + 1
+    shell.hpo(*command, "--trials", str(wanted)).done()
+    assert_whole(facts(shell, embedded_uri(shell), "long"), trials=wanted)
+
+
+@pytest.mark.faults
+def test_a_worker_waits_for_work_and_stops_cleanly_on_sigterm(shell: Shell) -> None:
+    shell.write("tiny.toml", TINY_STUDY.replace("epochs = 1", "epochs = 100"))
+    worker = shell.start("worker", "--threads", "1")
+    try:
+        until((shell.folder / "optuna.db").exists, "no storage")
+        shell.hpo("submit", "tiny.toml", "--no-check", "--name", "later").done()
+        wait_for_line(worker, r"trial 0 begun")
+        worker.terminate()
+        _, err = worker.communicate(timeout=60)
+    finally:
+        killed(worker)
+    assert worker.returncode == 0, err
+    assert "trial 0 released" in err
+    assert err.endswith("stopped cleanly\n")
+    found = facts(shell, embedded_uri(shell), "later")
+    assert found.finished == 0
+    assert "RUNNING" not in found.runs.values()
+
+
+def long_study(shell: Shell, workers: int) -> tuple[str, ...]:
+    """A command of six trials of about a second, long enough to be interrupted in."""
+    long = TINY_STUDY.replace("epochs = 1", "epochs = 5\nearly_stopping = 0")
+    shell.write("long.toml", long.replace("trials = 4", "trials = 6").replace('"tiny"', '"long"'))
+    return ("run", "long.toml", "--workers", str(workers))
+
+
+def wait_for_line(process: subprocess.Popen[str], pattern: str) -> None:
+    """Read what the process says on standard error up to a line that begins like this."""
+    assert process.stderr is not None
+    watchdog = threading.Timer(120, process.kill)
+    watchdog.start()
+    try:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if re.match(pattern, line):
+                return
+        raise AssertionError("".join(said))
+    finally:
+        watchdog.cancel()
+
+
+def until(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.1)
+
+
+def processes_of_group(group: int) -> list[int]:
+    """Processes of a group that still live, zombies left out."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _parent, their_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(their_group) == group and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
