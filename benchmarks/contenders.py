@@ -94,7 +94,7 @@ def _without_last_token() -> None:
 def _without_packing() -> None:
     """Every text padded to the longest of its batch, as a (texts, longest) grid of rows."""
     from hpo.model import inputs
-    from hpo.model.packed import Layout
+    from hpo.model.layout import Layout
 
     def padded(
         split: TokenizedSplit, texts: np.ndarray, device: torch.device, *, rounded: bool
@@ -106,9 +106,9 @@ def _without_packing() -> None:
         layout = Layout.of(np.full(len(texts), longest), device)
         return (starts[:, None] + column).ravel(), dataclasses.replace(
             layout,
+            ragged=True,
             lengths=torch.from_numpy(lengths).to(device),
             last=torch.from_numpy(np.arange(len(texts)) * longest + lengths - 1).to(device),
-            cells=torch.arange(len(texts) * longest, device=device),
         )
 
     inputs.rows_and_layout = padded

@@ -22,7 +22,8 @@ from hpo.model.gpt2 import (
     block_names,
     trained_names,
 )
-from hpo.model.packed import BlockWeights, Layout
+from hpo.model.layout import Layout
+from hpo.model.packed import BlockWeights
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.classifier import Vocabulary
-from hpo.model.packed import Layout
+from hpo.model.layout import Layout
 from hpo.model.prefix import HiddenStates, Prefix, rows_and_layout
 
 

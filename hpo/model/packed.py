@@ -8,28 +8,22 @@ to an empty cell.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from hpo.model.activations import ACTIVATIONS, TANH_GELUS
 from hpo.model.dropout import Dropout
 from hpo.model.gpt2 import Architecture
+from hpo.model.layout import Layout
 
 # Without instructions for it oneDNN has no fused bf16 kernels, though PyTorch emulates the format.
 _FUSES_BF16 = hasattr(torch.ops.mkldnn, "_linear_pointwise") and bool(
     torch.ops.mkldnn._is_mkldnn_bf16_supported()
 )
-
-# With `rounded`, run lengths come in steps of a sixteenth to a thirty-second, grids in steps of 4.
-_STEPS_AN_OCTAVE = 4
-_CELL_STEP = 4
 
 # Up to here, plain products beat PyTorch's fused bf16 attention on a CPU, made for long texts.
 _LONGEST_FOR_PRODUCTS = 128
@@ -61,101 +55,6 @@ class BlockWeights(NamedTuple):
                 for name, weight in zip(self._fields, self, strict=True)
             )
         )
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the texts of a batch lie in its run of tokens.
-
-    longest: cells a text has in the grid; lengths: (texts,); positions: (tokens,), each token's
-    position in its text; last: (texts,), index of each text's last token; cells: (tokens,), each
-    token's cell of the flattened grid, or None where run and grid agree.
-
-    A run may end in `spare` tokens of no text. They all lie in one empty cell, nothing reads them,
-    and so they get no gradient.
-    """
-
-    texts: int
-    longest: int
-    lengths: Tensor
-    positions: Tensor
-    last: Tensor
-    cells: Tensor | None
-
-    @staticmethod
-    def of(lengths: NDArray[np.int64], device: torch.device, *, rounded: bool = False) -> Layout:
-        """The layout of texts of these lengths, (texts,), one after another.
-
-        rounded: a few spare tokens and empty cells, so that fewer different shapes occur. It is
-        for kernels that are made anew for every shape.
-        """
-        texts, tokens = len(lengths), int(lengths.sum())
-        longest = int(lengths.max())
-        ends = np.cumsum(lengths)
-        positions = np.arange(tokens) - np.repeat(ends - lengths, lengths)
-        cells = None
-        if tokens != texts * longest:
-            if rounded:
-                longest = -(-longest // _CELL_STEP) * _CELL_STEP
-                step = 1 << max(0, tokens.bit_length() - 1 - _STEPS_AN_OCTAVE)
-                spare = -tokens % step
-            else:
-                spare = 0
-            grid = np.repeat(np.arange(texts) * longest, lengths) + positions
-            shortest = int(lengths.argmin())
-            empty = shortest * longest + longest - 1
-            cells = torch.from_numpy(np.append(grid, np.full(spare, empty))).to(device)
-            positions = np.append(positions, np.zeros(spare, np.int64))
-        return Layout(
-            texts=texts,
-            longest=longest,
-            lengths=torch.from_numpy(lengths).to(device),
-            positions=torch.from_numpy(positions).to(device),
-            last=torch.from_numpy(ends - 1).to(device),
-            cells=cells,
-        )
-
-    def to_grid(self, packed: Tensor) -> Tensor:
-        """(tokens, …) -> (texts, longest, …), zeros in the empty cells."""
-        if self.cells is not None:
-            packed = _Scatter.apply(  # type: ignore[no-untyped-call]
-                packed, self.cells, self.texts * self.longest
-            )
-        return packed.view(self.texts, self.longest, *packed.shape[1:])
-
-    def to_run(self, grid: Tensor) -> Tensor:
-        """(texts, longest, width) -> (tokens, width)."""
-        flat = grid.reshape(self.texts * self.longest, grid.shape[-1])
-        if self.cells is None:
-            return flat
-        run: Tensor = _Gather.apply(flat, self.cells)  # type: ignore[no-untyped-call]
-        return run
-
-
-class _Scatter(torch.autograd.Function):
-    """rows -> cells of a zero grid; index_copy's own backward is many times slower on CPUs."""
-
-    @staticmethod
-    def forward(ctx: Any, packed: Tensor, cells: Tensor, size: int) -> Tensor:
-        ctx.save_for_backward(cells)
-        return packed.new_zeros(size, *packed.shape[1:]).index_copy_(0, cells, packed)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return gradient.index_select(0, ctx.saved_tensors[0]), None, None
-
-
-class _Gather(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, grid: Tensor, cells: Tensor) -> Tensor:
-        ctx.save_for_backward(cells)
-        ctx.size = grid.shape[0]
-        return grid.index_select(0, cells)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        grid = gradient.new_zeros(ctx.size, *gradient.shape[1:])
-        return grid.index_copy_(0, ctx.saved_tensors[0], gradient), None
 
 
 def embed(
@@ -217,7 +116,7 @@ def last_block(
     key_query = key_query.transpose(0, 1) * scale  # (texts, heads, width)
     scores = torch.bmm(key_query, normal.transpose(1, 2)).float()
     scores = scores * architecture.attention_scales[index]
-    if layout.cells is not None:
+    if layout.ragged:
         empty = torch.arange(layout.longest, device=hidden.device) >= layout.lengths[:, None]
         scores = scores.masked_fill(empty[:, None, :], -torch.inf)
     shares = dropout.attention(scores.softmax(-1)).to(dtype)  # (texts, heads, longest)
@@ -266,17 +165,16 @@ def _attention(
     qkv: Tensor, layout: Layout, architecture: Architecture, index: int, dropout: Dropout
 ) -> Tensor:
     """Causal self-attention of each text by itself, (tokens, 3 width) -> (tokens, width)."""
-    heads = architecture.n_head
-    grid = layout.to_grid(qkv).view(layout.texts, layout.longest, 3, heads, -1)
+    split = layout.split_heads(qkv, architecture.n_head)
     scale = architecture.attention_scales[index]
     if _attends_by_products(qkv, layout, dropout):
-        attended = _products(grid, scale, dropout)
+        attended = _products(split, scale, dropout)
     else:
-        query, key, value = grid.permute(2, 0, 3, 1, 4)  # each (texts, heads, longest, head width)
+        query, key, value = split  # each (texts, heads, longest, head width)
         attended = functional.scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=scale, dropout_p=dropout.attention_probability
         )
-    return layout.to_run(attended.transpose(1, 2).flatten(2))
+    return layout.join_heads(attended)
 
 
 def _attends_by_products(qkv: Tensor, layout: Layout, dropout: Dropout) -> bool:
@@ -285,12 +183,11 @@ def _attends_by_products(qkv: Tensor, layout: Layout, dropout: Dropout) -> bool:
     return qkv.device.type == "cpu" and (short or dropout.drops_attention)
 
 
-def _products(grid: Tensor, scale: float, dropout: Dropout) -> Tensor:
-    """Attention written out: (texts, longest, 3, heads, head width) -> (texts, heads, longest, …)."""
-    texts, longest, _, heads, _ = grid.shape
-    stacked = grid.permute(2, 0, 3, 1, 4).reshape(3, texts * heads, longest, -1)
-    query, key, value = stacked.unbind()
-    mask = _causal_mask(longest, grid.dtype)
+def _products(split: Tensor, scale: float, dropout: Dropout) -> Tensor:
+    """Attention written out: (3, texts, heads, longest, head width) -> (texts, heads, longest, …)."""
+    _, texts, heads, longest, _ = split.shape
+    query, key, value = split.flatten(1, 2)
+    mask = _causal_mask(longest, split.dtype)
     scores = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=scale)
     shares = dropout.attention(scores.softmax(-1))
     return torch.bmm(shares, value).view(texts, heads, longest, -1)

@@ -29,7 +29,8 @@ from hpo.data.tokens import TokenizedSplit
 from hpo.model import packed
 from hpo.model.dropout import NO_DROPOUT
 from hpo.model.gpt2 import POSITION_EMBEDDING, TOKEN_EMBEDDING, PretrainedModel, block_names
-from hpo.model.packed import BlockWeights, Layout
+from hpo.model.layout import Layout
+from hpo.model.packed import BlockWeights
 
 logger = logging.getLogger(__name__)
 
