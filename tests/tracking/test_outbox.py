@@ -14,7 +14,7 @@ import pytest
 
 from hpo.errors import TrackingError
 from hpo.tracking.ledger import KnownRun, Ledger
-from hpo.tracking.outbox import Outbox, abandoned
+from hpo.tracking.outbox import Outbox, abandoned, waiting_in
 from hpo.tracking.records import (
     DropModels,
     EndEarlierAttempts,
@@ -233,3 +233,14 @@ def test_a_shared_run_is_open_elsewhere_only_where_its_owner_lives(tmp_path: Pat
     assert mine.waiting == 1
     taken_over.close(remove=True)
     mine.close(remove=True)
+
+
+def test_what_waits_is_counted_over_the_outboxes_of_the_living_and_the_dead(
+    tmp_path: Path,
+) -> None:
+    assert waiting_in(tmp_path) == 0
+    with Outbox.create(tmp_path, URI) as dead:
+        dead.append(*EVERY_KIND)
+    with Outbox.create(tmp_path, URI) as mine:
+        mine.append(SetTags(RUN, {}))
+        assert waiting_in(tmp_path) == len(EVERY_KIND) + 1
