@@ -210,6 +210,9 @@ def _check_all_runs(runs: Mapping[str, Sequence[_Run]], found: Findings) -> None
         found.doubled.append(f"the study's run: {len(parents)} times")
     if not parents:
         found.lost.append("the study's run")
+    for run in parents:
+        if run.status != "FINISHED":
+            found.wrong.append(f"the study's run is {run.status}")
     for each in runs.values():
         for run in each:
             if run.status not in ("FINISHED", "KILLED", "FAILED"):
