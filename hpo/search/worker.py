@@ -206,8 +206,11 @@ class StudyWork:
             )
             entries = self.study.read(leaderboard)
             self._apply_keep_policy(entries, claim.number, run)
-        finally:
-            run.finish("COMPLETE", best)
+        except BaseException:
+            # Ended now, it would stay without its model.
+            run.leave()
+            raise
+        run.finish("COMPLETE", best)
         present_trial(self.study.storage, self.study_uid, claim.number)
         if entries[0].number == claim.number:
             present_study(self.study, self.tracker)

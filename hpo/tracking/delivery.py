@@ -292,6 +292,8 @@ class Delivery:
         if self._owner_is_dead and run.shared and self._outbox.open_elsewhere(run.run_key):
             # The study goes on in another process since: this end is out of date.
             return
+        if self._owner_is_dead and run.shared and self._ended_after(run, operation.end_ms):
+            return
         if self._comes_late and run.shared and self._has_ended(run):
             return
         if operation.tags:
@@ -320,7 +322,11 @@ class Delivery:
                 self._ledger.mark_ended(key)
 
     def _has_ended(self, run: KnownRun) -> bool:
-        return self._gateway.run_status(run.run_id) != "RUNNING"
+        return self._gateway.run_end_ms(run.run_id) is not None
+
+    def _ended_after(self, run: KnownRun, time_ms: int) -> bool:
+        ended_ms = self._gateway.run_end_ms(run.run_id)
+        return ended_ms is not None and ended_ms > time_ms
 
     def _known(self, ref: RunRef) -> KnownRun:
         run = self._find(ref)

@@ -235,10 +235,12 @@ class Gateway:
         with answers():
             client.set_terminated(run_id, status=status, end_time=end_ms)
 
-    def run_status(self, run_id: str) -> str:
+    def run_end_ms(self, run_id: str) -> int | None:
+        """When a run ended, ms since the epoch; None while it is RUNNING."""
         client = self.client
         with answers():
-            return str(client.get_run(run_id).info.status)
+            info = client.get_run(run_id).info
+        return None if info.status == "RUNNING" else int(info.end_time or 0)
 
     def run_tags(self, run_id: str) -> Mapping[str, str]:
         client = self.client
@@ -257,17 +259,17 @@ class Gateway:
         delete what they created themselves.
         """
         runs = self.find_runs(wanted.run.experiment, wanted.run.key)
-        settled = [run for run in runs if SETTLED_TAG in run.tags]
-        if settled:
-            return settled[0]
-        if not runs:
-            create()
-        time.sleep(_SETTLE_SECONDS)
-        runs = self.find_runs(wanted.run.experiment, wanted.run.key)
-        if not runs:
-            raise Away("the run that was just created is not listed yet")
-        winner = next((run for run in runs if SETTLED_TAG in run.tags), runs[0])
-        self.log_batch(winner.run_id, tags={SETTLED_TAG: "true"})
+        winner = next((run for run in runs if SETTLED_TAG in run.tags), None)
+        if winner is None:
+            if not runs:
+                create()
+            time.sleep(_SETTLE_SECONDS)
+            runs = self.find_runs(wanted.run.experiment, wanted.run.key)
+            if not runs:
+                raise Away("the run that was just created is not listed yet")
+            winner = next((run for run in runs if SETTLED_TAG in run.tags), runs[0])
+            self.log_batch(winner.run_id, tags={SETTLED_TAG: "true"})
+        # An earlier try whose answer was lost may have created one besides the one settled since.
         for run in runs:
             if run.run_id != winner.run_id and run.tags.get(OUTBOX_TAG) == outbox_key:
                 self._delete_run(run)

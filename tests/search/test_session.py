@@ -11,8 +11,16 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from hpo.errors import DataError, HpoError, ModelError, StudyGoneError, TrackingError
+from hpo.errors import (
+    DataError,
+    HpoError,
+    ModelError,
+    StorageError,
+    StudyGoneError,
+    TrackingError,
+)
 from hpo.model import prefix
+from hpo.search import worker
 from hpo.search.events import Event, PrefixProgress, TrialEnded, TrialEvaluated, TrialStarted
 from hpo.search.preparation import Prepared, prepare
 from hpo.search.progress import progress
@@ -235,3 +243,26 @@ def test_a_model_that_finds_no_room_in_the_outbox_is_logged_when_the_run_is_clos
         run = run_named(locations.tracking_uri, "crowded", name)
         assert run.info.status == "FINISHED"
         assert "val/best_accuracy" in run.data.metrics
+
+
+def test_a_model_is_not_lost_where_the_storage_fails_right_after_its_trial_has_ended(
+    opened: Storage, locations: Locations, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StorageError("storage", found="no answer", expected="an answer", mend="Wait.")
+
+    submit(opened, named(spec, "unlucky"))
+    prepared = prepare(spec, locations)
+    with monkeypatch.context() as faulty:
+        faulty.setattr(worker, "show_with_trial", away)
+        with (
+            pytest.raises(StorageError),
+            open_session(opened, "unlucky", locations, prepared=prepared) as session,
+        ):
+            session.work.until_done()
+    with open_session(opened, "unlucky", locations, prepared=prepared) as session:
+        assert session.work.until_done()
+        tracker = session.work.tracker
+    assert tracker.trials_with_models() == {0, 1}
+    for name in ("trial-0000", "trial-0001", "unlucky"):
+        assert run_named(locations.tracking_uri, "unlucky", name).info.status == "FINISHED"

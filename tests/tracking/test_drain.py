@@ -15,6 +15,8 @@ import pytest
 
 from hpo.tracking import StudyTracker, drain_abandoned
 from hpo.tracking.drain import Drainer
+from hpo.tracking.gateway import Gateway
+from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG
 from hpo.tracking.outbox import Outbox
 from hpo.tracking.records import EndRun, LogMetrics, MetricPoint, OpenRun, RunRef
 from tests.tracking.conftest import FaultyLine, MlflowServer, free_port
@@ -211,6 +213,45 @@ def test_files_for_a_server_that_is_away_do_not_hold_others_up(
     assert (report.files, report.delivered, report.waiting) == (3, 1, 2)
     assert statuses(local_store, "others") == {"run": "KILLED"}
     assert len(list((state / "outbox").glob("*.db"))) == 2
+
+
+@pytest.mark.parametrize(("end_ms", "status"), [(1000, "FINISHED"), (3000, "FAILED")])
+def test_the_end_of_a_shared_run_that_a_dead_process_left_counts_where_it_is_the_last(
+    local_store: str, tmp_path: Path, end_ms: int, status: str
+) -> None:
+    run = RunRef(f"ends-{end_ms}", "r")
+    opened = OpenRun(run, "r", 1, shared=True)
+    with Outbox.create(tmp_path / "dead", local_store) as outbox:
+        outbox.append(opened, EndRun(run, "FAILED", end_ms))
+    with Outbox.create(tmp_path / "later", local_store) as outbox:
+        outbox.append(opened, EndRun(run, "FINISHED", 2000))
+        drainer = Drainer(outbox, local_store)
+        drainer.start()
+        assert drainer.flush(60) == 0
+        drainer.stop(10)
+    assert drain_abandoned(tmp_path / "dead").waiting == 0
+    assert statuses(local_store, run.experiment) == {"r": status}
+
+
+def test_a_creation_whose_answer_was_lost_leaves_no_second_run(mlflow_server: MlflowServer) -> None:
+    """Two processes open a study's run at once; one does not learn that it has created its own."""
+    gateway = Gateway(mlflow_server.uri)
+    ref = RunRef("created twice", "r")
+
+    def tags(outbox: str) -> dict[str, str]:
+        return {RUN_KEY_TAG: ref.key, OUTBOX_TAG: outbox}
+
+    def opened(outbox: str, start_ms: int) -> str:
+        wanted = OpenRun(ref, "r", start_ms, shared=True)
+        return gateway.open_run(
+            wanted, tags(outbox), reopen=True, before_creation=lambda: None
+        ).run_id
+
+    for outbox, start_ms in (("unlucky", 2), ("other", 1)):
+        gateway._create_run(OpenRun(ref, "r", start_ms, shared=True), tags(outbox))
+    settled = opened("other", 1)
+    assert opened("unlucky", 2) == settled
+    assert [run.run_id for run in gateway.find_runs(ref.experiment, ref.key)] == [settled]
 
 
 def test_a_file_that_is_no_outbox_is_left_and_told_of(
