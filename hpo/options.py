@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hpo.spec.study import StudySpec
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_HIDDEN_WARNING = "SOCKS support in urllib3"
 
 # Option -> the study-file key that it overrides.
 STUDY_OPTIONS = {
@@ -46,6 +48,9 @@ def command(main: Callable[[argparse.Namespace], int], parser: argparse.Argument
     )
     # Its advice on other people's checkpoints drowns ours.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    # requests hides it, but not where another thread puts back its own filters at that moment.
+    warnings.filterwarnings("ignore", message=_HIDDEN_WARNING)
+    os.environ.setdefault("PYTHONWARNINGS", f"ignore:{_HIDDEN_WARNING}")  # for worker processes
     try:
         return main(parser.parse_args())
     except HpoError as error:

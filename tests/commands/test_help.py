@@ -59,3 +59,20 @@ def test_both_spellings_of_a_command_are_the_same_command(shell: Shell) -> None:
     assert by_script.stderr.decode() == by_module.err
     by_package = shell.hpo("", "run", "--help").done()
     assert by_package.out == shell.hpo("run", "--help").out
+
+
+def test_a_library_that_looks_for_another_one_in_vain_says_nothing(shell: Shell) -> None:
+    """Neither in the command's own process nor in a worker's."""
+    look = "import contextlib\nwith contextlib.suppress(ImportError): import urllib3.contrib.socks"
+    code = (
+        "import argparse, subprocess, sys; from hpo.options import command\n"
+        f"look = {look!r}\n"
+        "def main(_):\n"
+        "    exec(look)\n"
+        "    return subprocess.run([sys.executable, '-c', look]).returncode\n"
+        "sys.exit(command(main, argparse.ArgumentParser()))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=shell.folder, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
