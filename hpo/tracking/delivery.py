@@ -289,10 +289,7 @@ class Delivery:
             if operation.only_if_there:
                 return
             raise Refused("there is no such run")
-        if self._owner_is_dead and run.shared and self._outbox.open_elsewhere(run.run_key):
-            # The study goes on in another process since: this end is out of date.
-            return
-        if self._owner_is_dead and run.shared and self._ended_after(run, operation.end_ms):
+        if self._owner_is_dead and run.shared and self._went_on(run, operation.end_ms):
             return
         if self._comes_late and run.shared and self._has_ended(run):
             return
@@ -324,7 +321,10 @@ class Delivery:
     def _has_ended(self, run: KnownRun) -> bool:
         return self._gateway.run_end_ms(run.run_id) is not None
 
-    def _ended_after(self, run: KnownRun, time_ms: int) -> bool:
+    def _went_on(self, run: KnownRun, time_ms: int) -> bool:
+        """Whether another process has a shared run open, or ended it after this time."""
+        if self._outbox.open_elsewhere(run.run_key):
+            return True
         ended_ms = self._gateway.run_end_ms(run.run_id)
         return ended_ms is not None and ended_ms > time_ms
 
