@@ -40,11 +40,13 @@ PEAK_SIZES = (1024, 2048, 3072)
 class Cell:
     """What one process measured.
 
-    tokens_per_second: of training, validation left out; share_of_peak: FLOPs executed / time / peak
-    matrix product of the same dtype in the same process; naive_share: the same with the FLOPs that
-    a pass without cache, packing and last-token suffix would have needed, which may exceed 1;
-    build_seconds: of the cache, from cold; warm_seconds: of opening it again; first_seconds: of the
-    first trial's training, in which kernels are made, and compiled where that was asked for.
+    steps: how many were measured, one after another in the middle of a trial; share_of_peak: FLOPs
+    executed / time / peak matrix product of the same dtype in the same process; products_share: what
+    a block's products reach by themselves, in the step's shapes; naive_share: as share_of_peak, with
+    the FLOPs that a pass without cache, packing and last-token suffix would have needed, which may
+    exceed 1; build_seconds: of the cache, from cold; warm_seconds: of opening it again;
+    first_seconds: of the first trial's training, in which kernels are made, and compiled where that
+    was asked for.
     """
 
     size: str
@@ -56,6 +58,7 @@ class Cell:
     milliseconds_per_step: float
     peak_gflops: float
     share_of_peak: float
+    products_share: float
     naive_share: float
     build_seconds: float
     warm_seconds: float
@@ -82,13 +85,36 @@ def peak_gflops(dtype: torch.dtype, device: torch.device, seconds: float = 1.0) 
     best = 0.0
     for size in PEAK_SIZES:
         a = torch.randn(size, size, device=device).to(dtype)
-        until = time.perf_counter() + seconds
-        while time.perf_counter() < until:
-            started = time.perf_counter()
-            a @ a
-            _synchronize(device)
-            best = max(best, 2 * size**3 / (time.perf_counter() - started) / 1e9)
+        best = max(best, 2 * size**3 / _fastest_product(a, a, seconds) / 1e9)
     return best
+
+
+def products_gflops(
+    architecture: Architecture, tokens: int, dtype: torch.dtype, device: torch.device
+) -> float:
+    """The rate of a block's four products of weights alone, forward and backward, for `tokens`."""
+    width, inner = architecture.width, architecture.inner_width
+    flops = seconds = 0.0
+    for rows, columns in ((width, 3 * width), (width, width), (width, inner), (inner, width)):
+        x = torch.randn(tokens, rows, device=device).to(dtype)
+        weight = torch.randn(rows, columns, device=device).to(dtype)
+        gradient = torch.randn(tokens, columns, device=device).to(dtype)
+        for left, right in ((x, weight), (gradient, weight.t()), (x.t(), gradient)):
+            flops += 2 * tokens * rows * columns
+            seconds += _fastest_product(left, right)
+    return flops / seconds / 1e9
+
+
+def _fastest_product(left: torch.Tensor, right: torch.Tensor, seconds: float = 0.2) -> float:
+    """Seconds of the fastest repetition."""
+    fastest = float("inf")
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        started = time.perf_counter()
+        left @ right
+        _synchronize(left.device)
+        fastest = min(fastest, time.perf_counter() - started)
+    return fastest
 
 
 def executed_flops(architecture: Architecture, lengths: np.ndarray, depth: int) -> float:
@@ -148,14 +174,12 @@ def measure(options: argparse.Namespace) -> Cell:
         warm_up.run(lambda _: Verdict.GO_ON)
         first_seconds = time.perf_counter() - started
         measured, warm_seconds = trial(cache)
-        _synchronize(device)
-        started = time.perf_counter()
-        measured.run(lambda _: Verdict.GO_ON)
-        _synchronize(device)
-        seconds = time.perf_counter() - started
+        seconds = steady_seconds(measured, device)
     peak = max(peak, peak_gflops(dtype, device))
     lengths = data.train.lengths
-    batches = epoch_batches(lengths, options.batch_size, seed=0, epoch=0)
+    batches = epoch_batches(lengths, options.batch_size, seed=0, epoch=0)[1:-1]
+    tokens = sum(int(lengths[b].sum()) for b in batches)
+    products = products_gflops(architecture, tokens // len(batches), dtype, device)
     executed = sum(executed_flops(architecture, lengths[b], options.depth) for b in batches)
     naive = sum(naive_flops(architecture, lengths[b], options.depth) for b in batches)
     return Cell(
@@ -163,17 +187,35 @@ def measure(options: argparse.Namespace) -> Cell:
         texts=options.data or options.texts,
         freeze_depth=options.depth,
         dtype=str(dtype).removeprefix("torch."),
-        steps=measured.steps,
-        tokens_per_second=float(lengths.sum() / seconds),
-        milliseconds_per_step=1e3 * seconds / measured.steps,
+        steps=len(batches),
+        tokens_per_second=tokens / seconds,
+        milliseconds_per_step=1e3 * seconds / len(batches),
         peak_gflops=peak,
         share_of_peak=executed / seconds / 1e9 / peak,
+        products_share=products / peak,
         naive_share=naive / seconds / 1e9 / peak,
         build_seconds=build_seconds if options.depth else 0.0,
         warm_seconds=warm_seconds,
         first_seconds=first_seconds,
         peak_memory_bytes=_peak_memory(device),
     )
+
+
+def steady_seconds(trial: Trial, device: torch.device) -> float:
+    """What a trial's steps take without the first and the last.
+
+    In the first the optimiser makes its state, once a trial; after the last comes an evaluation.
+    """
+    ends: list[float] = []
+
+    def note_end() -> bool:
+        if len(ends) in (0, trial.steps - 2):
+            _synchronize(device)
+        ends.append(time.perf_counter())
+        return False
+
+    trial.run(lambda _: Verdict.GO_ON, should_stop=note_end)
+    return ends[-1] - ends[0]
 
 
 def _synchronize(device: torch.device) -> None:
@@ -224,6 +266,7 @@ def print_cell(cell: Cell, *, header: bool) -> None:
         "ms/step": f"{cell.milliseconds_per_step:.2f}",
         "GFLOP/s peak": f"{cell.peak_gflops:,.0f}",
         "of peak": f"{cell.share_of_peak:.0%}",
+        "products": f"{cell.products_share:.0%}",
         "naive": f"{cell.naive_share:.0%}",
         "cold s": f"{cell.build_seconds:.2f}",
         "warm s": f"{cell.warm_seconds:.2f}",
@@ -247,7 +290,7 @@ def main() -> None:
     parser.add_argument("--lengths", nargs="+", choices=tuple(TEXTS), default=list(TEXTS))
     parser.add_argument("--depths", nargs="+", type=int, help="freeze depths; all")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=14, help="of a trial; the ends do not count")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     parser.add_argument("--compile", action="store_true", help="blocks through torch.compile")
@@ -258,6 +301,8 @@ def main() -> None:
     one.add_argument("--texts")
     one.add_argument("--depth", type=int)
     options = parser.parse_args()
+    if options.steps < 3:
+        parser.error(f"--steps {options.steps}: the ends do not count, so a trial needs 3")
     if options.model:
         print(json.dumps(asdict(measure(options))))
         return

@@ -23,6 +23,7 @@ from hpo.spec.training import CheckpointPolicy
 _PARTIAL = ".partial"
 _LEAST_SECONDS_BETWEEN = 5.0
 _MOST_SHARE_OF_TIME = 0.02
+_BYTES_PER_SECOND = 500e6  # of a plain disk, until the first write tells
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,14 @@ class CheckpointFile:
     def __init__(self, path: Path, policy: CheckpointPolicy) -> None:
         self.path = path
         self._policy = policy
-        self._write_seconds = 0.0
+        self._write_seconds: float | None = None
 
-    def is_due(self, seconds_since_last: float) -> bool:
-        """Whether the time at risk outweighs the cost of writing."""
+    def is_due(self, seconds_since_last: float, size: int) -> bool:
+        """Whether the time at risk outweighs the cost of writing a checkpoint of `size` bytes."""
         if self._policy != "auto":
             return self._policy == "always"
-        interval = max(_LEAST_SECONDS_BETWEEN, self._write_seconds / _MOST_SHARE_OF_TIME)
-        return seconds_since_last >= interval
+        cost = size / _BYTES_PER_SECOND if self._write_seconds is None else self._write_seconds
+        return seconds_since_last >= max(_LEAST_SECONDS_BETWEEN, cost / _MOST_SHARE_OF_TIME)
 
     def write(self, checkpoint: Checkpoint, *, clock: Callable[[], float]) -> None:
         """Write, fsync and rename. clock: seconds, to learn what writing costs. Raises OSError."""

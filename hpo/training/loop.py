@@ -184,7 +184,10 @@ class Trial:
             stopping = should_stop()
             if checkpoint is not None and (
                 stopping
-                or (evaluation is not None and checkpoint.is_due(self._clock() - last_saved))
+                or (
+                    evaluation is not None
+                    and checkpoint.is_due(self._clock() - last_saved, self._checkpoint_bytes())
+                )
             ):
                 self.progress.seconds = self._clock() - started
                 checkpoint.write(self._checkpoint(), clock=self._clock)
@@ -334,6 +337,11 @@ class Trial:
                 "micro_batch": self.micro_batches.size,
             },
         )
+
+    def _checkpoint_bytes(self) -> int:
+        """About how large a checkpoint is: weights, best weights, and the rule's state of each."""
+        slots = 2 if self.params.optimizer == "adamw" else 1
+        return (2 + slots) * sum(tensor.nbytes for tensor in self.classifier.parameters.values())
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to be this trial's; JSON."""

@@ -119,18 +119,20 @@ def test_killed_at_any_instant_it_is_whole(tmp_path: Path) -> None:
 
 def test_it_is_due_when_the_time_at_risk_outweighs_its_cost(tmp_path: Path) -> None:
     file = CheckpointFile(tmp_path / "trial.safetensors", "auto")
-    assert not file.is_due(1)
-    assert file.is_due(6)
+    assert not file.is_due(1, size=1000)
+    assert file.is_due(6, size=1000)
+    assert not file.is_due(60, size=10**9)  # at GPT-2's size the first write, too, takes seconds
+    assert file.is_due(101, size=10**9)
     clock = itertools.count(0, 2).__next__
     file.write(SOME, clock=lambda: float(clock()))  # takes two seconds by this clock
-    assert not file.is_due(60)
-    assert file.is_due(101)
+    assert not file.is_due(60, size=1000)
+    assert file.is_due(101, size=1000)
 
 
 def test_always_and_never_mean_what_they_say(tmp_path: Path) -> None:
-    assert CheckpointFile(tmp_path / "a", "always").is_due(0)
+    assert CheckpointFile(tmp_path / "a", "always").is_due(0, size=1000)
     never = CheckpointFile(tmp_path / "b", "never")
-    assert not never.is_due(1e9)
+    assert not never.is_due(1e9, size=1000)
     never.write(SOME, clock=time.monotonic)
     assert list(tmp_path.iterdir()) == []
 
