@@ -173,6 +173,7 @@ def measure(options: argparse.Namespace) -> Cell:
         started = time.perf_counter()
         warm_up.run(lambda _: Verdict.GO_ON)
         first_seconds = time.perf_counter() - started
+        del warm_up  # as in a worker, where one trial's memory is the next one's
         measured, warm_seconds = trial(cache)
         seconds = steady_seconds(measured, device)
     peak = max(peak, peak_gflops(dtype, device))
