@@ -147,6 +147,8 @@ def measure(options: argparse.Namespace) -> Cell:
     if options.compile:
         # Shapes change from step to step; without this every one would be compiled anew.
         packed.block = torch.compile(packed.block, dynamic=True)
+        torch._dynamo.config.recompile_limit = 100  # blocks differ in index, dropout, gradients
+        packed._FUSES_BF16 = False  # evaluations: the compiler knows no such call of oneDNN
     device = pick_device()
     model = load_pretrained(options.model)
     architecture = model.architecture
