@@ -23,6 +23,7 @@ import torch
 from random_gpt2 import tokens_of
 
 from hpo.data.tokens import TokenizedData, TokenizedSplit
+from hpo.execution.shares import available_gpus, divide
 
 EVALUATIONS_PER_EPOCH = 4
 WEIGHT_DECAY, WARMUP_RATIO, MAX_GRAD_NORM = 0.01, 0.1, 1.0
@@ -97,19 +98,16 @@ def _without_packing() -> None:
     from hpo.model.layout import Layout
 
     def padded(
-        split: TokenizedSplit, texts: np.ndarray, device: torch.device, *, rounded: bool
+        split: TokenizedSplit, texts: np.ndarray, device: torch.device, rounding: object
     ) -> tuple[np.ndarray, Layout]:
         starts = split.offsets[texts]
         lengths = split.offsets[texts + 1] - starts
         longest = int(lengths.max())
         column = np.minimum(np.arange(longest), lengths[:, None] - 1)
         layout = Layout.of(np.full(len(texts), longest), device)
-        return (starts[:, None] + column).ravel(), dataclasses.replace(
-            layout,
-            ragged=True,
-            lengths=torch.from_numpy(lengths).to(device),
-            last=torch.from_numpy(np.arange(len(texts)) * longest + lengths - 1).to(device),
-        )
+        layout.lengths.copy_(torch.from_numpy(lengths))
+        layout.last.copy_(torch.from_numpy(np.arange(len(texts)) * longest + lengths - 1))
+        return (starts[:, None] + column).ravel(), dataclasses.replace(layout, ragged=True)
 
     inputs.rows_and_layout = padded
 
@@ -326,9 +324,10 @@ def main() -> None:
     parser.add_argument("--train-examples", type=int)
     parser.add_argument("--validation-examples", type=int)
     parser.add_argument("--max-length", type=int, required=True)
-    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--workers", type=int, required=True, help="processes of this contender")
+    parser.add_argument("--threads", type=int, required=True, help="of all of them together")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    divide(options.workers, options.threads, available_gpus())[0].take()
     with _silent_stdout() as answer:
         data = tokens_of(
             options.data,

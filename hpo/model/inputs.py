@@ -13,6 +13,7 @@ from hpo.data.tokens import TokenizedSplit
 from hpo.model.classifier import Vocabulary
 from hpo.model.layout import Layout
 from hpo.model.prefix import HiddenStates, Prefix, rows_and_layout
+from hpo.model.transfer import to_device
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,23 @@ class Batch:
     inputs: Tensor
     layout: Layout | None
     labels: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Equal for batches of which one can take the other's place in memory."""
+        return (*self.inputs.shape, *(() if self.layout is None else self.layout.shape))
+
+    def copy(self) -> Batch:
+        """The same batch in memory of its own."""
+        layout = None if self.layout is None else self.layout.copy()
+        return Batch(self.inputs.clone(), layout, self.labels.clone())
+
+    def become(self, other: Batch) -> None:
+        """Take over the contents of a batch of the same shape."""
+        self.inputs.copy_(other.inputs)
+        self.labels.copy_(other.labels)
+        if self.layout is not None and other.layout is not None:
+            self.layout.indices.copy_(other.layout.indices)
 
 
 class SplitInputs:
@@ -39,7 +57,7 @@ class SplitInputs:
         """vocabulary: needed at freeze depth 0, where token rows are read."""
         self.split = split
         self._device = prefix.device
-        self._rounded = prefix.rounds_shapes
+        self._rounding = prefix.rounding
         self._vocabulary = vocabulary
         self._labels = torch.from_numpy(np.array(split.labels))
         self._states: HiddenStates | None = None
@@ -55,12 +73,12 @@ class SplitInputs:
 
     def batch(self, texts: NDArray[np.int64]) -> Batch:
         """The batch of the texts with these indices."""
-        labels = self._labels[torch.from_numpy(texts)].to(self._device)
+        labels = to_device(self._labels[torch.from_numpy(texts)], self._device)
         if self._states is not None and self._states.is_per_text:
             return Batch(self._states.read_per_text(texts), None, labels)
-        rows, layout = rows_and_layout(self.split, texts, self._device, rounded=self._rounded)
+        rows, layout = rows_and_layout(self.split, texts, self._device, self._rounding)
         if self._states is not None:
             return Batch(self._states.read(texts, layout, rows), layout, labels)
         assert self._token_rows is not None
-        tokens = torch.from_numpy(self._token_rows[rows]).to(self._device)
+        tokens = to_device(torch.from_numpy(self._token_rows[rows]), self._device)
         return Batch(tokens, layout, labels)

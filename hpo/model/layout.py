@@ -10,9 +10,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# With `rounded`, run lengths come in steps of a sixteenth to a thirty-second, grids in steps of 4.
-_STEPS_AN_OCTAVE = 4
-_CELL_STEP = 4
+from hpo.model.transfer import to_device
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How a few spare tokens and empty cells make fewer different shapes of batches.
+
+    cell_step: grids are as long as a multiple of it; step_bits: runs come in 2^step_bits lengths
+    from each power of two to the next.
+    """
+
+    cell_step: int
+    step_bits: int
+
+
+# 2 % more tokens, where a shape costs a kernel, and 10 %, where it costs the graph of a whole pass.
+FINE = Rounding(cell_step=4, step_bits=4)
+COARSE = Rounding(cell_step=16, step_bits=2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +37,9 @@ class Layout:
     longest: cells a text has in the grid; ragged: whether cells are empty; lengths: (texts,);
     positions: (tokens,), each token's position in its text; last: (texts,), index of each text's
     last token; cells: (tokens,), each token's cell of the flattened grid; sources: (cells,), the
-    token that each cell shows; empty: the cells of no token. They show their text's first one, for
-    nothing reads them and to copy is faster than to blank.
+    token that each cell shows; empty: the cells of no token, some of them perhaps told again. They
+    show their text's first one, for nothing reads them and to copy is faster than to blank.
+    indices: all these tensors in one run, so that they move together.
 
     A run may end in `spare` tokens of no text. They all lie in one empty cell, nothing reads them,
     and so they get no gradient.
@@ -32,29 +48,27 @@ class Layout:
     texts: int
     longest: int
     ragged: bool
+    indices: Tensor
     lengths: Tensor
     positions: Tensor
     last: Tensor
     cells: Tensor
     sources: Tensor
     empty: Tensor
-    _routes: dict[int, _Routes] = field(default_factory=dict, repr=False)
+    _routes: dict[int, _Routes] = field(default_factory=dict, init=False, repr=False)
 
     @staticmethod
-    def of(lengths: NDArray[np.int64], device: torch.device, *, rounded: bool = False) -> Layout:
-        """The layout of texts of these lengths, (texts,), one after another.
-
-        rounded: a few spare tokens and empty cells, so that fewer different shapes occur. It is
-        for kernels that are made anew for every shape.
-        """
+    def of(
+        lengths: NDArray[np.int64], device: torch.device, rounding: Rounding | None = None
+    ) -> Layout:
+        """The layout of texts of these lengths, (texts,), one after another."""
         texts, tokens = len(lengths), int(lengths.sum())
         longest = int(lengths.max())
         ragged = tokens != texts * longest
-        spare = 0
-        if rounded and ragged:
-            longest = -(-longest // _CELL_STEP) * _CELL_STEP
-            step = 1 << max(0, tokens.bit_length() - 1 - _STEPS_AN_OCTAVE)
-            spare = -tokens % step
+        step = 1
+        if rounding is not None and ragged:
+            longest = -(-longest // rounding.cell_step) * rounding.cell_step
+            step = 1 << max(0, tokens.bit_length() - 1 - rounding.step_bits)
         ends = np.cumsum(lengths)
         starts = ends - lengths
         positions = np.arange(tokens) - np.repeat(starts, lengths)
@@ -63,25 +77,30 @@ class Layout:
         sources[cells] = np.arange(tokens)
         is_empty = np.ones(texts * longest, bool)
         is_empty[cells] = False
-        if spare:
-            first_empty = int(is_empty.argmax())
-            cells = np.append(cells, np.full(spare, first_empty))
+        empty = np.flatnonzero(is_empty)
+        if step > 1:
+            spare = -tokens % step
+            cells = np.append(cells, np.full(spare, empty[0]))
             positions = np.append(positions, np.zeros(spare, np.int64))
-
-        def on_device(values: NDArray[np.int64]) -> Tensor:
-            return torch.from_numpy(values).to(device)
-
+            # As many as the shortest run of this size leaves empty, so that all have one shape.
+            empty = np.append(empty, np.full(step - 1 - spare, empty[0]))
+        parts = lengths, positions, ends - 1, cells, sources, empty
+        indices = to_device(torch.from_numpy(np.concatenate(parts)), device)
         return Layout(
-            texts=texts,
-            longest=longest,
-            ragged=ragged,
-            lengths=on_device(lengths),
-            positions=on_device(positions),
-            last=on_device(ends - 1),
-            cells=on_device(cells),
-            sources=on_device(sources),
-            empty=on_device(np.flatnonzero(is_empty)),
+            texts, longest, ragged, indices, *torch.split(indices, [len(part) for part in parts])
         )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Equal for layouts of which one can take the other's place in memory."""
+        return self.texts, self.longest, self.ragged, len(self.positions), len(self.empty)
+
+    def copy(self) -> Layout:
+        """The same layout in memory of its own."""
+        indices = self.indices.clone()
+        parts = self.lengths, self.positions, self.last, self.cells, self.sources, self.empty
+        sizes = [len(part) for part in parts]
+        return Layout(self.texts, self.longest, self.ragged, indices, *torch.split(indices, sizes))
 
     def to_grid(self, packed: Tensor) -> Tensor:
         """(tokens, width) -> (texts, longest, width)."""

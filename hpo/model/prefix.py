@@ -29,12 +29,13 @@ from hpo.data.tokens import TokenizedSplit
 from hpo.model import packed
 from hpo.model.dropout import NO_DROPOUT
 from hpo.model.gpt2 import POSITION_EMBEDDING, TOKEN_EMBEDDING, PretrainedModel, block_names
-from hpo.model.layout import Layout
+from hpo.model.layout import COARSE, FINE, Layout, Rounding
 from hpo.model.packed import BlockWeights
+from hpo.model.transfer import to_device
 
 logger = logging.getLogger(__name__)
 
-_CHUNK_TOKENS = 4096  # a forward pass of this many tokens keeps the matrix products busy
+_CHUNK_TOKENS = {"cpu": 4096, "cuda": 16_384}  # a pass of so many keeps the matrix products busy
 _PARTIAL = ".partial"
 _WAIT_SECONDS = 1.0
 _ZEROS = 1 << 20
@@ -204,8 +205,9 @@ class HiddenStates:
 
     def _rows(self, rows: NDArray[np.int64]) -> Tensor:
         assert self.stored is not None
-        index = torch.from_numpy(rows).to(self.stored.device)
-        return self.stored.index_select(0, index).to(self.prefix.device, torch.float32)
+        index = to_device(torch.from_numpy(rows), self.stored.device)
+        read = self.stored.index_select(0, index)
+        return (read if read.is_cuda else to_device(read, self.prefix.device)).float()
 
 
 class Prefix:
@@ -244,12 +246,15 @@ class Prefix:
         return HiddenStates(self, split, depth, 0, None)
 
     @property
-    def rounds_shapes(self) -> bool:
-        """Whether kernels are made for every shape, so that fewer shapes are faster.
+    def rounding(self) -> Rounding | None:
+        """How batches are rounded where something is made for every shape of one.
 
-        oneDNN, which multiplies bf16 on CPUs, takes about half a millisecond for each.
+        oneDNN, which multiplies bf16 on CPUs, takes half a millisecond for each; on a GPU it is the
+        graph of a training pass.
         """
-        return self.device.type == "cpu" and self.dtype == torch.bfloat16
+        if self.device.type != "cpu":
+            return COARSE
+        return FINE if self.dtype == torch.bfloat16 else None
 
     @torch.no_grad()
     def embed(self, split: TokenizedSplit, layout: Layout, token_rows: NDArray[np.int64]) -> Tensor:
@@ -308,10 +313,17 @@ class Prefix:
             stored = _map(path, self._rows(split, depth), self.model.architecture.width, self.dtype)
         except OSError:
             return None
-        if self.device.type == "cuda" and _fits_on_device(stored, self.device):
+        if self.device.type == "cuda" and self._fits_on_device(stored):
             stored = stored.to(self.device)
         self._open[key, depth] = stored
         return stored
+
+    def _fits_on_device(self, stored: Tensor) -> bool:
+        """Whether a GPU can hold these states too: together at most a third of this process's share."""
+        _, memory = torch.cuda.mem_get_info(self.device)
+        share = memory * torch.cuda.get_per_process_memory_fraction()
+        held = sum(states.nbytes for states in self._open.values() if states.is_cuda)
+        return held + stored.nbytes <= share / 3
 
     def _build(self, split: TokenizedSplit, key: str, depth: int) -> None:
         """Make the file of a depth, from the deepest there is, with those between if they fit.
@@ -360,8 +372,8 @@ class Prefix:
                 for depth, path in paths.items()
             }
             done = 0
-            for texts in _chunks(split):
-                token_rows, layout = rows_and_layout(split, texts, self.device, rounded=False)
+            for texts in _chunks(split, _CHUNK_TOKENS[self.device.type]):
+                token_rows, layout = rows_and_layout(split, texts, self.device)
                 hidden = source.read(texts, layout, token_rows)
                 previous = start
                 for depth in depths:
@@ -381,25 +393,28 @@ class Prefix:
 
 
 def rows_and_layout(
-    split: TokenizedSplit, texts: NDArray[np.int64], device: torch.device, *, rounded: bool
+    split: TokenizedSplit,
+    texts: NDArray[np.int64],
+    device: torch.device,
+    rounding: Rounding | None = None,
 ) -> tuple[NDArray[np.int64], Layout]:
     """The rows of some texts' tokens in the split's run, (tokens,), and the layout of their batch.
 
-    Spare tokens, as `Layout.of` adds them where rounded, are those of the first text's first row.
+    Spare tokens, as rounding adds them, are those of the first text's first row.
     """
     starts = split.offsets[texts]
     lengths = split.offsets[texts + 1] - starts
-    layout = Layout.of(lengths, device, rounded=rounded)
+    layout = Layout.of(lengths, device, rounding)
     ends = np.cumsum(lengths)
     rows = np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
     spare = len(layout.positions) - len(rows)
     return (np.append(rows, np.full(spare, rows[0])) if spare else rows), layout
 
 
-def _chunks(split: TokenizedSplit) -> Iterator[NDArray[np.int64]]:
-    """All texts of a split, like lengths together, in runs of about `_CHUNK_TOKENS` tokens."""
+def _chunks(split: TokenizedSplit, most_tokens: int) -> Iterator[NDArray[np.int64]]:
+    """All texts of a split, like lengths together, in runs of about `most_tokens` tokens."""
     order = np.argsort(split.lengths, kind="stable")
-    chunk_of = np.cumsum(split.lengths[order]) // _CHUNK_TOKENS
+    chunk_of = np.cumsum(split.lengths[order]) // most_tokens
     for chunk in np.split(order, np.flatnonzero(np.diff(chunk_of)) + 1):
         if len(chunk):
             yield chunk
@@ -427,8 +442,3 @@ def _reserve(path: Path, size: int) -> None:
 def _map(path: Path, rows: int, width: int, dtype: torch.dtype, *, write: bool = False) -> Tensor:
     flat = torch.from_file(str(path), shared=write, size=rows * width, dtype=dtype)
     return flat.view(rows, width)
-
-
-def _fits_on_device(stored: Tensor, device: torch.device) -> bool:
-    free, _ = torch.cuda.mem_get_info(device)
-    return stored.numel() * stored.element_size() < free // 4

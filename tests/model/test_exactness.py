@@ -16,6 +16,7 @@ from torch.nn import functional
 from hpo.model.activations import ACTIVATIONS
 from hpo.model.dropout import NO_DROPOUT
 from hpo.model.gpt2 import HEAD, POSITION_EMBEDDING, TOKEN_EMBEDDING, trained_names
+from hpo.model.layout import COARSE, FINE, Rounding
 from hpo.model.saved import predict
 from tests.model.tiny_gpt2 import classifier_over, padded, random_split, reference_for, tiny
 
@@ -45,7 +46,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
     share_frozen=st.floats(0, 1),
     classes=st.integers(2, 4),
     seed=st.integers(0, 2**16),
-    rounded=st.booleans(),
+    rounding=st.sampled_from([None, FINE, COARSE]),
 )
 def test_logits_and_gradients_are_those_of_transformers(
     config: dict[str, Any],
@@ -53,7 +54,7 @@ def test_logits_and_gradients_are_those_of_transformers(
     share_frozen: float,
     classes: int,
     seed: int,
-    rounded: bool,
+    rounding: Rounding | None,
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = tiny(Path(folder), seed=seed, **config)
@@ -62,7 +63,7 @@ def test_logits_and_gradients_are_those_of_transformers(
     classifier, inputs = classifier_over(
         model, split, freeze_depth=freeze_depth, classes=classes, seed=seed
     )
-    inputs._rounded = rounded
+    inputs._rounding = rounding
     reference = reference_for(model, classifier.parameters[HEAD])
     texts = np.arange(len(lengths))
 

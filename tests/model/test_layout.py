@@ -7,12 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.model.layout import Layout
+from hpo.model.layout import COARSE, FINE, Layout, Rounding
 
 CPU = torch.device("cpu")
 HEAD_WIDTH = 2
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=12).map(np.array)
 heads = st.integers(1, 3)
+roundings = st.sampled_from([None, FINE, COARSE])
 
 
 def run_of(layout: Layout, width: int = 3) -> torch.Tensor:
@@ -20,9 +21,11 @@ def run_of(layout: Layout, width: int = 3) -> torch.Tensor:
     return torch.arange(1, width * tokens + 1, dtype=torch.float32).view(tokens, width)
 
 
-@given(lengths, st.booleans())
-def test_each_text_lies_in_its_row_of_the_grid(lengths: np.ndarray, rounded: bool) -> None:
-    layout = Layout.of(lengths, CPU, rounded=rounded)
+@given(lengths, roundings)
+def test_each_text_lies_in_its_row_of_the_grid(
+    lengths: np.ndarray, rounding: Rounding | None
+) -> None:
+    layout = Layout.of(lengths, CPU, rounding)
     packed = run_of(layout)
     grid = layout.to_grid(packed)
     assert grid.shape == (len(lengths), layout.longest, 3)
@@ -32,32 +35,34 @@ def test_each_text_lies_in_its_row_of_the_grid(lengths: np.ndarray, rounded: boo
         assert layout.positions[end - length : end].tolist() == list(range(length))
 
 
-@given(lengths, st.booleans())
-def test_an_empty_cell_shows_a_token_of_its_own_text(lengths: np.ndarray, rounded: bool) -> None:
+@given(lengths, roundings)
+def test_an_empty_cell_shows_a_token_of_its_own_text(
+    lengths: np.ndarray, rounding: Rounding | None
+) -> None:
     """Whatever is wrong with a text stays its own."""
-    layout = Layout.of(lengths, CPU, rounded=rounded)
+    layout = Layout.of(lengths, CPU, rounding)
     grid = layout.to_grid(run_of(layout))
     for text, length in enumerate(lengths):
         assert torch.equal(grid[text, length:], grid[text, :1].expand(layout.longest - length, -1))
     assert layout.ragged == (len(set(lengths.tolist())) > 1)
-    assert len(layout.empty) == len(lengths) * layout.longest - lengths.sum()
+    assert len(set(layout.empty.tolist())) == len(lengths) * layout.longest - lengths.sum()
 
 
-@given(lengths, heads, st.booleans())
+@given(lengths, heads, roundings)
 def test_heads_apart_lie_where_the_grid_has_them(
-    lengths: np.ndarray, heads: int, rounded: bool
+    lengths: np.ndarray, heads: int, rounding: Rounding | None
 ) -> None:
-    layout = Layout.of(lengths, CPU, rounded=rounded)
+    layout = Layout.of(lengths, CPU, rounding)
     qkv = run_of(layout, 3 * heads * HEAD_WIDTH)
     grid = layout.to_grid(qkv).view(len(lengths), layout.longest, 3, heads, HEAD_WIDTH)
     assert torch.equal(layout.split_heads(qkv, heads), grid.permute(2, 0, 3, 1, 4))
 
 
-@given(lengths, heads, st.booleans())
+@given(lengths, heads, roundings)
 def test_heads_apart_and_together_again_are_what_they_were(
-    lengths: np.ndarray, heads: int, rounded: bool
+    lengths: np.ndarray, heads: int, rounding: Rounding | None
 ) -> None:
-    layout = Layout.of(lengths, CPU, rounded=rounded)
+    layout = Layout.of(lengths, CPU, rounding)
     qkv = run_of(layout, 3 * heads * HEAD_WIDTH).requires_grad_()
     real, width = int(lengths.sum()), heads * HEAD_WIDTH
     for part, one in enumerate(layout.split_heads(qkv, heads)):
@@ -71,11 +76,11 @@ def test_heads_apart_and_together_again_are_what_they_were(
         assert gradient.count_nonzero() == weights.count_nonzero()
 
 
-@given(lengths, st.booleans())
+@given(lengths, roundings)
 def test_gradients_of_the_grid_come_back_to_every_real_token(
-    lengths: np.ndarray, rounded: bool
+    lengths: np.ndarray, rounding: Rounding | None
 ) -> None:
-    layout = Layout.of(lengths, CPU, rounded=rounded)
+    layout = Layout.of(lengths, CPU, rounding)
     packed = run_of(layout).requires_grad_()
     real = int(lengths.sum())
     weights = torch.randn(real, 3)
@@ -85,18 +90,35 @@ def test_gradients_of_the_grid_come_back_to_every_real_token(
     assert not packed.grad[real:].any()
 
 
-@given(lengths)
-def test_rounding_wastes_little_and_leaves_few_shapes(lengths: np.ndarray) -> None:
-    exact, rounded = Layout.of(lengths, CPU), Layout.of(lengths, CPU, rounded=True)
+@given(lengths, st.sampled_from([FINE, COARSE]))
+def test_rounding_wastes_little(lengths: np.ndarray, rounding: Rounding) -> None:
+    exact, rounded = Layout.of(lengths, CPU), Layout.of(lengths, CPU, rounding)
     assert len(exact.positions) == lengths.sum()
-    assert len(rounded.positions) <= len(exact.positions) * (1 + 1 / 16)
-    assert rounded.longest < exact.longest + 4
+    assert len(rounded.positions) <= len(exact.positions) * (1 + 1 / 2**rounding.step_bits)
+    assert rounded.longest < exact.longest + rounding.cell_step
 
 
-def test_few_run_lengths_occur_when_rounded() -> None:
+def test_few_shapes_occur_when_rounded() -> None:
     random = np.random.default_rng(0)
     runs = [random.integers(3, 50, 16) for _ in range(1000)]
-    exact = {len(Layout.of(run, CPU).positions) for run in runs}
-    rounded = {len(Layout.of(run, CPU, rounded=True).positions) for run in runs}
-    assert len(exact) > 150
-    assert len(rounded) < 30
+    exact, fine, coarse = (
+        {Layout.of(run, CPU, rounding).shape for run in runs} for rounding in (None, FINE, COARSE)
+    )
+    assert len(exact) > 400
+    assert len(fine) < 100
+    assert len(coarse) < 20
+
+
+@given(lengths, roundings)
+def test_a_copy_is_equal_and_shares_no_memory(
+    lengths: np.ndarray, rounding: Rounding | None
+) -> None:
+    layout = Layout.of(lengths, CPU, rounding)
+    copy = layout.copy()
+    assert copy.shape == layout.shape
+    before = layout.sources.clone()
+    for name in ("lengths", "positions", "last", "cells", "sources", "empty"):
+        assert torch.equal(getattr(copy, name), getattr(layout, name))
+        getattr(copy, name).zero_()
+    assert not copy.indices.any()
+    assert torch.equal(layout.sources, before)

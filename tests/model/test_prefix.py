@@ -37,7 +37,7 @@ def split() -> TokenizedSplit:
 
 def read(prefix: Prefix, split: TokenizedSplit, depth: int, texts: list[int]) -> torch.Tensor:
     states = prefix.states(split, "split", depth)
-    rows, layout = rows_and_layout(split, np.array(texts), torch.device("cpu"), rounded=False)
+    rows, layout = rows_and_layout(split, np.array(texts), torch.device("cpu"))
     return states.read(np.array(texts), layout, rows)
 
 

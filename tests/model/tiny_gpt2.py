@@ -82,6 +82,7 @@ def classifier_over(
         vocabulary=vocabulary,
         seed=seed,
         dtype=prefix.dtype,
+        device=prefix.device,
     )
     inputs = SplitInputs(
         split, "split", freeze_depth=freeze_depth, prefix=prefix, vocabulary=vocabulary
