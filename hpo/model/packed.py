@@ -8,8 +8,9 @@ to an empty cell.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,12 +50,31 @@ class BlockWeights(NamedTuple):
         """The weights as the forward pass wants them; gradients flow back through the cast."""
         if dtype == torch.float32:
             return self
-        return BlockWeights(
-            *(
-                weight if name.startswith("norm") else weight.to(dtype)
-                for name, weight in zip(self._fields, self, strict=True)
-            )
-        )
+        names = [name for name in self._fields if not name.startswith("norm")]
+        weights = [getattr(self, name) for name in names]
+        cast: Iterable[Tensor] = (weight.to(dtype) for weight in weights)
+        if weights[0].is_cuda:
+            cast = _CastTogether.apply(dtype, *weights)  # type: ignore[no-untyped-call]
+        return self._replace(**dict(zip(names, cast, strict=True)))
+
+
+class _CastTogether(torch.autograd.Function):
+    """Tensors in another dtype, and their gradients back, with one kernel for all of them."""
+
+    @staticmethod
+    def forward(ctx: Any, dtype: torch.dtype, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.dtype = tensors[0].dtype
+        return _cast(tensors, dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *_cast(gradients, ctx.dtype)
+
+
+def _cast(tensors: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    out = tuple(torch.empty_like(tensor, dtype=dtype) for tensor in tensors)
+    torch._foreach_copy_(out, tensors)
+    return out
 
 
 def embed(

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from hpo.data.batches import epoch_batches, steps_per_epoch
 from hpo.data.tokens import TokenizedData
@@ -32,6 +31,8 @@ from hpo.spec.study import Metric, direction_of
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.training.allocator import keep_freed_memory
 from hpo.training.checkpoint import Checkpoint, CheckpointFile
+from hpo.training.determinism import choose_deterministic_kernels
+from hpo.training.gradients import gradient_pass
 from hpo.training.memory import MicroBatches
 from hpo.training.metrics import classification_metrics, confusion, recalls
 from hpo.training.optimizer import TrialOptimizer
@@ -109,6 +110,7 @@ class Trial:
         self._clock = clock
         data, model, prefix = bench.data, bench.model, bench.prefix
         keep_freed_memory()
+        choose_deterministic_kernels(prefix.device)
         vocabulary = None
         if params.freeze_depth == 0:
             splits = data.train, data.validation
@@ -129,6 +131,7 @@ class Trial:
         self.optimizer = TrialOptimizer(
             self.classifier.parameters, params, model.architecture.n_layer
         )
+        self._add_gradient = gradient_pass(self.classifier, self.dropout, params.label_smoothing)
         self.steps_per_epoch = steps_per_epoch(len(data.train), params.batch_size)
         self.steps = self.steps_per_epoch * params.epochs
 
@@ -210,7 +213,7 @@ class Trial:
         random = self.dropout.state()
 
         def begin_again() -> None:
-            _clear(self.classifier.parameters)
+            self.optimizer.clear_gradients()
             self.dropout.restore(random)
 
         loss = self.micro_batches.run(texts, self._accumulate, clear=begin_again)
@@ -231,13 +234,7 @@ class Trial:
 
     def _accumulate(self, texts: NDArray[np.int64], of: int) -> Tensor:
         """Add the gradient of some texts of a batch of `of`; their summed loss, left on its device."""
-        batch = self.train_inputs.batch(texts)
-        logits = self.classifier.logits(batch.inputs, batch.layout, self.dropout)
-        loss = functional.cross_entropy(
-            logits, batch.labels, reduction="sum", label_smoothing=self.params.label_smoothing
-        )
-        (loss / of).backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+        return self._add_gradient(self.train_inputs.batch(texts), of)
 
     def _evaluations(self) -> dict[int, int]:
         """Step -> index of the evaluation after it: even fractions of an epoch, the last at the end.
@@ -386,11 +383,6 @@ def _dropout_of(
         seed=seed,
         device=device,
     )
-
-
-def _clear(parameters: Mapping[str, Tensor]) -> None:
-    for tensor in parameters.values():
-        tensor.grad = None
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -39,6 +39,10 @@ class TrialOptimizer:
                 self._groups, lr=params.learning_rate, momentum=params.momentum, fused=True
             )
         self._embedding_scale = params.layer_decay ** depth_of(TOKEN_EMBEDDING, n_layer)
+        self._keeps_gradients = any(tensor.is_cuda for tensor in parameters.values())
+        if self._keeps_gradients:
+            for tensor in parameters.values():
+                tensor.grad = torch.zeros_like(tensor)
 
     def step(self, factor: float) -> float:
         """Clip, update with `factor` of the peak learning rate, and clear the gradients.
@@ -54,8 +58,12 @@ class TrialOptimizer:
                 with torch.no_grad():
                     torch._foreach_mul_(group["params"], 1 - group["lr"] * group["decay"])
         self._rule.step()
-        self._rule.zero_grad(set_to_none=True)
+        self.clear_gradients()
         return 1 - rate * self._embedding_scale * self._params.weight_decay
+
+    def clear_gradients(self) -> None:
+        """Begin a new sum of gradients; on a GPU in place, for recorded passes add to it there."""
+        self._rule.zero_grad(set_to_none=not self._keeps_gradients)
 
     @torch.no_grad()
     def _clip(self, most: float) -> None:

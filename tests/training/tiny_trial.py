@@ -49,6 +49,7 @@ def tiny_bench(
     data: TokenizedData | None = None,
     cache: Path | None = None,
     dtype: torch.dtype = torch.float32,
+    device: torch.device | None = None,
     metric: Metric = "log_loss",
     dropout: float = 0.0,
     **settings: Any,
@@ -56,7 +57,8 @@ def tiny_bench(
     model = model or tiny(
         folder, n_layer=N_LAYER, attn_pdrop=dropout, resid_pdrop=dropout, embd_pdrop=dropout
     )
-    prefix = Prefix(model, cache=PrefixCache(cache, 10**8) if cache else None, dtype=dtype)
+    kept = PrefixCache(cache, 10**8) if cache else None
+    prefix = Prefix(model, cache=kept, dtype=dtype, device=device)
     training = TrainingSection(**{"early_stopping": 0, **settings})
     return Workbench(model, data or tiny_data(), prefix, metric, training)
 
