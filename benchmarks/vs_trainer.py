@@ -23,8 +23,11 @@ from queue import SimpleQueue
 from statistics import mean
 from typing import Any
 
+import psutil
 from contenders import ABLATIONS
 from random_gpt2 import save_random_gpt2
+
+from hpo.execution.shares import available_gpus, best_worker_count
 
 TRAINERS = ("trainer", "trainer-tuned")
 ONE_PROCESS = "hpo-one-process"
@@ -129,11 +132,10 @@ class Contender:
 
     def __init__(self, name: str, model: Path, out: Path, options: argparse.Namespace) -> None:
         self.name = name
-        # As `hpo.run --workers auto` shares a machine: a worker of one thread for each core.
-        self.workers = options.threads if name == "hpo" else 1
+        self.workers = _workers_of_hpo(options.threads) if name == "hpo" else 1
         command = [sys.executable, str(Path(__file__).with_name("contenders.py")), name]
         command += ["--model", str(model), "--data", options.data, "--out", str(out)]
-        command += ["--threads", str(options.threads // self.workers)]
+        command += ["--threads", str(options.threads), "--workers", str(self.workers)]
         for key in ("max_length", "train_examples", "validation_examples"):
             value = getattr(options, key)
             if value:
@@ -210,6 +212,11 @@ def _race(
         contender.name: Result(contender.workers, seconds[contender.name], outcomes[contender.name])
         for contender in contenders
     }
+
+
+def _workers_of_hpo(threads: int) -> int:
+    """As `hpo.run --workers auto` shares a machine: one a core, or as many as its GPUs are for."""
+    return best_worker_count(threads, psutil.virtual_memory().available, available_gpus())
 
 
 def _line(outcome: Outcome) -> str:
@@ -307,7 +314,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=13)
     # Two: what makes the machine slower and slower meets all alike, as in the order A B B A.
     parser.add_argument("--rounds", type=int, default=2, help="turns that each contender has")
-    parser.add_argument("--threads", type=int, default=2, help="of each contender")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="of a contender's processes together"
+    )
     parser.add_argument(
         "--contenders", nargs="+", choices=tuple(CONTENDERS), default=list(CONTENDERS)
     )
