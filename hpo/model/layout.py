@@ -18,16 +18,20 @@ class Rounding:
     """How a few spare tokens and empty cells make fewer different shapes of batches.
 
     cell_step: grids are as long as a multiple of it; step_bits: runs come in 2^step_bits lengths
-    from each power of two to the next.
+    from each power of two to the next; uniform: whether this holds for texts of one length too.
     """
 
     cell_step: int
     step_bits: int
+    uniform: bool
 
 
 # 2 % more tokens, where a shape costs a kernel, and 10 %, where it costs the graph of a whole pass.
-FINE = Rounding(cell_step=4, step_bits=4)
-COARSE = Rounding(cell_step=16, step_bits=2)
+FINE = Rounding(cell_step=4, step_bits=4, uniform=False)
+COARSE = Rounding(cell_step=16, step_bits=2, uniform=True)
+
+# A forward pass of so many tokens keeps a device's matrix products busy.
+PASS_TOKENS = {"cpu": 4096, "cuda": 16_384}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +70,11 @@ class Layout:
         longest = int(lengths.max())
         ragged = tokens != texts * longest
         step = 1
-        if rounding is not None and ragged:
+        if rounding is not None and (ragged or rounding.uniform):
             longest = -(-longest // rounding.cell_step) * rounding.cell_step
-            step = 1 << max(0, tokens.bit_length() - 1 - rounding.step_bits)
+            ragged = tokens != texts * longest
+            if ragged:
+                step = 1 << max(0, tokens.bit_length() - 1 - rounding.step_bits)
         ends = np.cumsum(lengths)
         starts = ends - lengths
         positions = np.arange(tokens) - np.repeat(starts, lengths)

@@ -29,13 +29,12 @@ from hpo.data.tokens import TokenizedSplit
 from hpo.model import packed
 from hpo.model.dropout import NO_DROPOUT
 from hpo.model.gpt2 import POSITION_EMBEDDING, TOKEN_EMBEDDING, PretrainedModel, block_names
-from hpo.model.layout import COARSE, FINE, Layout, Rounding
+from hpo.model.layout import COARSE, FINE, PASS_TOKENS, Layout, Rounding
 from hpo.model.packed import BlockWeights
 from hpo.model.transfer import to_device
 
 logger = logging.getLogger(__name__)
 
-_CHUNK_TOKENS = {"cpu": 4096, "cuda": 16_384}  # a pass of so many keeps the matrix products busy
 _PARTIAL = ".partial"
 _WAIT_SECONDS = 1.0
 _ZEROS = 1 << 20
@@ -250,7 +249,7 @@ class Prefix:
         """How batches are rounded where something is made for every shape of one.
 
         oneDNN, which multiplies bf16 on CPUs, takes half a millisecond for each; on a GPU it is the
-        graph of a training pass.
+        graph of a training pass. Evaluations, which have none, lose nothing by it.
         """
         if self.device.type != "cpu":
             return COARSE
@@ -319,11 +318,13 @@ class Prefix:
         return stored
 
     def _fits_on_device(self, stored: Tensor) -> bool:
-        """Whether a GPU can hold these states too: together at most a third of this process's share."""
-        _, memory = torch.cuda.mem_get_info(self.device)
+        """Whether a GPU can hold these states too: half of what is free, and of this process's share
+        a third for all of them together.
+        """
+        free, memory = torch.cuda.mem_get_info(self.device)
         share = memory * torch.cuda.get_per_process_memory_fraction()
         held = sum(states.nbytes for states in self._open.values() if states.is_cuda)
-        return held + stored.nbytes <= share / 3
+        return stored.nbytes <= min(free / 2, share / 3 - held)
 
     def _build(self, split: TokenizedSplit, key: str, depth: int) -> None:
         """Make the file of a depth, from the deepest there is, with those between if they fit.
@@ -372,7 +373,7 @@ class Prefix:
                 for depth, path in paths.items()
             }
             done = 0
-            for texts in _chunks(split, _CHUNK_TOKENS[self.device.type]):
+            for texts in _chunks(split, PASS_TOKENS[self.device.type]):
                 token_rows, layout = rows_and_layout(split, texts, self.device)
                 hidden = source.read(texts, layout, token_rows)
                 previous = start

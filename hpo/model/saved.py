@@ -29,6 +29,7 @@ from hpo.model.gpt2 import (
     load_pretrained,
 )
 from hpo.model.inputs import SplitInputs
+from hpo.model.layout import PASS_TOKENS
 from hpo.model.prefix import Prefix
 from hpo.model.weights_file import write_weights
 
@@ -44,7 +45,6 @@ _NEEDED_FACTS = (
     "max_length",
     "decay",
 )
-_GRID_TOKENS = {"cpu": 4096, "cuda": 16_384}  # a pass of so many keeps the matrix products busy
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class TextClassifier:
 def predict(classifier: Classifier, inputs: SplitInputs) -> NDArray[np.float32]:
     """Class probabilities of every text of a split, without dropout, (texts, classes)."""
     probabilities = np.empty((len(inputs), len(classifier.parameters[HEAD])), np.float32)
-    batches = evaluation_batches(inputs.split.lengths, _GRID_TOKENS[classifier.device.type])
+    batches = evaluation_batches(inputs.split.lengths, PASS_TOKENS[classifier.device.type])
     found = []
     with classifier.held_weights():
         for texts in batches:

@@ -22,8 +22,6 @@ from hpo.training.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
-_MOST_FAILURES = 3
-
 GradientPass = Callable[[Batch, int], Tensor]
 """Adds the gradient of a batch, part of one of so many texts; its summed loss, on its device."""
 
@@ -49,6 +47,7 @@ def gradient_pass(classifier: Classifier, dropout: Dropout, label_smoothing: flo
         loss = loss_of(batch)
         weights = list(classifier.parameters.values())
         sums = [weight.grad for weight in weights if weight.grad is not None]
+        assert len(sums) == len(weights), "the optimiser makes them"
         # By one kernel, where backward() would add them one by one.
         torch._foreach_add_(sums, list(torch.autograd.grad(loss / of, weights)))
         return loss.detach()
@@ -68,22 +67,20 @@ class _Recording:
 class RecordedPasses:
     """A gradient pass that is recorded for each shape, and replayed; with the numbers of a plain one.
 
-    To record a pass takes as long as to run it, so it is done at first sight of a shape.
+    To record a pass takes about as long as to run it, so it is done at first sight of a shape.
     """
 
     def __init__(self, run: GradientPass) -> None:
         self._run = run
-        self._recordings: dict[tuple[int, ...], _Recording] = {}
-        self._has_run = False
-        self._failures = 0
-        # Recording wants a stream of its own.
+        self._records = True
+        # Passes are run plainly where they are recorded, for cuBLAS keeps memory for each stream,
+        # which must be there before a recording.
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self._memory = torch.cuda.graph_pool_handle()
+        self._forget()
 
     def __call__(self, batch: Batch, of: int) -> Tensor:
         key = (*batch.shape, of)
-        # What libraries make on first use must be there before anything is recorded.
-        if key not in self._recordings and self._has_run and self._failures < _MOST_FAILURES:
+        if key not in self._recordings and self._has_run and self._records:
             self._record(key, batch, of)
         recording = self._recordings.get(key)
         if recording is None:
@@ -93,14 +90,14 @@ class RecordedPasses:
         return recording.loss.clone()
 
     def _run_plainly(self, batch: Batch, of: int) -> Tensor:
-        """Run on the stream that is recorded from, in order with all that came and comes."""
+        """Run in order with all that came and comes on the current stream."""
         self._stream.wait_stream(torch.cuda.current_stream())
         try:
             with torch.cuda.stream(self._stream):
                 loss = self._run(batch, of)
         except RuntimeError as error:
             if is_out_of_memory(error):
-                self._recordings.clear()  # what they hold may be what was missing
+                self._forget()  # what recordings hold may be what was missing
             raise
         finally:
             torch.cuda.current_stream().wait_stream(self._stream)
@@ -108,15 +105,26 @@ class RecordedPasses:
         return loss
 
     def _record(self, key: tuple[int, ...], batch: Batch, of: int) -> None:
-        """Record a pass, which computes nothing. Where that fails, it is run plainly this time."""
+        """Record a pass, which computes nothing. Where that fails, all passes to come are run plainly."""
         graph = torch.cuda.CUDAGraph()
         try:
             held = batch.copy()
-            # Other threads go on: nothing that they do has to do with this.
-            with torch.cuda.graph(graph, self._memory, self._stream, "thread_local"):
+            # The outer stream sees to it that a failure leaves the current one as it was. Other
+            # threads go on: nothing that they do has to do with this.
+            with (
+                torch.cuda.stream(self._stream),
+                torch.cuda.graph(graph, self._memory, self._stream, "thread_local"),
+            ):
                 loss = self._run(held, of)
         except RuntimeError as error:
-            self._failures += 1
-            logger.warning("a pass could not be recorded as a CUDA graph: %s", error)
+            logger.warning("training goes on without CUDA graphs: %s", error)
+            self._records = False
+            self._forget()
             return
         self._recordings[key] = _Recording(graph, held, loss)
+
+    def _forget(self) -> None:
+        """Drop all recordings together, for each that goes takes memory of cuBLAS from the rest."""
+        self._recordings: dict[tuple[int, ...], _Recording] = {}
+        self._memory = torch.cuda.graph_pool_handle()
+        self._has_run = False

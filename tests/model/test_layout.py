@@ -44,7 +44,7 @@ def test_an_empty_cell_shows_a_token_of_its_own_text(
     grid = layout.to_grid(run_of(layout))
     for text, length in enumerate(lengths):
         assert torch.equal(grid[text, length:], grid[text, :1].expand(layout.longest - length, -1))
-    assert layout.ragged == (len(set(lengths.tolist())) > 1)
+    assert layout.ragged == (len(layout.empty) > 0)
     assert len(set(layout.empty.tolist())) == len(lengths) * layout.longest - lengths.sum()
 
 
@@ -100,13 +100,14 @@ def test_rounding_wastes_little(lengths: np.ndarray, rounding: Rounding) -> None
 
 def test_few_shapes_occur_when_rounded() -> None:
     random = np.random.default_rng(0)
-    runs = [random.integers(3, 50, 16) for _ in range(1000)]
+    runs = [random.integers(3, 50, 16) for _ in range(900)]
+    runs += [np.array([length]) for length in range(3, 50)]
     exact, fine, coarse = (
         {Layout.of(run, CPU, rounding).shape for run in runs} for rounding in (None, FINE, COARSE)
     )
     assert len(exact) > 400
-    assert len(fine) < 100
-    assert len(coarse) < 20
+    assert len(fine) < 150
+    assert len(coarse) < 40
 
 
 @given(lengths, roundings)

@@ -119,7 +119,7 @@ def test_what_differs_from_what_the_first_session_saw_is_refused_and_the_same_is
 def test_a_stop_while_hidden_states_are_computed_gives_the_trial_back_at_once(
     opened: Storage, locations: Locations, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(prefix._CHUNK_TOKENS, "cpu", 128)  # so that it takes many steps
+    monkeypatch.setitem(prefix.PASS_TOKENS, "cpu", 128)  # so that it takes many steps
     submit(opened, spec)
     stop, events = threading.Event(), list[Event]()
 
