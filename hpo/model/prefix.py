@@ -249,7 +249,7 @@ class Prefix:
         """How batches are rounded where something is made for every shape of one.
 
         oneDNN, which multiplies bf16 on CPUs, takes half a millisecond for each; on a GPU it is the
-        graph of a training pass. Evaluations, which have none, lose nothing by it.
+        graph of a training pass. Evaluations share it, for the price of a few spare tokens.
         """
         if self.device.type != "cpu":
             return COARSE
