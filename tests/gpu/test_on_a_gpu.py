@@ -11,15 +11,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hpo.model.dropout import NO_DROPOUT, Dropout
-from hpo.model.gpt2 import HEAD, POSITION_EMBEDDING, TOKEN_EMBEDDING, trained_names
+from hpo.model.dropout import Dropout
 from hpo.model.layout import COARSE, Rounding
-from hpo.model.prefix import Prefix
-from hpo.model.saved import predict
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.loop import TrainingStopped, Trial, Workbench
-from tests.model.test_exactness import assert_close
-from tests.model.tiny_gpt2 import classifier_over, padded, random_split, reference_for, tiny
+from tests.model.test_exactness import assert_bf16_near_fp32, assert_like_transformers
+from tests.model.tiny_gpt2 import random_split, tiny
 from tests.training.test_loop import assert_same_course
 from tests.training.test_resume import with_stops
 from tests.training.tiny_trial import (
@@ -43,44 +40,14 @@ DTYPES = [torch.float32, torch.bfloat16]
 def test_logits_and_gradients_are_those_of_transformers(
     tmp_path: Path, freeze_depth: int, rounding: Rounding | None
 ) -> None:
-    model = tiny(tmp_path, n_layer=3)
     split = random_split([3, 30, 7, 7, 1, 32, 12])
-    prefix = Prefix(model, cache=None, device=GPU)
-    classifier, inputs = classifier_over(model, split, freeze_depth=freeze_depth, prefix=prefix)
-    inputs._rounding = rounding
-    reference = reference_for(model, classifier.parameters[HEAD].cpu())
-    texts = np.arange(len(split))
-    batch = inputs.batch(texts)
-    logits = classifier.logits(batch.inputs, batch.layout, NO_DROPOUT)
-    functional.cross_entropy(logits, batch.labels).backward()
-    ids, mask = padded(split, texts)
-    expected = reference(ids, attention_mask=mask).logits
-    functional.cross_entropy(expected, batch.labels.cpu()).backward()
-
-    assert_close(logits.cpu(), expected, 1e-5)
-    wanted = {name: weight.grad for name, weight in reference.named_parameters()}
-    largest = max(float(gradient.abs().max()) for gradient in wanted.values())
-    for name in trained_names(freeze_depth, 3):
-        expected = wanted[name]
-        if name == TOKEN_EMBEDDING:
-            expected = expected[torch.from_numpy(classifier.vocabulary.tokens)]
-        if name == POSITION_EMBEDDING:
-            expected = expected[:32]
-        found = classifier.parameters[name].grad
-        assert_close(found.cpu(), expected, 1e-4, floor=1e-3 * largest)
+    model = tiny(tmp_path, n_layer=3)
+    assert_like_transformers(model, split, freeze_depth=freeze_depth, rounding=rounding, device=GPU)
 
 
 @pytest.mark.parametrize("freeze_depth", [0, 1, 3])
 def test_bf16_stays_near_fp32(tmp_path: Path, freeze_depth: int) -> None:
-    model = tiny(tmp_path, n_layer=3)
-    split = random_split([3, 30, 7, 7, 1])
-    exact, inputs = classifier_over(model, split, freeze_depth=freeze_depth)
-    prefix = Prefix(model, cache=None, dtype=torch.bfloat16, device=GPU)
-    rounded, rounded_inputs = classifier_over(
-        model, split, freeze_depth=freeze_depth, prefix=prefix
-    )
-    difference = predict(rounded, rounded_inputs) - predict(exact, inputs)
-    assert np.abs(difference).max() < 0.02
+    assert_bf16_near_fp32(tmp_path, freeze_depth, GPU)
 
 
 @pytest.mark.parametrize("freeze_depth", range(N_LAYER + 1))

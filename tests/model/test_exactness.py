@@ -13,14 +13,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from hpo.data.tokens import TokenizedSplit
 from hpo.model.activations import ACTIVATIONS
 from hpo.model.dropout import NO_DROPOUT
-from hpo.model.gpt2 import HEAD, POSITION_EMBEDDING, TOKEN_EMBEDDING, trained_names
+from hpo.model.gpt2 import (
+    HEAD,
+    POSITION_EMBEDDING,
+    TOKEN_EMBEDDING,
+    PretrainedModel,
+    trained_names,
+)
 from hpo.model.layout import COARSE, FINE, Rounding
+from hpo.model.prefix import Prefix
 from hpo.model.saved import predict
 from tests.model.tiny_gpt2 import classifier_over, padded, random_split, reference_for, tiny
 
 POSITIONS = 24
+CPU = torch.device("cpu")
 
 
 @st.composite
@@ -60,31 +69,48 @@ def test_logits_and_gradients_are_those_of_transformers(
         model = tiny(Path(folder), seed=seed, **config)
     freeze_depth = round(share_frozen * model.architecture.n_layer)
     split = random_split(lengths, classes=classes, seed=seed)
+    assert_like_transformers(
+        model, split, freeze_depth=freeze_depth, classes=classes, seed=seed, rounding=rounding
+    )
+
+
+def assert_like_transformers(
+    model: PretrainedModel,
+    split: TokenizedSplit,
+    *,
+    freeze_depth: int,
+    rounding: Rounding | None,
+    classes: int = 2,
+    seed: int = 0,
+    device: torch.device = CPU,
+) -> None:
+    """Logits and gradients on a device are those of transformers' classifier on the CPU."""
+    prefix = Prefix(model, cache=None, device=device)
     classifier, inputs = classifier_over(
-        model, split, freeze_depth=freeze_depth, classes=classes, seed=seed
+        model, split, freeze_depth=freeze_depth, classes=classes, prefix=prefix, seed=seed
     )
     inputs._rounding = rounding
-    reference = reference_for(model, classifier.parameters[HEAD])
-    texts = np.arange(len(lengths))
+    reference = reference_for(model, classifier.parameters[HEAD].cpu())
+    texts = np.arange(len(split))
 
     batch = inputs.batch(texts)
     logits = classifier.logits(batch.inputs, batch.layout, NO_DROPOUT)
     functional.cross_entropy(logits, batch.labels).backward()
     ids, mask = padded(split, texts)
     expected = reference(ids, attention_mask=mask).logits
-    functional.cross_entropy(expected, batch.labels).backward()
+    functional.cross_entropy(expected, batch.labels.cpu()).backward()
 
-    assert_close(logits, expected, 1e-5)
+    assert_close(logits.cpu(), expected, 1e-5)
     gradients = {name: weight.grad for name, weight in reference.named_parameters()}
     largest = max(float(gradient.abs().max()) for gradient in gradients.values())
     for name in trained_names(freeze_depth, model.architecture.n_layer):
-        gradient, wanted = classifier.parameters[name].grad, gradients[name]
+        gradient, wanted = classifier.parameters[name].grad.cpu(), gradients[name]
         if name == TOKEN_EMBEDDING:
             used = torch.from_numpy(classifier.vocabulary.tokens)
             assert not np.delete(wanted.numpy(), used, axis=0).any()
             wanted = wanted[used]
         if name == POSITION_EMBEDDING:
-            wanted = wanted[: max(lengths)]
+            wanted = wanted[: int(split.lengths.max())]
         # A key bias has no gradient but for rounding: small ones are held against the largest.
         assert_close(gradient, wanted, 1e-4, floor=1e-3 * largest)
 
@@ -99,12 +125,15 @@ def assert_close(
 
 @pytest.mark.parametrize("freeze_depth", [0, 1, 3])
 def test_bf16_stays_near_fp32(tmp_path: Path, freeze_depth: int) -> None:
-    from hpo.model.prefix import Prefix
+    assert_bf16_near_fp32(tmp_path, freeze_depth, CPU)
 
-    model = tiny(tmp_path, n_layer=3)
+
+def assert_bf16_near_fp32(folder: Path, freeze_depth: int, device: torch.device) -> None:
+    """Probabilities in bf16 on a device are near those in fp32 on the CPU."""
+    model = tiny(folder, n_layer=3)
     split = random_split([3, 30, 7, 7, 1])
     exact, inputs = classifier_over(model, split, freeze_depth=freeze_depth)
-    prefix = Prefix(model, cache=None, dtype=torch.bfloat16)
+    prefix = Prefix(model, cache=None, dtype=torch.bfloat16, device=device)
     rounded, rounded_inputs = classifier_over(
         model, split, freeze_depth=freeze_depth, prefix=prefix
     )

@@ -44,8 +44,13 @@ def test_an_empty_cell_shows_a_token_of_its_own_text(
     grid = layout.to_grid(run_of(layout))
     for text, length in enumerate(lengths):
         assert torch.equal(grid[text, length:], grid[text, :1].expand(layout.longest - length, -1))
-    assert layout.ragged == (len(layout.empty) > 0)
-    assert len(set(layout.empty.tolist())) == len(lengths) * layout.longest - lengths.sum()
+    empty = len(lengths) * layout.longest - lengths.sum()
+    assert layout.ragged == (empty > 0)
+    assert len(set(layout.empty.tolist())) == empty
+    if rounding is not COARSE:
+        assert layout.ragged == (len(set(lengths.tolist())) > 1)
+    if rounding is None:
+        assert len(layout.empty) == empty
 
 
 @given(lengths, heads, roundings)
@@ -96,6 +101,16 @@ def test_rounding_wastes_little(lengths: np.ndarray, rounding: Rounding) -> None
     assert len(exact.positions) == lengths.sum()
     assert len(rounded.positions) <= len(exact.positions) * (1 + 1 / 2**rounding.step_bits)
     assert rounded.longest < exact.longest + rounding.cell_step
+
+
+def test_few_run_lengths_occur_when_rounded() -> None:
+    random = np.random.default_rng(0)
+    runs = [random.integers(3, 50, 16) for _ in range(1000)]
+    exact, fine = (
+        {len(Layout.of(run, CPU, rounding).positions) for run in runs} for rounding in (None, FINE)
+    )
+    assert len(exact) > 150
+    assert len(fine) < 30
 
 
 def test_few_shapes_occur_when_rounded() -> None:
