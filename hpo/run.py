@@ -128,6 +128,7 @@ def _work(
     stop: _Stop,
 ) -> Summary:
     from hpo.results.leaderboard import leaderboard
+    from hpo.search.confirmation import confirm_champion
     from hpo.search.finish import finish_study, known_champion, summarise, tidy
     from hpo.search.registration import submit
     from hpo.search.session import open_session
@@ -162,10 +163,13 @@ def _work(
             done = progress.is_done or _train(session, locations, pool, view, stop)
             view.close()
             champion = finish_study(session) if done else known_champion(session.study)
-            session.tracker.flush(30.0)
+            registered = None
+            if champion is not None:
+                registered = confirm_champion(session, champion, mend=done)
             study_url = session.tracker.study_url
         # Workers that ended with the server away have left outboxes too.
-        summary = summarise(session.study, champion, study_url, waiting_in(locations.state))
+        waiting = waiting_in(locations.state)
+        summary = summarise(session.study, champion, study_url, waiting, registered)
         if done:
             tidy(session)
     finally:

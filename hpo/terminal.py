@@ -199,8 +199,18 @@ def print_summary(summary: Summary, write: Callable[[str], object]) -> None:
             f"(95 % interval {low:.4f} to {high:.4f}, {test.texts} texts, "
             f"looked at {summary.champion.times_tested} time(s))"
         )
-        lines.append(f"Champion: models:/{summary.champion.registered_name}@champion")
+        lines += _registered(summary)
     write("\n".join(lines) + "\n")
+
+
+def _registered(summary: Summary) -> list[str]:
+    """Where the champion loads from, as it was seen there, or why it does not."""
+    seen = summary.registered
+    if seen is None:
+        return []
+    if seen.uri is None:
+        return [f"The champion is not registered: {seen.words}"]
+    return [f"Champion: {seen.uri}", *([f"({seen.words})"] if seen.words else [])]
 
 
 def _leaderboard(entries: list[Entry], metric: str) -> list[str]:

@@ -21,6 +21,7 @@ from hpo.options import (
 
 if TYPE_CHECKING:
     from hpo.search.events import Event
+    from hpo.tracking.registry import Registered
 
 _WAIT_SECONDS = 120.0  # a database that starts with the rest of a compose file
 
@@ -68,12 +69,20 @@ def _work(options: argparse.Namespace) -> int:
             study=options.study,
             on_event=(lambda event: None) if options.quiet else _tell,
             on_study=lambda name: say(f"working on study {name}"),
+            on_champion=_tell_champion,
             stop=stop,
         ) as service,
     ):
         service.run(exit_when_done=options.exit_when_done)
     say("stopped cleanly")
     return DONE
+
+
+def _tell_champion(study: str, seen: Registered) -> None:
+    if seen.uri is None:
+        say(f"warning: the champion of study {study} is not registered: {seen.words}")
+    else:
+        say(f"champion of study {study}: {seen.uri}" + (f" ({seen.words})" if seen.words else ""))
 
 
 def _tell(event: Event) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.gpt2 import PretrainedModel
-from hpo.model.saved import load_trained, save_transformers
+from hpo.model.saved import TextClassifier, load_trained, save_transformers
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
 from hpo.tracking.keys import registered_name
@@ -70,21 +70,51 @@ def crown(
         registered_name=registered_name(study_name),
         times_tested=times_tested_before + 1,
     )
+    tracker.log({f"test/{name}": value for name, value in score.metrics.items()})
+    _publish(champion, best, classifier, model.name, tracker, study_name, metric)
+    return champion
+
+
+def publish_again(
+    champion: Champion,
+    best: Entry,
+    trained: Path,
+    *,
+    model: PretrainedModel,
+    tracker: StudyTracker,
+    study_name: str,
+    metric: str,
+) -> None:
+    """Publish a champion once more that MLflow has lost. The test split is not looked at: its score is known.
+
+    trained: as above, and what is raised.
+    """
+    classifier = load_trained(trained, load_base=lambda _name, _revision: model)
+    _publish(champion, best, classifier, model.name, tracker, study_name, metric)
+
+
+def _publish(
+    champion: Champion,
+    best: Entry,
+    classifier: TextClassifier,
+    base_model: str,
+    tracker: StudyTracker,
+    study_name: str,
+    metric: str,
+) -> None:
     with TemporaryDirectory(prefix="hpo-champion-") as folder:
         whole = Path(folder) / "model"
         save_transformers(
             whole, classifier.classifier, classifier.label_names, classifier.max_length
         )
-        metrics = {f"test/{name}": value for name, value in score.metrics.items()}
-        tracker.log(metrics)
+        metrics = {f"test/{name}": value for name, value in champion.test.metrics.items()}
         tracker.publish_champion(
             whole,
-            _card(champion, best, model.name, study_name, metric, classifier.label_names),
-            {f"val/best_{metric}": best.value, **metrics},
-            best.number,
+            _card(champion, best, base_model, study_name, metric, classifier.label_names),
+            {f"val/best_{metric}": champion.value, **metrics},
+            champion.number,
             move=True,
         )
-    return champion
 
 
 def _card(

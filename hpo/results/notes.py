@@ -37,13 +37,18 @@ def study_note(
     entries: Sequence[Entry],
     champion: Champion | None,
     links: Mapping[str, str],
+    registered: str | None = None,
 ) -> str:
-    """What was searched, what is the best, where to look. links: addresses by the words to click on."""
+    """What was searched, what is the best, where to look.
+
+    links: addresses by the words to click on. registered: where the champion loads from, if it was
+    seen there.
+    """
     metric = spec.study.metric
     lines = [
         spec.study.description or f"Fine-tuning `{spec.model.name}` on `{spec.data.source}`.",
         "",
-        _standing(spec, counts, entries, champion),
+        _standing(spec, counts, entries, champion, registered),
     ]
     if links:
         lines += ["", " · ".join(f"[{words}]({address})" for words, address in links.items())]
@@ -79,7 +84,11 @@ def trial_note(facts: TrialFacts) -> str:
 
 
 def _standing(
-    spec: StudySpec, counts: Counts, entries: Sequence[Entry], champion: Champion | None
+    spec: StudySpec,
+    counts: Counts,
+    entries: Sequence[Entry],
+    champion: Champion | None,
+    registered: str | None,
 ) -> str:
     metric = spec.study.metric
     trials = (
@@ -89,10 +98,11 @@ def _standing(
         trials += f"; {counts.failed} failed"
     if champion is not None:
         low, high = champion.test.intervals[metric]
+        place = "" if registered is None else f"Registered as `{registered}`. "
         return (
             f"**Best: trial {champion.number}**, validation {metric} **{champion.value:.4f}**, "
             f"test {metric} **{champion.test.metrics[metric]:.4f}** (95 % interval {low:.4f} to "
-            f"{high:.4f}). Registered as `{champion.registered_name}`, alias `champion`. {trials}."
+            f"{high:.4f}). {place}{trials}."
         )
     if entries:
         best = entries[0]

@@ -15,6 +15,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.errors import StorageError, TrackingError
+from hpo.model.saved import FACTS_FILE
 from hpo.results.champion import Champion, crown
 from hpo.results.figures import confusion_figure, curves_figure
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
@@ -24,6 +25,7 @@ from hpo.search.presentation import CHAMPION_KEY, present_study
 from hpo.search.session import Session
 from hpo.search.studies import OpenStudy
 from hpo.tracking.outbox import waiting_in
+from hpo.tracking.registry import Registered
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ _FLUSH_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Summary:
-    """A study as it stands."""
+    """A study as it stands. registered: what MLflow has of the champion, where that was looked at."""
 
     name: str
     metric: str
@@ -42,6 +44,7 @@ class Summary:
     entries: list[Entry]
     importances: Mapping[str, float]
     champion: Champion | None
+    registered: Registered | None
     study_url: str
     waiting_for_mlflow: int
 
@@ -55,7 +58,7 @@ class Summary:
             "best": None if best is None else _entry_json(best),
             "leaderboard": [_entry_json(entry) for entry in self.entries[:10]],
             "importances": dict(self.importances),
-            "champion": None if self.champion is None else self.champion.as_json(),
+            "champion": None if self.champion is None else _champion_json(self),
             "study_url": self.study_url,
             "waiting_for_mlflow": self.waiting_for_mlflow,
         }
@@ -85,7 +88,7 @@ def _crown(session: Session, entries: list[Entry], known: Champion | None) -> Ch
     with TemporaryDirectory(prefix="hpo-download-") as folder:
         champion = crown(
             best,
-            _trained_part(session, best.number, Path(folder)),
+            trained_part(session, best.number, Path(folder)),
             model=bench.model,
             test=bench.data.test,
             tracker=session.tracker,
@@ -126,13 +129,17 @@ def tidy(session: Session) -> None:
             session.work.checkpoint_of(number).remove()
 
 
-def _trained_part(session: Session, number: int, download_to: Path) -> Path:
-    """The folder of what a trial trained: on this machine, or else fetched from MLflow."""
+def trained_part(session: Session, number: int, download_to: Path) -> Path:
+    """The folder of what a trial trained: on this machine, or else fetched from MLflow, or of its files.
+
+    Raises StorageError where it is nowhere, TrackingError where MLflow cannot be asked.
+    """
     local = session.models.path(number)
     if session.models.has(number):
         return local
     session.tracker.flush(_FLUSH_SECONDS)
     fetched = session.tracker.download_trial_model(number, download_to)
+    fetched = fetched or session.tracker.left_model(local / FACTS_FILE)
     if fetched is None:
         raise StorageError(
             str(local),
@@ -196,7 +203,11 @@ def known_champion(study: OpenStudy) -> Champion | None:
 
 
 def summarise(
-    study: OpenStudy, champion: Champion | None, study_url: str, waiting_for_mlflow: int
+    study: OpenStudy,
+    champion: Champion | None,
+    study_url: str,
+    waiting_for_mlflow: int,
+    registered: Registered | None = None,
 ) -> Summary:
     """The study as it stands, for people and programs."""
     return Summary(
@@ -206,9 +217,21 @@ def summarise(
         entries=study.read(leaderboard),
         importances=study.read(importances),
         champion=champion,
+        registered=registered,
         study_url=study_url,
         waiting_for_mlflow=waiting_for_mlflow,
     )
+
+
+def _champion_json(summary: Summary) -> dict[str, Any]:
+    """The champion's facts; registered: where it loads from, or null and why that is so."""
+    assert summary.champion is not None
+    seen = summary.registered or Registered(None, "nobody has looked")
+    return {
+        **summary.champion.as_json(),
+        "registered": seen.uri,
+        "registered_note": seen.words or None,
+    }
 
 
 def _entry_json(entry: Entry) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
+from glob import escape
 from pathlib import Path
 
 from hpo.model.saved import TRAINED_FILE
+from hpo.spec.names import file_name
 
 
 class KeptModels:
@@ -54,6 +55,12 @@ class KeptModels:
 
 
 def study_folder(state: Path, study_name: str, study_uid: str) -> Path:
-    """Where a study's checkpoints and models are; another study of the same name has another folder."""
-    slug = re.sub(r"[^\w.-]+", "_", study_name)[:80]
-    return state / "studies" / f"{slug}-{study_uid[:12]}"
+    """Where a study's checkpoints and models are; another study of the same name has another folder.
+
+    The uid names it: a folder whose name an earlier version made otherwise is gone on with.
+    """
+    folder, uid = state / "studies", study_uid[:12]
+    named = folder / f"{file_name(study_name)}-{uid}"
+    if named.exists():
+        return named
+    return min(folder.glob(f"*-{escape(uid)}"), default=named)

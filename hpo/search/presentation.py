@@ -38,14 +38,17 @@ _SEAL = re.compile(r"\n\n\[//\]: # \(hpo (?P<digest>[0-9a-f]{16})\)$")
 
 
 def present_study(
-    study: OpenStudy, tracker: StudyTracker, champion: Champion | None = None
+    study: OpenStudy,
+    tracker: StudyTracker,
+    champion: Champion | None = None,
+    registered: str | None = None,
 ) -> None:
-    """Describe the study as it stands in both places."""
+    """Describe the study as it stands in both places. registered: where the champion was seen to be."""
     spec = study.spec
     entries, counted = study.read(leaderboard), study.read(counts)
 
     def note(links: dict[str, str]) -> str:
-        return study_note(spec, study.space, counted, entries, champion, links)
+        return study_note(spec, study.space, counted, entries, champion, links, registered)
 
     dashboard = f"{dashboard_url()}/dashboard/studies/{study.study_id}"
     table = tracker.table_url

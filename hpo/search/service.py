@@ -19,12 +19,14 @@ from hpo.errors import (
     StudyGoneError,
     TrackingError,
 )
+from hpo.search.confirmation import confirm_champion
 from hpo.search.events import Listener
 from hpo.search.finish import finish_study, tidy
 from hpo.search.progress import StudyProgress, studies_with_work
 from hpo.search.session import Session, open_session
 from hpo.search.storage import Storage
 from hpo.spec.locations import Locations
+from hpo.tracking.registry import Registered
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +47,18 @@ class Service:
         on_event: Listener,
         on_study: Callable[[str], None],
         stop: threading.Event,
+        on_champion: Callable[[str, Registered], None] = lambda study, seen: None,
     ) -> None:
-        """study: serve only this one, which may be submitted later."""
+        """study: serve only this one, which may be submitted later.
+
+        on_champion: told of a finished study's champion as MLflow has it.
+        """
         self._storage = storage
         self._locations = locations
         self._only = study
         self._on_event = on_event
         self._on_study = on_study
+        self._on_champion = on_champion
         self._stop = stop
         self._held = ExitStack()
         self._current: Session | None = None
@@ -131,7 +138,9 @@ class Service:
         session = self._current
         assert session is not None
         try:
-            finish_study(session)
+            champion = finish_study(session)
+            if champion is not None:
+                self._on_champion(session.study.name, confirm_champion(session, champion))
             self._leave()
             tidy(session)
         except StudyGoneError as gone:

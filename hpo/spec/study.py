@@ -17,6 +17,7 @@ PrunerName = Literal[
 ]
 
 DEMO = "demo"
+MAX_NAME_CHARACTERS = 200
 
 
 def direction_of(metric: Metric) -> Direction:
@@ -34,7 +35,7 @@ class StudySection(_Section):
     name: str | None = Field(
         None,
         min_length=1,
-        max_length=200,
+        max_length=MAX_NAME_CHARACTERS,
         pattern=r"^[^/\s:][^/:\n]*$",
         description="name of the study, its MLflow experiment and its registered model; "
         "left out, the file's name",

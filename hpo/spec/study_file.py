@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from hpo.errors import OptionError, StudyFileError, nearest_name
 from hpo.spec.locations import path_of
+from hpo.spec.names import why_no_name
 from hpo.spec.space import SearchSpace, SpaceError, parse_dimension
-from hpo.spec.study import DEFAULT_SPACE, DEMO, StudySpec
+from hpo.spec.study import DEFAULT_SPACE, DEMO, MAX_NAME_CHARACTERS, StudySpec
 from hpo.spec.training import SEARCHABLE_OPTIONS
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -74,6 +75,8 @@ def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> Stu
     name = spec.study.name or _short_name(path.stem)
     if "study.name" not in overrides and _sources(document) != of_the_file:
         name = _derived_name(spec, name)
+    else:
+        _check_name(spec.study.name or path.stem, spec, path, overrides)
     spec = spec.model_copy(update={"study": spec.study.model_copy(update={"name": name})})
     search_space(spec, place=str(path), overrides=overrides)
     return spec
@@ -311,10 +314,27 @@ OPTION_OF_KEY: Mapping[str, str] = {
 }
 
 
+def _check_name(name: str, spec: StudySpec, path: Path, overrides: Mapping[str, object]) -> None:
+    """Raise what is to be said of a name from which no path and no model's name can be made."""
+    why = why_no_name(name)
+    if why is None:
+        return
+    place = str(path) if spec.study.name else f"{path} (a study is named after its file)"
+    raise _error_at(
+        "study.name",
+        place,
+        overrides,
+        found=f"{name!r}, {why}",
+        expected="a name of letters, digits and other visible characters",
+        mend="Take another name." if spec.study.name else "Give it one: study.name, or --name.",
+    )
+
+
 def _derived_name(spec: StudySpec, file_name: str) -> str:
     parts = [_short_name(spec.data.source), _short_name(spec.model.name)]
     name = "-".join(parts)
-    return f"{file_name}-{name}" if parts == [DEMO, DEMO] else name
+    whole = f"{file_name}-{name}" if parts == [DEMO, DEMO] else name
+    return whole[:MAX_NAME_CHARACTERS]
 
 
 def _short_name(source: str) -> str:

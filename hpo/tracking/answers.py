@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ _CHANGEABLE = {
     "DATA_LOSS",
     "IO_ERROR",
 }
+# What a file system says of a name that it does not take, today or tomorrow.
+_NEVER = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
 _CHANGEABLE_STATUS = {401, 403, 404, 407, 408, 409, 423, 425, 429}
 # Libraries under MLflow whose errors are those of a network, a disk or a database.
 _PASSING_TROUBLES = {"requests", "urllib3", "sqlalchemy", "sqlite3", "filelock", "alembic"}
@@ -89,7 +92,7 @@ def _answer(error: Exception) -> Away | Refused:
         ):
             return Refused(reason)
         return Away(_in_short(reason))
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or getattr(error, "errno", None) in _NEVER:
         return Refused(reason)
     outside = type(error).__module__.partition(".")[0]
     if isinstance(error, OSError) or outside in _PASSING_TROUBLES:

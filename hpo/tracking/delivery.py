@@ -274,14 +274,12 @@ class Delivery:
             return
         run = self._known(operation.run)
         folder = self._outbox.spool / operation.spooled
-        repeated = row.attempted or self._comes_late
+        repeated, late = row.attempted or self._comes_late, self._comes_late
         self._ledger.mark_attempted(row.id)
         if isinstance(operation, LogModel):
             models.log_trial_model(self._gateway, operation, folder, run, repeated=repeated)
         else:
-            models.publish_model(
-                self._gateway, operation, folder, run, repeated=repeated, late=self._comes_late
-            )
+            models.publish_model(self._gateway, operation, folder, run, late=late)
 
     def _end(self, operation: EndRun) -> None:
         run = self._find(operation.run)

@@ -1,17 +1,21 @@
-"""Trials' models as MLflow has them: fetched back, listed, deleted. Past the outbox, so with waiting."""
+"""What MLflow has, asked past the outbox and so with waiting: trials' models, the champion, runs."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpo.errors import TrackingError
 from hpo.spec.locations import without_credentials
 from hpo.tracking.keys import STUDY_KEY_TAG, TRIAL_NUMBER_TAG
 from hpo.tracking.records import DropModels, RunRef
-from hpo.tracking.uri import checked_uri
+from hpo.tracking.uri import artifact_root, checked_uri, database_file
+
+if TYPE_CHECKING:
+    from hpo.tracking.registry import Registered
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +78,45 @@ def delete_trial_models(
         for number in sorted(numbers):
             tags = {STUDY_KEY_TAG: study_key, TRIAL_NUMBER_TAG: str(number)}
             drop_models(gateway, DropModels(RunRef(study_name, study_key), tags))
+
+
+def look_for_champion(
+    tracking_uri: str, names: Sequence[str], study_uid: str, number: int
+) -> Registered:
+    """What MLflow has of a study's champion, see registry.py. Raises TrackingError as above."""
+    from hpo.tracking.gateway import Gateway
+    from hpo.tracking.registry import find_champion
+
+    uri = checked_uri(tracking_uri)
+    with _asking(uri, "a look at the champion"):
+        return find_champion(Gateway(uri), names, study_uid, number)
+
+
+def missing_runs(tracking_uri: str, run_ids: Collection[str]) -> set[str]:
+    """Those of the runs that MLflow does not have, or has as deleted. Raises TrackingError as above."""
+    from hpo.tracking.gateway import Gateway
+
+    uri = checked_uri(tracking_uri)
+    gateway = Gateway(uri)
+    with _asking(uri, "a list of runs"):
+        return {run_id for run_id in run_ids if not gateway.has_run(run_id)}
+
+
+def left_trial_model(tracking_uri: str, facts: Path) -> Path | None:
+    """The folder of a trial's model among a local store's files, whether or not the store knows of it.
+
+    facts: the trial's own `trial.json`, by which it is recognised. None where there is none.
+    """
+    from hpo.model.saved import TRAINED_FILE
+
+    file = database_file(checked_uri(tracking_uri))
+    if file is None or not facts.is_file():
+        return None
+    known = facts.read_bytes()
+    for found in artifact_root(file).glob(f"*/models/*/artifacts/data/{facts.name}"):
+        if (found.parent / TRAINED_FILE).is_file() and found.read_bytes() == known:
+            return found.parent
+    return None
 
 
 @contextmanager

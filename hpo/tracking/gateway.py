@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpo.spec.names import file_name
 from hpo.tracking.answers import Away, Refused, answers
 from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG, SETTLED_TAG
 from hpo.tracking.local_store import (
@@ -26,7 +26,7 @@ from hpo.tracking.local_store import (
     store_lock,
 )
 from hpo.tracking.records import LogDataset, MetricPoint, OpenRun, RunStatus
-from hpo.tracking.uri import database_file, run_url
+from hpo.tracking.uri import artifact_location, artifact_root, database_file, run_url
 
 logger = logging.getLogger(__name__)
 
@@ -247,6 +247,15 @@ class Gateway:
         with answers():
             return dict(client.get_run(run_id).data.tags)
 
+    def has_run(self, run_id: str) -> bool:
+        """Whether a run is there, and not deleted."""
+        client = self.client
+        try:
+            with answers():
+                return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+        except Refused:
+            return False
+
     def _find_or(self, wanted: OpenRun, create: Callable[[], FoundRun]) -> FoundRun:
         found = self.find_runs(wanted.run.experiment, wanted.run.key)
         return found[0] if found else create()
@@ -297,9 +306,7 @@ class Gateway:
         location = None
         if file is not None:
             # MLflow would take ./mlruns of whichever folder the draining process works in.
-            folder = file.parent / "mlruns" / re.sub(r"[^\w.-]+", "_", name)
-            # A path is read as a URI there: what a URI reads differently has to be written as one.
-            location = folder.as_uri() if re.search(r"[%#?]", str(folder)) else str(folder)
+            location = artifact_location(artifact_root(file) / file_name(name))
         client = self.client
         try:
             with answers():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from hpo.spec.names import former_model_name, key_part, model_name
+
 # Of runs, for people to filter by.
 STUDY_TAG = "optuna.study_name"
 TRIAL_NUMBER_TAG = "optuna.trial_number"
@@ -47,7 +49,7 @@ class TrialRunKey:
 
 def trial_run_key(study_name: str, study_uid: str, number: int, attempt: int) -> str:
     """The key of the run of one attempt at a trial."""
-    return f"trial:{_slug(study_name)}:{_slug(study_uid)}:{number}:{attempt}"
+    return f"trial:{key_part(study_name)}:{key_part(study_uid)}:{number}:{attempt}"
 
 
 def parse_trial_run_key(key: str) -> TrialRunKey | None:
@@ -60,7 +62,7 @@ def parse_trial_run_key(key: str) -> TrialRunKey | None:
 
 def study_run_key(study_name: str, study_uid: str) -> str:
     """The key of a study's parent run; the uid tells studies of one name apart."""
-    return f"study:{_slug(study_name)}:{_slug(study_uid)}"
+    return f"study:{key_part(study_name)}:{key_part(study_uid)}"
 
 
 def trial_run_name(number: int) -> str:
@@ -80,8 +82,15 @@ def trial_model_tags(study_name: str, study_uid: str, number: int, attempt: int)
 
 def registered_name(study_name: str) -> str:
     """The study's name as MLflow takes it for a registered model."""
-    return re.sub(r"[^\w .-]+", "_", study_name).strip(" .") or "study"
+    return model_name(study_name)
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII)[:80]
+def names_from(name: str, study_uid: str) -> tuple[str, ...]:
+    """Where a study registers its champion: under this name, or, where that is another's, the next one."""
+    uids = dict.fromkeys((key_part(study_uid[:8]), key_part(study_uid)))
+    return (name, *(f"{name}-{uid}" for uid in uids if uid))
+
+
+def former_registered_name(study_name: str) -> str:
+    """The name that a study begun by an earlier version registered its champion under."""
+    return former_model_name(study_name)

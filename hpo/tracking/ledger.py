@@ -170,6 +170,12 @@ class Ledger:
             count, size = connection.execute(query.select_from(_operations)).one()
         return int(count), int(size)
 
+    def holds(self, kind: str) -> bool:
+        """Whether an operation of this kind waits."""
+        query = sa.select(_operations.c.id).where(_operations.c.kind == kind).limit(1)
+        with self._engine.connect() as connection:
+            return connection.execute(query).first() is not None
+
     def mark_attempted(self, operation_id: int) -> None:
         self._write(
             sa.update(_operations).where(_operations.c.id == operation_id).values(attempted=True)

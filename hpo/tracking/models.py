@@ -12,11 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpo.spec.names import logged_name
+from hpo.tracking import registry
 from hpo.tracking.answers import Away, Refused, answers
 from hpo.tracking.gateway import MAX_DESCRIPTION_CHARACTERS, Gateway, cut, upload_time
-from hpo.tracking.keys import OPERATION_TAG, PUBLISHED_TAG
+from hpo.tracking.keys import OPERATION_TAG, PUBLISHED_TAG, STUDY_TAG, STUDY_UID_TAG
 from hpo.tracking.ledger import KnownRun
 from hpo.tracking.records import DropModels, LogModel, PublishModel
+from hpo.tracking.registry import MLMODEL
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +27,6 @@ _REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch", "transformers"
 _TOKENIZER_FILES = re.compile(
     r"tokenizer.*|vocab\..*|merges\.txt|special_tokens_map\.json|added_tokens\.json|config\.json"
 )
-_MLMODEL = "MLmodel"
 
 
 def log_trial_model(
@@ -57,22 +59,24 @@ def publish_model(
     folder: Path,
     run: KnownRun,
     *,
-    repeated: bool,
     late: bool = False,
 ) -> None:
     """Log what `save_pretrained` wrote as a transformers model, register it and set the alias.
 
-    late: another one may have been published since; the alias stays with it then.
+    late: another one may have been published since; the alias stays with it then. The same champion
+    published again makes whole what is missing of it. Where the registered model is another's, it goes to
+    one beside it.
     """
-    name = operation.registered_name
-    model_id = _logged_model(gateway, operation, run, name, repeated=repeated)
-    if not (folder / _MLMODEL).exists() and not (folder / "README.md").exists():
+    uid = operation.tags.get(STUDY_UID_TAG) or gateway.run_tags(run.run_id).get(STUDY_UID_TAG, "")
+    name = registry.name_for(gateway, operation.registered_name, uid)
+    model_id = _logged_model(gateway, operation, run, name, repeated=True)
+    if not (folder / MLMODEL).exists() and not (folder / "README.md").exists():
         (folder / "README.md").write_text(operation.card, encoding="utf-8")
     _build(folder, "model", _transformers_flavor, model_id=model_id, run_id=run.run_id)
     _finish(gateway, model_id, run.run_id, folder)
-    if operation.metrics:
+    if operation.metrics and not _has_metrics(gateway, model_id):
         gateway.log_batch(run.run_id, metrics=operation.metrics, model_id=model_id)
-    _register(gateway, operation, model_id, run.run_id, late=late)
+    _register(gateway, operation, name, uid, model_id, run.run_id, late=late)
 
 
 def drop_models(gateway: Gateway, operation: DropModels) -> int:
@@ -101,12 +105,10 @@ def _logged_model(
         if found:
             return str(found[0].model_id)
     client = gateway.client
-    # MLflow refuses these characters in the name of a logged model.
-    clean = re.sub(r"[/:.%\"']", "-", name)
     with answers():
         model = client.create_logged_model(
             run.experiment_id,
-            name=clean,
+            name=logged_name(name),
             source_run_id=run.run_id,
             tags={**operation.tags, OPERATION_TAG: operation.operation_id},
             model_type="text-classification",
@@ -134,7 +136,7 @@ def _build(folder: Path, inner: str, flavor: Any, *, model_id: str, run_id: str)
     from mlflow.models import Model
 
     content = folder / inner
-    if not (folder / _MLMODEL).exists():
+    if not (folder / MLMODEL).exists():
         if not content.exists():
             staged = folder.with_name(f"{folder.name}.{inner}")
             if not staged.exists():
@@ -144,8 +146,9 @@ def _build(folder: Path, inner: str, flavor: Any, *, model_id: str, run_id: str)
         _write_environment(folder)
     model = Model(run_id=run_id, model_id=model_id)
     flavor(model, folder)
-    model.model_size_bytes = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-    model.save(str(folder / _MLMODEL))
+    files = [file for file in folder.rglob("*") if file.is_file() and file != folder / MLMODEL]
+    model.model_size_bytes = sum(file.stat().st_size for file in files)
+    model.save(str(folder / MLMODEL))
 
 
 def _pyfunc_flavor(model: Any, folder: Path) -> None:
@@ -247,22 +250,31 @@ def _finish(gateway: Gateway, model_id: str, run_id: str, folder: Path) -> None:
             client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
 
 
+def _has_metrics(gateway: Gateway, model_id: str) -> bool:
+    """Whether a model was given its metrics before: a second time they would be other points."""
+    with answers():
+        return bool(gateway.client.get_logged_model(model_id).metrics)
+
+
 def _register(
-    gateway: Gateway, operation: PublishModel, model_id: str, run_id: str, *, late: bool
+    gateway: Gateway,
+    operation: PublishModel,
+    name: str,
+    uid: str,
+    model_id: str,
+    run_id: str,
+    *,
+    late: bool,
 ) -> None:
     client = gateway.client
-    name = operation.registered_name
     description = cut(operation.card, MAX_DESCRIPTION_CHARACTERS)
-    try:
-        with answers():
-            client.create_registered_model(name)
-    except Refused:
-        # It exists already, or the next call says what is wrong.
-        with answers():
-            client.get_registered_model(name)
+    tags = {**operation.tags, STUDY_UID_TAG: uid, OPERATION_TAG: operation.operation_id}
+    registry.make(gateway, name, uid, tags.get(STUDY_TAG, ""))
     with answers():
         versions = client.search_model_versions(f"name = '{name}'")
+    # One whose files are gone may be left of the same operation.
     mine = [v for v in versions if v.tags.get(OPERATION_TAG) == operation.operation_id]
+    mine = [v for v in mine if model_id in (v.model_id, *(v.source or "").split("/"))]
     if mine:
         version = mine[0].version
     else:
@@ -276,7 +288,7 @@ def _register(
                 name,
                 source,
                 run_id=run_id,
-                tags={**operation.tags, OPERATION_TAG: operation.operation_id},
+                tags=tags,
                 description=description,
                 await_creation_for=0,
                 model_id=model_id,

@@ -350,6 +350,20 @@ def waiting_in(state_dir: Path) -> int:
     return total
 
 
+def waits_in(state_dir: Path, kind: type[Operation]) -> bool:
+    """Whether an operation of this kind waits under state_dir, as above."""
+    for file in (state_dir.absolute() / "outbox").glob("*.db"):
+        try:
+            ledger = Ledger(file)
+            waits = ledger.holds(kind.__name__)
+            ledger.close()
+        except (TrackingError, sa.exc.DatabaseError):
+            continue
+        if waits:
+            return True
+    return False
+
+
 def folder_lock(folder: Path) -> FileLock:
     """The lock on what the outboxes of a folder have in common."""
     return _lock(folder.with_suffix(".lock"))

@@ -19,18 +19,20 @@ import getpass
 import json
 import logging
 import time
-import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from hpo.errors import TrackingError
 from hpo.spec.locations import without_credentials
 from hpo.tracking.download import (
     delete_trial_models,
     download_trial_model,
+    left_trial_model,
+    look_for_champion,
+    missing_runs,
     trials_with_models,
 )
 from hpo.tracking.drain import Drainer, drain_abandoned
@@ -45,13 +47,15 @@ from hpo.tracking.keys import (
     STUDY_UID_TAG,
     TRIAL_NUMBER_TAG,
     TRIAL_STATE_TAG,
+    former_registered_name,
+    names_from,
     registered_name,
     study_run_key,
     trial_model_tags,
     trial_run_key,
     trial_run_name,
 )
-from hpo.tracking.outbox import DEFAULT_LIMIT_BYTES, Outbox
+from hpo.tracking.outbox import DEFAULT_LIMIT_BYTES, Outbox, waits_in
 from hpo.tracking.records import (
     MAX_NOTE_CHARACTERS,
     DropModels,
@@ -80,7 +84,12 @@ from hpo.tracking.trial_run import (
 from hpo.tracking.uri import browser_url, checked_uri, run_url
 from hpo.tracking.views import TrialsTable, experiment_tags, table_url
 
+if TYPE_CHECKING:
+    from hpo.tracking.registry import Registered
+
 logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -259,7 +268,8 @@ class StudyTracker:
     ) -> None:
         """Register what `save_pretrained` wrote (model and tokenizer) under the study's name.
 
-        The version gets the alias `champion`; the one that had it keeps its number.
+        Or beside that, where the registered model is not this study's. The version gets the alias
+        `champion`; the one that had it keeps its number.
 
         card: the model card, Markdown. The folder is held to the disk's free space only, not to the
         outbox's limit: there is one for each study, and it is what the study was for.
@@ -275,7 +285,8 @@ class StudyTracker:
         spooled = self._outbox.spool_folder(folder, move=move, bounded=False)
         operation = PublishModel(
             self._ref,
-            uuid.uuid4().hex,
+            # The same for the same champion: published again, what is missing of it is made whole.
+            f"champion:{self._ref.key}:{trial_number}",
             spooled.path,
             registered_name(self._study_name),
             CHAMPION_ALIAS,
@@ -283,12 +294,65 @@ class StudyTracker:
             points(metrics, 0),
             {
                 STUDY_TAG: self._study_name,
+                STUDY_UID_TAG: self._study_uid,
                 TRIAL_NUMBER_TAG: str(trial_number),
                 PUBLISHED_TAG: str(now_ms()),
             },
         )
         # Its bytes are not counted against the limit either: it would shut out what comes after.
         self._outbox.append(operation)
+
+    def find_champion(self, trial_number: int, known_name: str) -> Registered:
+        """Look whether the champion is registered and whole. Waits for the server.
+
+        known_name: the registered model that it was in when last seen. Raises TrackingError where MLflow
+        does not answer.
+        """
+        name = registered_name(self._study_name)
+        names = (
+            known_name,
+            *names_from(name, self._study_uid),
+            former_registered_name(self._study_name),
+        )
+        return look_for_champion(
+            self._tracking_uri, tuple(dict.fromkeys(names)), self._study_uid, trial_number
+        )
+
+    def champion_waits(self, seconds: float) -> bool:
+        """Whether a champion waits for MLflow in an outbox here, after so long a try to send it."""
+        deadline = time.monotonic() + seconds
+        self.flush(seconds)
+        while waits_in(self._state_dir, PublishModel):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return True
+            # What a process that died has left; another thread may be at it already.
+            drain_abandoned(
+                self._state_dir,
+                timeout_seconds=left,
+                on_run_opened=self._listener,
+                outcome_of=self._outcome_of,
+            )
+            time.sleep(min(left, _LOOK_SECONDS))
+        return False
+
+    def refusal(self) -> str | None:
+        """Why MLflow took no champion from this process; None where it did not refuse one."""
+        refused = self._outbox.rejected()
+        if not any(each.kind == PublishModel.__name__ for each in refused):
+            return None
+        return refused[0].reason  # what came after it was refused for want of it
+
+    def runs_that_are_gone(self, run_ids: Collection[str]) -> set[str]:
+        """Those of the runs that MLflow does not have. Waits for the server. Raises TrackingError as above."""
+        return missing_runs(self._tracking_uri, run_ids)
+
+    def left_model(self, facts: Path) -> Path | None:
+        """What a trial trained, in files of MLflow's that its database no longer knows of.
+
+        facts: the trial's own `trial.json`.
+        """
+        return left_trial_model(self._tracking_uri, facts)
 
     def drop_model(self, trial_number: int) -> None:
         """Delete the logged models of a trial, of all its attempts, files included."""

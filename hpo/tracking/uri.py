@@ -77,6 +77,16 @@ def database_uri(file: Path) -> str:
     return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
 
 
+def artifact_root(database: Path) -> Path:
+    """Where a local store has its files: beside its database."""
+    return database.parent / "mlruns"
+
+
+def artifact_location(path: Path) -> str:
+    """A path as MLflow keeps it, which reads it as a URI: what that reads differently is written as one."""
+    return path.as_uri() if re.search(r"[%#?]", str(path)) else str(path)
+
+
 def browser_url(uri: str) -> str:
     """Where a person finds the results: HPO_MLFLOW_URL, the server, or where `mlflow ui` serves."""
     public = os.environ.get("HPO_MLFLOW_URL", "").rstrip("/")
