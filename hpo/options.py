@@ -170,6 +170,15 @@ def check_early(spec: StudySpec | None, locations: Locations, *, wait_seconds: f
         say(f"warning: {warning}")
 
 
+def settle_places(locations: Locations) -> None:
+    """Mend a local MLflow store whose folder was moved, and say so. Raises TrackingError where it cannot be."""
+    from hpo.tracking.moved import mend_moves
+
+    said = mend_moves(locations.tracking_uri)
+    if said is not None:
+        say(f"warning: {said}")
+
+
 def stop_on_signals(stop: Callable[[], Any]) -> None:
     """Call `stop` at the first SIGINT or SIGTERM; a second one ends this process and its workers at once."""
 

@@ -21,6 +21,7 @@ from hpo.options import (
     read_locations,
     read_spec,
     say,
+    settle_places,
     stop_on_signals,
 )
 
@@ -104,6 +105,7 @@ def _run(options: argparse.Namespace) -> int:
         check_plan(spec, prepared.n_layer)
         for warning in prepared.data.warnings:
             say(f"warning: {warning}")
+        settle_places(locations)
         with open_storage(locations.storage_url) as storage:
             if seconds is not None:
                 timer = threading.Timer(seconds, stop.say_time_is_up)

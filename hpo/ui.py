@@ -14,6 +14,7 @@ from hpo.options import (
     command,
     read_locations,
     say,
+    settle_places,
     stop_on_signals,
     whole_number,
 )
@@ -74,6 +75,7 @@ def _serve_both(options: argparse.Namespace) -> int:
     from hpo.spec.locations import dashboard_url
 
     locations = read_locations(options)
+    settle_places(locations)
     stop = threading.Event()
     stop_on_signals(stop.set)
     with Uis(

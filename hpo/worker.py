@@ -15,6 +15,7 @@ from hpo.options import (
     command,
     read_locations,
     say,
+    settle_places,
     stop_on_signals,
     whole_number,
 )
@@ -60,6 +61,7 @@ def _work(options: argparse.Namespace) -> int:
 
     stop = threading.Event()
     stop_on_signals(stop.set)
+    settle_places(locations)
     Share(options.threads or available_cores()).take()
     with (
         open_storage(locations.storage_url, wait_seconds=_WAIT_SECONDS) as storage,

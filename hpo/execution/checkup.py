@@ -112,13 +112,19 @@ def _storage(locations: Locations) -> Finding:
 
 
 def _tracking(locations: Locations) -> Finding:
+    from hpo.tracking.moved import moves
     from hpo.tracking.uri import ping
 
     uri = redacted(locations.tracking_uri)
     try:
         ping(locations.tracking_uri)
+        moved = moves(locations.tracking_uri)
     except HpoError as error:
         return Finding("fault", "tracking", f"{error.place}: {error.found}", error.mend)
+    if moved:
+        froms = ", ".join(str(move.root.parent) for move in moved)
+        words = f"{uri} was moved or copied from {froms}, and still looks for its files there"
+        return Finding("fault", "tracking", words, "The next run, worker or ui here mends it.")
     return Finding("ok", "tracking", uri)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from hpo.data.batches import evaluation_batches
 from hpo.data.tokens import TokenizedSplit, tokenize_texts
 from hpo.errors import ModelError
+from hpo.model.base_place import base_place
 from hpo.model.classifier import Classifier, Vocabulary
 from hpo.model.dropout import NO_DROPOUT
 from hpo.model.gpt2 import (
@@ -151,7 +152,8 @@ def load_trained(
             expected=f"{TRAINED_FILE} and {FACTS_FILE}",
             mend="Log the model again.",
         ) from error
-    model = load_base(document["base_model"], document["base_revision"])
+    base = base_place(document["base_model"], folder)
+    model = load_base(base, document["base_revision"])
     if model.fingerprint != document["base_fingerprint"]:
         raise ModelError(
             f"model {document['base_model']}",

@@ -11,6 +11,7 @@ from pathlib import Path
 from hpo.errors import OptionError
 from hpo.search.storage import check_storage
 from hpo.spec.locations import Locations, why_unwritable
+from hpo.tracking.moved import moves
 from hpo.tracking.uri import TrackingServerAway, ping
 
 
@@ -18,7 +19,8 @@ def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[st
     """What should be said of the places before work begins: that the tracking server is away.
 
     wait_seconds: for how long a database that does not answer is waited for.
-    Raises StorageError, TrackingError, and OptionError for folders that cannot be used.
+    Raises StorageError, TrackingError (also for a local store that was moved without its files), and
+    OptionError for folders that cannot be used.
     """
     check_folder(locations.state, "HPO_STATE", writable=True)
     # A cache that cannot be written is gone without, so it only must not be something else.
@@ -28,6 +30,7 @@ def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[st
         ping(locations.tracking_uri)
     except TrackingServerAway as away:
         return (str(away),)
+    moves(locations.tracking_uri)
     return ()
 
 

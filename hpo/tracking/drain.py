@@ -19,6 +19,7 @@ from hpo.tracking.delivery import Delivery, DoubtfulError, RunOpened
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.outbox import Outbox, abandoned
 from hpo.tracking.trial_run import OutcomeOf
+from hpo.tracking.uri import database_file
 
 logger = logging.getLogger(__name__)
 
@@ -193,6 +194,7 @@ def _drain_abandoned(
         empty = uri is None
         try:
             if uri is not None and uri not in away and not stop():
+                _check_folder(uri)
                 gateway = gateways.setdefault(uri, Gateway(uri))
                 empty = _empty(Delivery(outbox, gateway, on_run_opened, outcome_of), stop)
         except (Away, DoubtfulError) as trouble:
@@ -214,6 +216,13 @@ def _drain_abandoned(
         if stop():
             break
     return DrainReport(files, delivered, waiting, refused)
+
+
+def _check_folder(uri: str) -> None:
+    """Raise Away where the folder of a local store is gone: to send anything would make it again."""
+    file = database_file(uri)
+    if file is not None and not file.parent.is_dir():
+        raise Away(f"{file.parent} is gone")
 
 
 def _empty(delivery: Delivery, stop: Callable[[], bool]) -> bool:

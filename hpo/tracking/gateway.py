@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpo.errors import TrackingError
 from hpo.spec.names import file_name
 from hpo.tracking.answers import Away, Refused, answers
 from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG, SETTLED_TAG
@@ -25,6 +26,7 @@ from hpo.tracking.local_store import (
     make_local_store,
     store_lock,
 )
+from hpo.tracking.moved import mend_moves
 from hpo.tracking.records import LogDataset, MetricPoint, OpenRun, RunStatus
 from hpo.tracking.uri import artifact_location, artifact_root, database_file, run_url
 
@@ -77,6 +79,12 @@ class Gateway:
                 # A thread that is not ours may be in the middle of importing the same modules.
                 raise Away(f"MLflow cannot be imported: {error}") from error
             logging.getLogger("alembic").setLevel(logging.WARNING)
+            try:
+                said = mend_moves(self.tracking_uri)
+            except TrackingError as error:
+                raise Away(str(error)) from error
+            if said is not None:
+                logger.warning("%s", said)
             with answers(), store_lock(self.tracking_uri):
                 make_local_store(self.tracking_uri)
                 self._client = MlflowClient(tracking_uri=self.tracking_uri)

@@ -248,6 +248,13 @@ class Ledger:
         found = self._select_runs(_runs.c.run_key == run_key)
         return found[0] if found else None
 
+    def run_ids(self) -> list[str]:
+        """MLflow's ids of all runs that were opened through this file."""
+        with self._engine.connect() as connection:
+            return [
+                str(run_id) for run_id in connection.execute(sa.select(_runs.c.run_id)).scalars()
+            ]
+
     def unfinished_runs(self) -> list[KnownRun]:
         """Runs that were opened through this file and not ended through it."""
         return self._select_runs(_runs.c.ended.is_(False))

@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 from hpo.errors import TrackingError
 from hpo.spec.locations import without_credentials
 from hpo.tracking.ledger import KnownRun, Ledger, RejectedOperation
+from hpo.tracking.moved import uri_now
 from hpo.tracking.records import EndRun, Operation, spooled_files
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,8 @@ class Outbox:
         except TrackingError:
             lock.release()
             raise
-        outbox.ledger.set_facts({"tracking_uri": tracking_uri})
+        facts = {"tracking_uri": tracking_uri, "state_dir": str(state_dir.absolute())}
+        outbox.ledger.set_facts(facts)
         outbox._others_bytes = outbox._bytes_of_others()
         return outbox
 
@@ -123,8 +125,11 @@ class Outbox:
 
     @property
     def tracking_uri(self) -> str | None:
-        """Where the operations go; None where the owner died before it could say."""
-        return self.ledger.fact("tracking_uri")
+        """Where the operations go, also after the folder was moved; None where the owner died before it could say."""
+        uri, state = self.ledger.fact("tracking_uri"), self.ledger.fact("state_dir")
+        if uri is None:
+            return None
+        return uri_now(uri, state, self._folder.parent, self.ledger.run_ids())
 
     @property
     def abandoned_ms(self) -> int | None:
@@ -279,7 +284,12 @@ class Outbox:
                     shutil.move(files, kept / files.name)
             with (self._folder / REJECTED_FILE).open("a", encoding="utf-8") as trace:
                 for row in refused:
-                    line = {"tracking_uri": self.tracking_uri, **asdict(row)}
+                    state = str(self._folder.parent)
+                    line = {
+                        "tracking_uri": self.tracking_uri,
+                        "state_dir": state,
+                        **asdict(row),
+                    }
                     trace.write(json.dumps(line) + "\n")
 
     def _beside(self, suffix: str) -> Path:

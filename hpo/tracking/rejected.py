@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hpo.tracking.moved import uri_now
 from hpo.tracking.outbox import REJECTED_FILE, REJECTED_SPOOL, Outbox, folder_lock
 from hpo.tracking.records import LogArtifact, LogModel, Operation, PublishModel, from_json
 
@@ -42,7 +43,8 @@ def requeue_rejected(state_dir: Path) -> None:
             try:
                 row: dict[str, Any] = json.loads(line)
                 operation = from_json(row["kind"], row["body"])
-                waiting.setdefault(str(row["tracking_uri"]), []).append(operation)
+                uri = uri_now(str(row["tracking_uri"]), row.get("state_dir"), folder.parent)
+                waiting.setdefault(uri, []).append(operation)
             except (ValueError, TypeError, KeyError):
                 # Of another version; it stays for people to read.
                 unreadable.append(line)

@@ -166,7 +166,11 @@ def test_a_champion_needs_its_tokenizer(tracker: StudyTracker, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("study", "name"),
-    [("imdb-gpt2", "imdb-gpt2"), ('it\'s 50%: "a"', "it_s 50_ _a_"), ("...", "study")],
+    [
+        ("imdb-gpt2", "imdb-gpt2"),
+        ('it\'s 50%: "a"', "it_s 50_ _a_~17da7fda"),
+        ("...", "study~ab5df625"),
+    ],
 )
 def test_the_studys_name_is_made_fit_for_the_registry(study: str, name: str) -> None:
     assert registered_name(study) == name
