@@ -6,6 +6,7 @@ all that are no paths, are left alone.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
@@ -24,6 +25,8 @@ from hpo.tracking.uri import (
     database_file,
     database_uri,
 )
+
+logger = logging.getLogger(__name__)
 
 _ROOT = "mlruns"
 _BUSY_SECONDS = 30
@@ -66,7 +69,7 @@ def moves(tracking_uri: str) -> tuple[Move, ...]:
         return ()
     own = artifact_root(file)
     try:
-        with _open(file, "ro") as connection:
+        with _open(file) as connection:
             places = list(_foreign_places(connection, own))
             roots = sorted({r for r in _roots(connection) if r != own and not _same(r, own)})
             found = []
@@ -75,9 +78,9 @@ def moves(tracking_uri: str) -> tuple[Move, ...]:
                 if under and _is_to_mend(connection, file, root, under):
                     found.append(Move(root, tuple(under)))
     except sqlite3.DatabaseError as error:
-        raise TrackingError(
-            str(file), found=str(error), expected="MLflow's tables", mend="Give another file."
-        ) from error
+        # No store of MLflow's, or one that is in use; whoever opens it next says so.
+        logger.debug("Whether %s was moved cannot be seen: %s", file, error)
+        return ()
     return tuple(found)
 
 
@@ -94,17 +97,27 @@ def mend_moves(tracking_uri: str) -> str | None:
         file = database_file(uri)
         if not found or file is None:
             return None
-        own = artifact_root(file)
-        with _open(file, "rw") as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")
-            for move in found:
-                for place in move.places:
-                    there = artifact_location(own / place.path.relative_to(move.root))
-                    connection.execute(
-                        f"UPDATE {place.table} SET {place.column} = ? WHERE rowid = ?",
-                        (there, place.row),
-                    )
+        try:
+            with _open(file) as connection, connection:
+                connection.execute("BEGIN IMMEDIATE")
+                for move in found:
+                    _rewrite(connection, move, artifact_root(file))
+        except sqlite3.DatabaseError as error:
+            raise TrackingError(
+                str(file),
+                found=f"a store that was moved, and {error}",
+                expected="a file that can be written, to mend its places",
+                mend="Mend its rights, or end what holds it, and run the same command again.",
+            ) from error
     return in_words(file, found)
+
+
+def _rewrite(connection: sqlite3.Connection, move: Move, own: Path) -> None:
+    for place in move.places:
+        there = artifact_location(own / place.path.relative_to(move.root))
+        connection.execute(
+            f"UPDATE {place.table} SET {place.column} = ? WHERE rowid = ?", (there, place.row)
+        )
 
 
 def in_words(file: Path, found: Sequence[Move]) -> str:
@@ -141,6 +154,8 @@ def _is_to_mend(
     left = [place for place in places if place not in here and _has_files(place.path)]
     if not here and root.exists() and not _is_copy_of(connection, root.parent / file.name):
         return False  # somebody chose it
+    if not here and all(p.table == "experiments" and p.path.name.isdigit() for p in places):
+        return False  # a client made the store from another folder, and nothing came of it
     lost = not here and not root.exists() and any(p.table == "model_versions" for p in places)
     if left or lost:
         raise TrackingError(
@@ -213,7 +228,7 @@ def _has_run(file: Path, run_ids: Collection[str]) -> bool:
     if not file.is_file():
         return False
     try:
-        with _open(file, "ro") as connection:
+        with _open(file) as connection:
             known = {str(row[0]) for row in connection.execute("SELECT run_uuid FROM runs")}
     except sqlite3.DatabaseError:
         return False
@@ -231,6 +246,7 @@ def _same(one: Path, other: Path) -> bool:
         return False
 
 
-def _open(file: Path, mode: str) -> closing[sqlite3.Connection]:
-    uri = f"{file.absolute().as_uri()}?mode={mode}"
+def _open(file: Path) -> closing[sqlite3.Connection]:
+    # Not mode=ro, which cannot read what a process that was killed left to roll back.
+    uri = f"{file.absolute().as_uri()}?mode=rw"
     return closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None))

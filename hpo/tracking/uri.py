@@ -167,7 +167,8 @@ def _ping_file(uri: str, file: Path) -> None:
             raise _wrong(uri, found, "Give a file elsewhere.")
         return
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+        # Not mode=ro, which cannot read what a process that was killed left to roll back.
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True)) as connection:
             rows = connection.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table'"
             ).fetchall()

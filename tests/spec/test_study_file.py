@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from hpo.errors import HpoError, OptionError, StudyFileError
 from hpo.options import STUDY_OPTIONS
+from hpo.spec.names import why_no_name
 from hpo.spec.space import Choice, FloatRange, IntRange
 from hpo.spec.study import DEFAULT_SPACE, StudySpec
 from hpo.spec.study_file import (
@@ -468,7 +469,11 @@ entries: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 documents: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "study": st.fixed_dictionaries(
-            {"name": st.text("abc -.é😀", min_size=1).filter(lambda name: name[0] != " ")},
+            {
+                "name": st.text("abc -.é😀", min_size=1)
+                .filter(lambda name: name[0] != " ")
+                .filter(lambda name: why_no_name(name) is None)
+            },
             optional={
                 "description": st.text(st.characters(exclude_categories=["Cs"])),
                 "metric": st.sampled_from(["accuracy", "log_loss"]),
