@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import optuna
 
 from hpo.errors import ModelError, StorageError, StudyGoneError, TrackingError
 from hpo.results.champion import Champion, publish_again
@@ -20,7 +17,7 @@ from hpo.results.leaderboard import leaderboard
 from hpo.search.finish import trained_part
 from hpo.search.memory import begin_alone, remember
 from hpo.search.outcomes import set_trial_run
-from hpo.search.presentation import CHAMPION_KEY, present_study, present_trial
+from hpo.search.presentation import CHAMPION_KEY, present_study, present_trial, trial_runs
 from hpo.search.session import Session
 from hpo.tracking.registry import Registered
 
@@ -37,22 +34,29 @@ def confirm_champion(session: Session, champion: Champion, *, mend: bool = True)
 
     mend: publish again what is gone. Raises StudyGoneError where the study was deleted.
     """
+    seen, study = _seen(session, champion, mend=mend), session.study
+    if seen.name not in (None, champion.registered_name):
+        champion = replace(champion, registered_name=str(seen.name))
+        remember(study.storage, study.study_id, CHAMPION_KEY, champion.as_json())
+    present_study(study, session.tracker, champion, seen.uri)
+    return seen
+
+
+def _seen(session: Session, champion: Champion, *, mend: bool) -> Registered:
     if session.tracker.champion_waits(_FLUSH_SECONDS):
-        return Registered(None, f"it waits for MLflow in {session.work.state / 'outbox'}")
+        return _waits(session)
     try:
         seen = _look(session, champion)
         if seen.uri is None and mend:
             seen = _mended(session, champion, seen)
     except TrackingError as error:
         return Registered(None, f"MLflow cannot be asked for it ({error.place}: {error.found})")
-    study = session.study
-    if seen.name not in (None, champion.registered_name):
-        champion = replace(champion, registered_name=str(seen.name))
-        remember(study.storage, study.study_id, CHAMPION_KEY, champion.as_json())
     _unlink_lost_runs(session, champion.number)
-    present_study(study, session.tracker, champion, seen.uri)
-    session.tracker.flush(_FLUSH_SECONDS)
     return seen
+
+
+def _waits(session: Session) -> Registered:
+    return Registered(None, f"it waits for MLflow in {session.work.state / 'outbox'}")
 
 
 def _look(session: Session, champion: Champion) -> Registered:
@@ -94,7 +98,7 @@ def _mended(session: Session, champion: Champion, seen: Registered) -> Registere
         return Registered(None, f"{seen.words}, and it cannot be published again: {error}")
     logger.warning("The champion is published again: %s", seen.words)
     if session.tracker.champion_waits(_FLUSH_SECONDS):
-        return Registered(None, f"it waits for MLflow in {session.work.state / 'outbox'}")
+        return _waits(session)
     return _look(session, champion)
 
 
@@ -104,7 +108,8 @@ def _unlink_lost_runs(session: Session, best: int) -> None:
     Where the best trial's run is there, so are the others: one look at each end of a study is enough.
     """
     study = session.study
-    linked = study.read(_linked_runs)
+    runs = trial_runs(study.storage, study.study_id)
+    linked = {number: run_id for number, (run_id, _) in runs.items() if run_id}
     try:
         if best not in linked or not session.tracker.runs_that_are_gone([linked[best]]):
             return
@@ -121,12 +126,3 @@ def _unlink_lost_runs(session: Session, best: int) -> None:
         len(lost),
         len(linked),
     )
-
-
-def _linked_runs(study: optuna.Study) -> Mapping[int, str]:
-    """The ids of the runs that trials have links to, by the trial's number."""
-    return {
-        trial.number: str(trial.user_attrs["mlflow_run_id"])
-        for trial in study.get_trials(deepcopy=False)
-        if trial.user_attrs.get("mlflow_url") and "mlflow_run_id" in trial.user_attrs
-    }

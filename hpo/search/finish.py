@@ -21,7 +21,7 @@ from hpo.results.figures import confusion_figure, curves_figure
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
 from hpo.search.figures import show_with_study
 from hpo.search.memory import begin_alone, recall, remember
-from hpo.search.presentation import CHAMPION_KEY, present_study
+from hpo.search.presentation import CHAMPION_KEY, linked_leaderboard, present_study
 from hpo.search.session import Session
 from hpo.search.studies import OpenStudy
 from hpo.tracking.outbox import waiting_in
@@ -214,7 +214,7 @@ def summarise(
         name=study.name,
         metric=study.spec.study.metric,
         counts=study.read(counts),
-        entries=study.read(leaderboard),
+        entries=linked_leaderboard(study),
         importances=study.read(importances),
         champion=champion,
         registered=registered,

@@ -10,11 +10,12 @@ import hashlib
 import json
 import math
 import re
+from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
 from hpo.results.champion import Champion
-from hpo.results.leaderboard import counts, leaderboard
+from hpo.results.leaderboard import Entry, counts, leaderboard
 from hpo.results.notes import TrialFacts, study_note, trial_note
 from hpo.search.storage import Storage
 from hpo.search.studies import OpenStudy
@@ -22,6 +23,7 @@ from hpo.search.tables import (
     HPO_STUDIES,
     STUDY_SYSTEM_ATTRIBUTES,
     STUDY_USER_ATTRIBUTES,
+    TRIAL_USER_ATTRIBUTES,
     TRIAL_VALUES,
     TRIALS,
     set_attribute,
@@ -45,7 +47,7 @@ def present_study(
 ) -> None:
     """Describe the study as it stands in both places. registered: where the champion was seen to be."""
     spec = study.spec
-    entries, counted = study.read(leaderboard), study.read(counts)
+    entries, counted = linked_leaderboard(study), study.read(counts)
 
     def note(links: dict[str, str]) -> str:
         return study_note(spec, study.space, counted, entries, champion, links, registered)
@@ -64,6 +66,41 @@ def present_study(
             _write_note(connection, study.study_id, None, body)
 
     study.storage.retry(write, "writing the study's note")
+
+
+def trial_runs(storage: Storage, study_id: int) -> dict[int, tuple[str, str]]:
+    """The MLflow run of each trial that has a link to it, as run id and address, by the trial's number.
+
+    As they are now: Optuna keeps in memory what a finished trial's attributes were when it was first read.
+    """
+    table = TRIAL_USER_ATTRIBUTES
+    query = (
+        select(TRIALS.c.number, table.c.key, table.c.value_json)
+        .join(table, table.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, table.c.key.in_(("mlflow_run_id", "mlflow_url")))
+    )
+
+    def read() -> dict[int, tuple[str, str]]:
+        found: dict[int, dict[str, str]] = {}
+        with storage.read() as connection:
+            for row in connection.execute(query):
+                found.setdefault(row.number, {})[row.key] = str(json.loads(row.value_json))
+        return {
+            number: (each.get("mlflow_run_id", ""), each["mlflow_url"])
+            for number, each in found.items()
+            if each.get("mlflow_url")
+        }
+
+    return storage.retry(read, "looking up the trials' runs")
+
+
+def linked_leaderboard(study: OpenStudy) -> list[Entry]:
+    """The leaderboard, with the links to MLflow's runs that hold now."""
+    links = trial_runs(study.storage, study.study_id)
+    return [
+        replace(entry, mlflow_url=links[entry.number][1] if entry.number in links else None)
+        for entry in study.read(leaderboard)
+    ]
 
 
 def present_trial(storage: Storage, uid: str, number: int) -> None:

@@ -150,7 +150,8 @@ def _is_to_mend(
 ) -> bool:
     """Whether the store was moved from this root. Raises TrackingError where it was, without all its files."""
     own = artifact_root(file)
-    here = [place for place in places if (own / place.path.relative_to(root)).exists()]
+    # Not Path.exists, which raises where the file system takes no such name.
+    here = [p for p in places if os.path.exists(own / p.path.relative_to(root))]
     left = [place for place in places if place not in here and _has_files(place.path)]
     if not here and root.exists() and not _is_copy_of(connection, root.parent / file.name):
         return False  # somebody chose it
@@ -236,7 +237,7 @@ def _has_run(file: Path, run_ids: Collection[str]) -> bool:
 
 
 def _has_files(path: Path) -> bool:
-    return path.is_file() or any(each.is_file() for each in path.rglob("*"))
+    return os.path.isfile(path) or any(files for _, _, files in os.walk(path))
 
 
 def _same(one: Path, other: Path) -> bool:

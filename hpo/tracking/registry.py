@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ class Registered:
     @property
     def name(self) -> str | None:
         """The registered model's name."""
-        return None if self.uri is None else self.uri.removeprefix("models:/").split("@")[0]
+        return None if self.uri is None else re.split("[@/]", self.uri.removeprefix("models:/"))[0]
 
 
 def name_for(gateway: Gateway, name: str, uid: str) -> str:

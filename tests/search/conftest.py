@@ -164,7 +164,7 @@ def cleared(shared: Storage) -> Storage:
     return replace(shared, optuna=get_storage(backend))  # without what its cache remembers
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_spec() -> SpecFactory:
     """A study file in memory: `make_spec(name="a", sampler="tpe", **{"study.trials": 7})`."""
 

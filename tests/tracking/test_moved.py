@@ -130,6 +130,14 @@ def test_a_folder_whose_name_must_be_written_as_a_uri_and_back(project: Path) ->
     assert not mentions(plain, "file:///")
 
 
+def test_a_place_whose_name_the_file_system_refuses_hinders_nothing(project: Path) -> None:
+    location = str(project / "mlruns" / ("研" * 100))  # as an earlier version made them
+    client(uri_of(project)).create_experiment("研" * 100, artifact_location=location)
+    new = moved(project)
+    assert mend_moves(uri_of(new))
+    assert not mentions(new, f"{project}/")
+
+
 def test_a_store_that_was_not_moved_is_not_touched(project: Path) -> None:
     before = contents(project)
     assert moves(uri_of(project)) == ()
