@@ -139,19 +139,24 @@ def load_pretrained(name: str, revision: str | None = None) -> PretrainedModel:
 
 
 def classification_config(
-    config: GPT2Config, label_names: tuple[str, ...], pad_token_id: int
+    config: GPT2Config, label_names: tuple[str, ...], pad_token_id: int, positions: int
 ) -> dict[str, Any]:
-    """The `config.json` of a classifier over the given labels, in the form that transformers reads."""
+    """The `config.json` of a classifier over the given labels, in the form that transformers reads.
+
+    positions: rows of the table of position embeddings.
+    """
     document = config.to_dict()
     document.update(
         architectures=["GPT2ForSequenceClassification"],
         id2label={str(index): label for index, label in enumerate(label_names)},
         label2id={label: index for index, label in enumerate(label_names)},
         pad_token_id=pad_token_id,
+        n_positions=positions,
         problem_type="single_label_classification",
         torch_dtype="float32",
     )
-    document.pop("dtype", None)
+    for key in ("dtype", "n_ctx"):  # said otherwise above
+        document.pop(key, None)
     return dict(document)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.gpt2 import PretrainedModel
 from hpo.model.saved import load_trained, save_transformers
+from hpo.results.card import how_to_call
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
 from hpo.tracking.keys import registered_name
@@ -77,9 +78,11 @@ def crown(
         )
         metrics = {f"test/{name}": value for name, value in score.metrics.items()}
         tracker.log(metrics)
+        card = _card(champion, best, model.name, study_name, metric, classifier.label_names)
+        calls = how_to_call(champion.registered_name, classifier.max_length, model.tokenizer)
         tracker.publish_champion(
             whole,
-            _card(champion, best, model.name, study_name, metric, classifier.label_names),
+            f"{card}\n\n{calls}",
             {f"val/best_{metric}": best.value, **metrics},
             best.number,
             move=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import math
 import platform
 import re
 import shutil
@@ -17,6 +18,7 @@ from hpo.tracking.gateway import MAX_DESCRIPTION_CHARACTERS, Gateway, cut, uploa
 from hpo.tracking.keys import OPERATION_TAG, PUBLISHED_TAG
 from hpo.tracking.ledger import KnownRun
 from hpo.tracking.records import DropModels, LogModel, PublishModel
+from hpo.tracking.serving import add_own_pyfunc, describe, write_digests
 
 logger = logging.getLogger(__name__)
 
@@ -150,10 +152,9 @@ def _build(folder: Path, inner: str, flavor: Any, *, model_id: str, run_id: str)
 
 def _pyfunc_flavor(model: Any, folder: Path) -> None:
     from mlflow import pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
 
-    model.signature = ModelSignature(inputs=Schema([ColSpec(DataType.string)]))
+    facts = json.loads((folder / "data" / "trial.json").read_text(encoding="utf-8"))
+    describe(model, folder, facts.get("label_names", ()), facts.get("max_length"))
     pyfunc.add_to_model(
         model,
         loader_module="hpo.tracking.pyfunc",
@@ -167,12 +168,9 @@ def _transformers_flavor(model: Any, folder: Path) -> None:
     """MLflow's transformers flavor for a sequence classifier, as its `save_model` writes it.
 
     Written here for `save_model` reads the whole checkpoint, copies it twice and asks the hub for a
-    licence.
+    licence. Its pyfunc does not truncate, reads `[1, 2]` as Python and fails on an empty text, so the
+    pyfunc is our own.
     """
-    from mlflow import pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-
     checkpoint = folder / "model"
     tokenizer = folder / "components" / "tokenizer"
     tokenizer.mkdir(parents=True, exist_ok=True)
@@ -185,10 +183,6 @@ def _transformers_flavor(model: Any, folder: Path) -> None:
         json.loads(tokenizer_config.read_text(encoding="utf-8"))
         if tokenizer_config.exists()
         else {}
-    )
-    model.signature = ModelSignature(
-        inputs=Schema([ColSpec(DataType.string)]),
-        outputs=Schema([ColSpec(DataType.string, "label"), ColSpec(DataType.double, "score")]),
     )
     model.add_flavor(
         "transformers",
@@ -203,12 +197,10 @@ def _transformers_flavor(model: Any, folder: Path) -> None:
         tokenizer_type=settings.get("tokenizer_class", "GPT2Tokenizer"),
         components=["tokenizer"],
     )
-    pyfunc.add_to_model(
-        model,
-        loader_module="mlflow.transformers",
-        conda_env="conda.yaml",
-        python_env="python_env.yaml",
-    )
+    label_names = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
+    max_length = min(settings.get("model_max_length", math.inf), config["n_positions"])
+    add_own_pyfunc(model, folder, label_names, max_length)
+    write_digests(folder)
 
 
 def _write_environment(folder: Path) -> None:
