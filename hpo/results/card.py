@@ -15,8 +15,9 @@ def how_to_call(registered_name: str, max_length: int, tokenizer: PreTrainedToke
     uri = f"models:/{registered_name}@{CHAMPION_ALIAS}"
     texts = "texts"
     if not tokenizer("")["input_ids"]:
-        # The pipeline fails on a text without tokens; training and pyfunc read it as padding.
-        texts = f"[text or {str(tokenizer.pad_token)!r} for text in texts]"
+        # The pipeline fails on a text without tokens, or in a batch answers something else.
+        given = "text" if tokenizer(" ")["input_ids"] else "text.strip()"
+        texts = f"[text if {given} else {str(tokenizer.pad_token)!r} for text in texts]"
     lines = [
         "## How to call it",
         "",

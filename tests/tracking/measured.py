@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hpo.model.gpt2 import load_pretrained
 from hpo.model.prefix import Prefix
 from hpo.model.saved import TextClassifier, save_transformers
+from hpo.results.card import how_to_call
 from hpo.tracking.models import _build, _transformers_flavor
 from tests.model.tiny_gpt2 import classifier_over, random_split, save_bert_vocabulary, save_tiny
 
@@ -33,8 +38,8 @@ LIKE_CODE = (
     '"quoted"',
     "a, b",
 )
-# What pads: the end of text, another token, or BERT's own.
-TOKENIZERS = ("<|endoftext|>", "!", "bert")
+# What pads: the end of text, another token, BERT's own; and words, of which a blank text has none.
+TOKENIZERS = ("<|endoftext|>", "!", "bert", "words")
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,14 @@ class Measured:
         assert [len(self.tokenizer(text)["input_ids"]) for text in texts] == [
             max(length, added) for length in LENGTHS
         ]
-        return [*texts, *LIKE_CODE, "A dull film, slow and sad. " * 100]
+        return [*texts, " ", *LIKE_CODE, "A dull film, slow and sad. " * 100]
 
     def for_transformers(self, texts: list[str]) -> list[str]:
-        """The texts as README and card give them to transformers."""
-        if self.tokenizer("")["input_ids"]:
-            return texts
-        return [text or str(self.tokenizer.pad_token) for text in texts]
+        """The texts as the card gives them to transformers."""
+        card = how_to_call("name", MAX_LENGTH, self.tokenizer)
+        *_, given = re.findall(r"^classify\((.*)\)$", card, re.MULTILINE)
+        found: list[str] = eval(given, {"texts": texts})
+        return found
 
     def probabilities(self, texts: list[str]) -> NDArray[np.float32]:
         """What the test score would be made of, (texts, classes)."""
@@ -75,6 +81,12 @@ def publish(
     base = save_tiny(folder / "base", n_positions=320)
     if tokenizer == "bert":
         save_bert_vocabulary(base)
+    elif tokenizer == "words":
+        words = Tokenizer(WordLevel({"[UNK]": 0, "[PAD]": 1, "a": 2, "dull": 3}, unk_token="[UNK]"))
+        words.pre_tokenizer = Whitespace()
+        PreTrainedTokenizerFast(
+            tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]"
+        ).save_pretrained(base)
     else:
         saved = AutoTokenizer.from_pretrained(base)
         saved.pad_token, saved.padding_side = tokenizer, "left"
