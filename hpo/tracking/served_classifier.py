@@ -44,7 +44,7 @@ class NoText:
 class ServedClassifier:
     """A classifier in the folder that `save_pretrained` wrote, behind pyfunc's `predict`.
 
-    A text gets the probabilities that the test score is made of: its first `max_length` tokens, in
+    A text gets the probabilities that the test score is made of: of `max_length` tokens at most, in
     fp32. Safe among the threads of a server.
     """
 
@@ -77,7 +77,7 @@ class ServedClassifier:
         return found
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text as in training: from its beginning, without padding at the end.
+        """The tokens of each text as in training: truncated by the tokenizer, without padding at the end.
 
         A text that gives no tokens is read as one padding token.
         """
