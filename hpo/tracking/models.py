@@ -153,7 +153,12 @@ def _build(folder: Path, inner: str, flavor: Any, *, model_id: str, run_id: str)
 def _pyfunc_flavor(model: Any, folder: Path) -> None:
     from mlflow import pyfunc
 
-    facts = json.loads((folder / "data" / "trial.json").read_text(encoding="utf-8"))
+    try:
+        facts = json.loads((folder / "data" / "trial.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        # Loading says so; here it is only what MLflow shows of the model that is missing.
+        logger.debug("reading the facts of %s: %s", folder, error)
+        facts = {}
     describe(model, folder, facts.get("label_names", ()), facts.get("max_length"))
     pyfunc.add_to_model(
         model,
