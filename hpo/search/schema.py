@@ -12,10 +12,32 @@ from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, inspect, text
 
 from hpo.errors import StorageError
+from hpo.search.retries import MEND_DAMAGE
 from hpo.search.tables import METADATA, OPTUNA_METADATA, SQLITE_TRIGGERS
 
 _SET_UP_SECONDS: Final = 60
 _ADVISORY_LOCK: Final = int.from_bytes(hashlib.sha256(b"hpo schema").digest()[:7], "big")
+
+
+def check_structure(probe: Engine, place: str) -> None:
+    """Read a SQLite file through: its pages, rows and indices. Raises StorageError where they do not fit.
+
+    PostgreSQL looks at its own pages' checksums.
+    """
+    if probe.dialect.name != "sqlite":
+        return
+    try:
+        with probe.connect() as connection:
+            faults = list(connection.exec_driver_sql("PRAGMA integrity_check(3)").scalars())
+    except UnicodeDecodeError as error:  # the driver's, over SQLite's own words about the damage
+        faults = [error.object.decode(errors="replace")]
+    if faults != ["ok"]:
+        raise StorageError(
+            place,
+            found=f"a damaged database ({' '.join('; '.join(map(str, faults)).split())[:300]})",
+            expected="a file that is as SQLite wrote it",
+            mend=MEND_DAMAGE,
+        )
 
 
 def is_set_up(probe: Engine, place: str) -> bool:

@@ -158,15 +158,6 @@ def set_attribute(
     upsert(connection, table, row, (owner, "key"))
 
 
-def trial_attributes(connection: Connection, trial_id: int) -> dict[str, Any]:
-    """All user attributes of a trial."""
-    table = TRIAL_USER_ATTRIBUTES
-    rows = connection.execute(
-        select(table.c.key, table.c.value_json).where(table.c.trial_id == trial_id)
-    )
-    return {row.key: json.loads(row.value_json) for row in rows}
-
-
 def lock_study(connection: Connection, study_id: int, uid: str | None = None) -> bool:
     """Hold a study's row until the transaction ends; whether the study is there, and the one with that uid."""
     query = (
