@@ -136,7 +136,7 @@ def _work(
     from hpo.tracking.outbox import waiting_in
 
     progress = submit(storage, spec, materials=prepared.materials)
-    entries = leaderboard(open_study(storage, spec.name, n_layer=prepared.n_layer).load())
+    entries = open_study(storage, spec.name, n_layer=prepared.n_layer).read(leaderboard)
     state = StudyState(
         wanted=progress.wanted,
         finished=progress.finished,

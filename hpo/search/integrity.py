@@ -22,32 +22,34 @@ from hpo.search.tables import (
 )
 
 _NUMBERS: Final = ("claim_id", "trial_id", "attempt", "deaths", "beat", "pid")
+_FILE: Final = {"artifact_id", "filename"}
 _TEXTS: Final = ("status", "token", "machine", "process_started")
 
 
-def check_study(storage: Storage, study_id: int, name: str) -> None:
+def check_study(storage: Storage, study_id: int, name: str, direction: str) -> None:
     """Read all that the storage keeps of a study: its trials with their seals, claims, attributes.
 
-    Raises StorageError where something of it is damaged, KeyError (Optuna's) where the study was
-    deleted.
+    direction: minimize or maximize, as its study file has it. Raises StorageError where something
+    of it is damaged, KeyError (Optuna's) where the study was deleted.
     """
 
     def look() -> None:
-        what = "trials"
         try:
             with storage.read() as connection:
                 _check_numbers(connection, study_id)
-                what = "attributes"
                 _check_attributes(connection, study_id)
-                what = "claims"
                 claims = _sound_claims(connection, study_id)
+            if [each.name.lower() for each in storage.optuna.get_study_directions(study_id)] != [
+                direction
+            ]:
+                raise Damaged(f"a direction other than {direction}")
             # Optuna's cache keeps what is read here, so that the sampler need not read it again.
             trials = storage.optuna.get_all_trials(study_id, deepcopy=False)
             _compare_slots(claims, trials)
+        except KeyError:
+            raise
         except UNREADABLE as error:
-            if isinstance(error, KeyError):
-                raise
-            raise damage(storage.redacted, f"study {name}, {what}", error) from error
+            raise damage(storage.redacted, f"study {name}", error) from error
 
     storage.retry(look, "looking through the study")
 
@@ -66,9 +68,7 @@ def _check_attributes(connection: Connection, study_id: int) -> None:
         query = select(table.c.key, table.c.value_json).where(table.c.study_id == study_id)
         for key, text in connection.execute(query):
             value = json.loads(text)
-            if key.startswith(ARTIFACTS) and not {"artifact_id", "filename"} <= set(
-                json.loads(value)
-            ):
+            if key.startswith(ARTIFACTS) and not _FILE <= json.loads(value).keys():
                 raise Damaged(f"{key} names no file")
 
 

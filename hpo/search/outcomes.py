@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy import select
 
-from hpo.results.leaderboard import leaderboard, top_numbers
+from hpo.results.leaderboard import Entry, leaderboard, top_numbers
 from hpo.search.claim_rows import REASON
 from hpo.search.kept_models import KeptModels
 from hpo.search.presentation import present_trial
@@ -153,5 +153,8 @@ def _read(storage: Storage, uid: str, number: int) -> _Stored | None:
 
 
 def _keeps_model(storage: Storage, trial: _Stored, number: int) -> bool:
-    study = optuna.load_study(study_name=trial.study, storage=storage.optuna)
-    return number in top_numbers(leaderboard(study), trial.spec.tracking.kept_models)
+    def read() -> list[Entry]:
+        return leaderboard(optuna.load_study(study_name=trial.study, storage=storage.optuna))
+
+    entries = storage.retry(read, "reading the study")
+    return number in top_numbers(entries, trial.spec.tracking.kept_models)

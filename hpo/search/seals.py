@@ -51,8 +51,8 @@ def damage(place: str, what: str, found: object) -> StorageError:
     """The refusal of something that is damaged. place: the storage; what: of it; found: stands there."""
     return StorageError(
         f"{place}, {what}",
-        found=f"it damaged ({' '.join(str(found).split())[:300]})",
-        expected="what was written",
+        found=f"damage ({' '.join(str(found).split())[:300]})",
+        expected="what was written there",
         mend=_MEND,
     )
 
@@ -188,7 +188,7 @@ def _times(trial: FrozenTrial) -> tuple[Any, Any]:
 
 def _compare(seal: object, now: str) -> None:
     if seal != now:
-        raise Damaged(f"its digest is {now[:_SHOWN]}, and {str(seal)[:_SHOWN]} was sealed")
+        raise Damaged(f"its digest {now[:_SHOWN]}… is not the one that was sealed")
 
 
 def _whose(connection: Connection, trial_id: int) -> tuple[str | None, str, int]:

@@ -115,7 +115,7 @@ def open_study(storage: Storage, name: str, *, n_layer: int | None = None) -> Op
     row = _row_of(storage, name)
     spec = stored_spec(storage, row)
     try:
-        check_study(storage, row.study_id, name)
+        check_study(storage, row.study_id, name, spec.direction)
     except KeyError as error:  # Optuna's word for a study that it does not find
         raise unknown_study(storage, name) from error
     space = resolved_space(spec, n_layer)
