@@ -6,18 +6,19 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, select
 
 from hpo.search.claim_rows import FREE, HELD, OVER
 from hpo.search.figures import ARTIFACTS
 from hpo.search.grid import GRID_SLOT
-from hpo.search.seals import UNREADABLE, Damaged, damage
+from hpo.search.seals import TRIAL_SEAL, UNREADABLE, Damaged, damage, seal_trial
 from hpo.search.storage import Storage
 from hpo.search.tables import (
     HPO_CLAIMS,
     STUDY_SYSTEM_ATTRIBUTES,
     STUDY_USER_ATTRIBUTES,
+    TRIAL_SYSTEM_ATTRIBUTES,
     TRIALS,
 )
 
@@ -26,10 +27,10 @@ _FILE: Final = {"artifact_id", "filename"}
 _TEXTS: Final = ("status", "token", "machine", "process_started")
 
 
-def check_study(storage: Storage, study_id: int, name: str, direction: str) -> None:
+def check_study(storage: Storage, study_id: int, name: str, direction: str | None = None) -> None:
     """Read all that the storage keeps of a study: its trials with their seals, claims, attributes.
 
-    direction: minimize or maximize, as its study file has it. Raises StorageError where something
+    direction: minimize or maximize, as its study file has it, where that is known. Raises StorageError where something
     of it is damaged, KeyError (Optuna's) where the study was deleted.
     """
 
@@ -39,9 +40,8 @@ def check_study(storage: Storage, study_id: int, name: str, direction: str) -> N
                 _check_numbers(connection, study_id)
                 _check_attributes(connection, study_id)
                 claims = _sound_claims(connection, study_id)
-            if [each.name.lower() for each in storage.optuna.get_study_directions(study_id)] != [
-                direction
-            ]:
+            directions = storage.optuna.get_study_directions(study_id)
+            if direction and [each.name.lower() for each in directions] != [direction]:
                 raise Damaged(f"a direction other than {direction}")
             # Optuna's cache keeps what is read here, so that the sampler need not read it again.
             trials = storage.optuna.get_all_trials(study_id, deepcopy=False)
@@ -52,6 +52,32 @@ def check_study(storage: Storage, study_id: int, name: str, direction: str) -> N
             raise damage(storage.redacted, f"study {name}", error) from error
 
     storage.retry(look, "looking through the study")
+
+
+def seal_finished(storage: Storage, study_id: int) -> None:
+    """Seal the finished trials that have no seal: of a version without seals, or ended by other means."""
+
+    seals = TRIAL_SYSTEM_ATTRIBUTES
+    query = (
+        select(TRIALS.c.trial_id)
+        .join(
+            seals,
+            (seals.c.trial_id == TRIALS.c.trial_id) & (seals.c.key == TRIAL_SEAL),
+            isouter=True,
+        )
+        .where(TRIALS.c.study_id == study_id, seals.c.trial_id.is_(None))
+        .where(TRIALS.c.state.in_([state for state in TrialState if state.is_finished()]))
+    )
+
+    def seal() -> None:
+        with storage.read() as connection:
+            unsealed = list(connection.execute(query).scalars())
+        if unsealed:
+            with storage.write() as connection:
+                for trial_id in unsealed:
+                    seal_trial(connection, trial_id)
+
+    storage.retry(seal, "sealing trials")
 
 
 def _check_numbers(connection: Connection, study_id: int) -> None:
@@ -68,7 +94,7 @@ def _check_attributes(connection: Connection, study_id: int) -> None:
         query = select(table.c.key, table.c.value_json).where(table.c.study_id == study_id)
         for key, text in connection.execute(query):
             value = json.loads(text)
-            if key.startswith(ARTIFACTS) and not _FILE <= json.loads(value).keys():
+            if key.startswith(ARTIFACTS) and not json.loads(value).keys() >= _FILE:
                 raise Damaged(f"{key} names no file")
 
 

@@ -52,10 +52,10 @@ def is_set_up(probe: Engine, place: str) -> bool:
             if connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 0:
                 return False
         if probe.dialect.name == "sqlite":
-            names = connection.execute(
-                text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-            )
-            return set(SQLITE_TRIGGERS) <= set(names.scalars())
+            # Whatever else a trigger of ours says, it would delete what it should not.
+            query = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+            said = {name: sql.split() for name, sql in connection.execute(query)}
+            return all(said.get(name) == sql.split() for name, sql in SQLITE_TRIGGERS.items())
     return True
 
 
@@ -93,7 +93,8 @@ def add_own_tables(engine: Engine) -> None:
     with engine.begin() as connection:
         METADATA.create_all(connection)
         if connection.dialect.name == "sqlite":
-            for statement in SQLITE_TRIGGERS.values():
+            for name, statement in SQLITE_TRIGGERS.items():
+                connection.execute(text(f"DROP TRIGGER IF EXISTS {name}"))
                 connection.execute(text(statement))
 
 

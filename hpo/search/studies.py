@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from hpo.errors import StorageError, StudyGoneError
 from hpo.search.grid import GridSampler, check_grid_budget
-from hpo.search.integrity import check_study
+from hpo.search.integrity import check_study, seal_finished
 from hpo.search.progress import unknown_study
 from hpo.search.pruners import make_pruner, most_evaluations
 from hpo.search.samplers import make_sampler
@@ -116,6 +116,7 @@ def open_study(storage: Storage, name: str, *, n_layer: int | None = None) -> Op
     spec = stored_spec(storage, row)
     try:
         check_study(storage, row.study_id, name, spec.direction)
+        seal_finished(storage, row.study_id)
     except KeyError as error:  # Optuna's word for a study that it does not find
         raise unknown_study(storage, name) from error
     space = resolved_space(spec, n_layer)

@@ -125,14 +125,14 @@ HPO_MEMORY: Final = Table(
 # they hold for everyone.
 SQLITE_TRIGGERS: Final = {
     "hpo_study_deleted": """
-        CREATE TRIGGER IF NOT EXISTS hpo_study_deleted AFTER DELETE ON studies BEGIN
+        CREATE TRIGGER hpo_study_deleted AFTER DELETE ON studies BEGIN
             DELETE FROM hpo_claims WHERE study_id = OLD.study_id;
             DELETE FROM hpo_memory WHERE study_id = OLD.study_id;
             DELETE FROM hpo_studies WHERE study_id = OLD.study_id;
         END
     """,
     "hpo_trial_deleted": """
-        CREATE TRIGGER IF NOT EXISTS hpo_trial_deleted AFTER DELETE ON trials BEGIN
+        CREATE TRIGGER hpo_trial_deleted AFTER DELETE ON trials BEGIN
             DELETE FROM hpo_claims WHERE trial_id = OLD.trial_id;
         END
     """,

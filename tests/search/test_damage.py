@@ -28,7 +28,7 @@ from hpo.search.storage import Storage, check_storage, open_storage
 from hpo.search.studies import OpenStudy, open_study
 from hpo.spec.study import StudySpec
 from hpo.tracking.keys import trial_run_key
-from tests.search.conftest import SPACE
+from tests.search.conftest import SPACE, SpecFactory
 
 MATERIALS = Materials("d" * 64, "e" * 64)
 CHAMPION = {"number": 3, "value": 0.8125, "registered_name": "study"}
@@ -265,6 +265,51 @@ def test_whatever_is_changed_behind_our_back_is_refused_with_its_place(storage: 
         assert caught.value.exit_code == 2
         restore(storage, tables)
     assert answer(anew(storage), spec, go_on=False) == before
+
+
+def test_what_a_version_without_seals_wrote_is_taken_as_it_is(storage: Storage) -> None:
+    spec = study_of("tpe")
+    begin(storage, spec)
+    before = leaderboard(open_study(anew(storage), "study").load())
+    with storage.write() as connection:
+        connection.execute(text("DELETE FROM trial_system_attributes WHERE key LIKE 'hpo:%seal'"))
+        for table, column in (("hpo_studies", "spec_json"), ("hpo_memory", "value_json")):
+            # The seal is a line of its own before the text.
+            connection.execute(text(f"UPDATE {table} SET {column} = substr({column}, 73)"))
+    found = answer(anew(storage), spec, go_on=False)
+    assert repr(before) in found
+    assert repr(CHAMPION) in found
+    # By now its trials are sealed.
+    with storage.write() as connection:
+        connection.execute(text("UPDATE trial_values SET value = value + 0.125"))
+    with pytest.raises(StorageError, match="study study, trial 0"):
+        open_study(anew(storage), "study")
+
+
+def test_a_trigger_that_says_something_else_is_written_again(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/optuna.db"
+    open_storage(url).close()
+    query = "SELECT sql FROM sqlite_master WHERE name = 'hpo_study_deleted'"
+    with open_storage(url) as storage, storage.write() as connection:
+        said = connection.execute(text(query)).scalar_one()
+        connection.execute(text("DROP TRIGGER hpo_study_deleted"))
+        connection.execute(text(said.replace("study_id = OLD", "study_id < OLD")))
+    with open_storage(url) as storage, storage.read() as connection:
+        assert connection.execute(text(query)).scalar_one() == said
+
+
+def test_a_damaged_study_leaves_the_others_of_its_file_alone(
+    sqlite_storage: Storage, make_spec: SpecFactory
+) -> None:
+    begin(sqlite_storage, study_of("tpe"))
+    submit(sqlite_storage, make_spec("other", study__trials=1))
+    with sqlite_storage.write() as connection:
+        connection.execute(text("UPDATE trial_values SET value = 0.99"))
+    study = open_study(anew(sqlite_storage), "other")
+    with Worker(study.storage) as worker:
+        claimed(study, worker).suggest()
+    with pytest.raises(StorageError, match="study study, trial 0"):
+        open_study(anew(sqlite_storage), "study")
 
 
 def anew(storage: Storage) -> Storage:
