@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.errors import StorageError, TrackingError
+from hpo.model.saved import FACTS_FILE
 from hpo.results.champion import Champion, crown
 from hpo.results.figures import confusion_figure, curves_figure
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
@@ -133,7 +135,7 @@ def _trained_part(session: Session, number: int, download_to: Path) -> Path:
         return local
     session.tracker.flush(_FLUSH_SECONDS)
     fetched = session.tracker.download_trial_model(number, download_to)
-    if fetched is None:
+    if fetched is None or not _is_of(fetched, session.study.name, number):
         raise StorageError(
             str(local),
             found=f"no weights of trial {number}, the best, here or in MLflow",
@@ -141,6 +143,15 @@ def _trained_part(session: Session, number: int, download_to: Path) -> Path:
             mend="Run this command where the trial ran, with the same HPO_STATE.",
         )
     return fetched
+
+
+def _is_of(folder: Path, study_name: str, number: int) -> bool:
+    """Whether what was fetched says itself that it is that trial's: MLflow's tags may be damaged."""
+    try:
+        trial = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))["trial"]
+        return (trial["study"], trial["number"]) == (study_name, number)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _show_figures(session: Session, entries: list[Entry], champion: Champion) -> None:
