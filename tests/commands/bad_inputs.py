@@ -54,6 +54,16 @@ def database(*tables: str) -> bytes:
         return connection.serialize()
 
 
+def damaged_database() -> bytes:
+    """A SQLite file in which one letter of a name is another than in the index over it."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE names (name TEXT)")
+        connection.execute("CREATE INDEX by_name ON names (name)")
+        connection.execute("INSERT INTO names VALUES ('as it was')")
+        connection.commit()
+        return connection.serialize().replace(b"as it was", b"as it wat", 1)
+
+
 # Told before anything heavy is imported.
 STUDY_FILES = (
     Case(
@@ -401,6 +411,13 @@ PLACES = (
         "sqlite:///mlflow.db: found the tables of an MLflow tracking store; expected a database "
         "of its own …. Use separate databases, …",
         {"mlflow.db": database("experiments", "runs", "alembic_version")},
+    ),
+    Case(
+        "a storage that is damaged",
+        "--storage sqlite:///o.db",
+        "sqlite:///o.db: found a damaged database (row 1 missing from index by_name); expected a "
+        "file …. Restore it from a copy, …, or use another --storage.",
+        {"o.db": damaged_database()},
     ),
     Case(
         "a storage where nothing can be written",
