@@ -6,6 +6,7 @@ process.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -35,6 +36,7 @@ class SealedStorage(RDBStorage):
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
+        logging.getLogger(RDBStorage.__module__).addFilter(_is_news)
         self._known: dict[int, _Named] = {}
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
@@ -143,6 +145,11 @@ class _Named:
     study_id: int
     uid: str | None
     name: str
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what Optuna says of a fault that it then raises, or gets around."""
+    return "Caught an error from sqlalchemy" not in record.getMessage()
 
 
 _NAMED: Final = select(STUDIES.c.study_id, HPO_STUDIES.c.uid, STUDIES.c.study_name).join(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +16,13 @@ from optuna.trial import TrialState
 from sqlalchemy import text
 
 from hpo.errors import StorageError
+from hpo.model.saved import FACTS_FILE
 from hpo.results.leaderboard import counts, importances, leaderboard
+from hpo.search import finish as finish_of_study
 from hpo.search.budget import claim_trial
 from hpo.search.claims import Claim
 from hpo.search.heartbeat import Worker
+from hpo.search.kept_models import KeptModels
 from hpo.search.materials import Materials
 from hpo.search.memory import recall, remember
 from hpo.search.outcomes import outcome_reader, set_trial_run
@@ -310,6 +315,32 @@ def test_a_damaged_study_leaves_the_others_of_its_file_alone(
         claimed(study, worker).suggest()
     with pytest.raises(StorageError, match="study study, trial 0"):
         open_study(anew(sqlite_storage), "study")
+
+
+@pytest.mark.parametrize(
+    ("says", "taken"),
+    [
+        ({"study": "study", "number": 3}, True),
+        ({"study": "study", "number": 2}, False),
+        ({"study": "other", "number": 3}, False),
+        (None, False),
+    ],
+)
+def test_what_mlflow_has_of_a_trial_is_taken_only_where_it_says_so_itself(
+    tmp_path: Path, says: object, taken: bool
+) -> None:
+    (tmp_path / FACTS_FILE).write_text(json.dumps({"trial": says}))
+    tracker = SimpleNamespace(flush=lambda seconds: None, download_trial_model=lambda *_: tmp_path)
+    session: Any = SimpleNamespace(
+        models=KeptModels(tmp_path, "study", "u"),
+        study=SimpleNamespace(name="study"),
+        tracker=tracker,
+    )
+    if taken:
+        assert finish_of_study._trained_part(session, 3, tmp_path) == tmp_path
+        return
+    with pytest.raises(StorageError, match="no weights of trial 3"):
+        finish_of_study._trained_part(session, 3, tmp_path)
 
 
 def anew(storage: Storage) -> Storage:
