@@ -821,7 +821,7 @@ MODELS = (
     model(
         "a model without weights",
         TINY_CONFIG,
-        "model model, weight …: found no weight files; expected a weight of shape …. "
+        "model model: found no weight files; expected model.safetensors, or an index …. "
         "Save the model again with save_pretrained.",
     ),
     model(
