@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hpo.spec.study import StudySpec
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HIDDEN_WARNING = "SOCKS support in urllib3"
 
 # Option -> the study-file key that it overrides.
@@ -41,8 +42,13 @@ class Interrupted(Exception):  # noqa: N818 - it is no error
 
 def command(main: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser) -> int:
     """Parse, run, and turn errors into one line and an exit code. The only place that does."""
+    try:
+        level = _log_level()
+    except OptionError as error:
+        say(f"error: {error}")
+        return error.exit_code
     logging.basicConfig(
-        level=getattr(logging, os.environ.get("HPO_LOG", "WARNING").upper(), logging.WARNING),
+        level=level,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
@@ -64,6 +70,18 @@ def command(main: Callable[[argparse.Namespace], int], parser: argparse.Argument
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def _log_level() -> str:
+    name = os.environ.get("HPO_LOG", "").strip().upper() or "WARNING"
+    if name not in _LOG_LEVELS:
+        raise OptionError(
+            "HPO_LOG",
+            found=repr(os.environ["HPO_LOG"]),
+            expected="one of " + ", ".join(_LOG_LEVELS),
+            mend="Set HPO_LOG=INFO, or leave it out.",
+        )
+    return name
 
 
 def say(text: str) -> None:
@@ -222,6 +240,22 @@ class OneLineParser(argparse.ArgumentParser):
 
     def __init__(self, *, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Raises OptionError also for a value that is blank: it comes from a variable that is not set."""
+        options, rest = super().parse_known_args(args, namespace)
+        for action in self._actions:
+            given = getattr(options, action.dest, None)
+            for value in given if isinstance(given, list) else [given]:
+                if isinstance(value, str) and not value.strip():
+                    named = action.option_strings[-1] if action.option_strings else action.metavar
+                    raise OptionError(
+                        str(named),
+                        found="an empty value",
+                        expected="a value",
+                        mend="Fill it in, or leave it out.",
+                    )
+        return options, rest
 
     def error(self, message: str) -> NoReturn:
         """Raises OptionError with what argparse found."""

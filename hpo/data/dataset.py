@@ -18,6 +18,7 @@ from hpo.data.sources import SourceTables, read_source
 from hpo.data.splits import carve, stratified_sample
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
+from hpo.spec.effects import refuse_idle
 
 if TYPE_CHECKING:
     from hpo.spec.study import DataSection
@@ -34,7 +35,7 @@ def load_data(section: DataSection, *, seed: int) -> LabelledData:
     else in validation: what is measured on them is honest. Splits that the source lacks are carved
     off the training split by class; `max_train_examples` samples what then remains of it. All that
     is left out is counted in the warnings. Raises DataError where the source cannot be read or
-    cannot serve.
+    cannot serve, StudyFileError where a key of the section would do nothing with it.
     """
     source = read_source(section)
     text, label = find_columns(source.train, section.text, section.label)
@@ -182,6 +183,10 @@ def _with_all_splits(
     """The three splits; those that are not given are carved off the training split."""
     wanted = {"test": section.test_fraction, "validation": section.validation_fraction}
     fractions = {role: fraction for role, fraction in wanted.items() if role not in given}
+    if "validation" in given:
+        refuse_idle("data", section, "a source without a validation split", "the source has one")
+    if "test" in given:
+        refuse_idle("data", section, "a source without a test split", "the source has one")
     if not fractions:
         return {"train": train, **given}, ()
     if sum(fractions.values()) >= 1:

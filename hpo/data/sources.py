@@ -14,12 +14,12 @@ from hpo.data.files import READERS, read_file
 from hpo.data.hub import read_hub
 from hpo.data.table import Table
 from hpo.errors import DataError, nearest_name
+from hpo.spec.effects import refuse_idle
 from hpo.spec.locations import path_of
-from hpo.spec.study import DEMO
+from hpo.spec.study import DEMO, DataSection
 
 if TYPE_CHECKING:
     from hpo.demo.grammar import Review
-    from hpo.spec.study import DataSection
 
 VALIDATION_NAMES: Final = ("validation", "valid", "val", "dev", "eval", "evaluation")
 TEST_NAMES: Final = ("test", "testing")
@@ -54,6 +54,9 @@ def read_source(section: DataSection) -> SourceTables:
     if source == DEMO:
         return _chosen(section, _demo_tables())
     path = path_of(source, lambda reason: _no_source(source, reason))
+    if path.exists():
+        kind = "folder" if path.is_dir() else "file"
+        refuse_idle("data", section, "a hub data set", f"{source} is a {kind}")
     if path.is_dir():
         return _folder(section, path)
     if path.exists():
@@ -79,7 +82,12 @@ def _no_source(source: str, found: str) -> DataError:
 
 
 def _single_file(section: DataSection, path: Path) -> SourceTables:
-    for key, name in (("validation", section.validation_split), ("test", section.test_split)):
+    usual = DataSection.model_fields["train_split"].default
+    for key, name in (
+        ("train", section.train_split if section.train_split != usual else None),
+        ("validation", section.validation_split),
+        ("test", section.test_split),
+    ):
         if name is not None:
             raise DataError(
                 f"data.{key}_split",

@@ -160,6 +160,11 @@ def classification_config(
     return dict(document)
 
 
+def is_on_the_hub(name: str) -> bool:
+    """Whether a model's name is neither the demo's nor that of a directory here. Raises ModelError."""
+    return name != DEMO and not path_of(name, lambda reason: _no_directory(name, reason)).is_dir()
+
+
 def _model_folder(name: str, revision: str | None) -> Path:
     if name == DEMO:
         return DEMO_MODEL_DIR

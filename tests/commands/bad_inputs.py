@@ -39,10 +39,10 @@ def data(name: str, file: str, content: str | bytes, says: str, options: str = "
     return Case(name, f"--data {file} {options}", says, {file: content})
 
 
-def model(name: str, config: str | None, says: str, **files: Content) -> Case:
+def model(name: str, config: str | None, says: str, options: str = "", **files: Content) -> Case:
     named = {f"model/{key}.safetensors": content for key, content in files.items()}
     written = {} if config is None else {"model/config.json": config}
-    return Case(name, "--model model", says, {"model/notes": "", **written, **named})
+    return Case(name, f"--model model {options}", says, {"model/notes": "", **written, **named})
 
 
 def database(*tables: str) -> bytes:
@@ -365,6 +365,35 @@ OPTIONS = (
         "--timeout soon",
         "--timeout: found 'soon'; expected a duration such as 90s, 30m or 2h. Write a number and …",
         command="doctor",
+    ),
+    Case(
+        "a limit of nothing",
+        "--timeout 5m",
+        "--timeout: found it without --flush; expected --flush, which it limits. Add --flush, …",
+        command="doctor",
+    ),
+    Case(
+        "a study from a variable that is not set",
+        "''",
+        "STUDY: found an empty value; expected a value. Fill it in, or leave it out.",
+    ),
+    Case(
+        "a level of telling that there is not",
+        "",
+        "HPO_LOG: found 'loud'; expected one of DEBUG, INFO, …. Set HPO_LOG=INFO, or leave it out.",
+        environment={"HPO_LOG": "loud"},
+    ),
+    Case(
+        "a momentum for adamw",
+        "--set training.momentum=0.5",
+        "--set training.momentum: found 0.5, but the optimizer is adamw; expected the optimizer "
+        "sgd, without which it does nothing. Remove it.",
+    ),
+    Case(
+        "a configuration of the demo's data",
+        "--set data.config=plain",
+        "--set data.config: found 'plain', but the data are the demo's; expected a hub data set, "
+        "without which it does nothing. Remove it.",
     ),
 )
 
@@ -758,6 +787,28 @@ DATA = (
         "--max-train-examples 1",
     ),
     data(
+        "a training split of a single file",
+        "my.csv",
+        GOOD_CSV,
+        "data.train_split: found 'all', but my.csv is one file; expected no split names …. "
+        "Remove it, …",
+        "--set data.train_split=all",
+    ),
+    data(
+        "a revision of a file",
+        "my.csv",
+        GOOD_CSV,
+        "data.revision: found 'v1', but my.csv is a file; expected a hub data set, without which "
+        "it does nothing. Remove it.",
+        "--set data.revision=v1",
+    ),
+    Case(
+        "a share of a split that is there",
+        "--set data.test_fraction=0.3",
+        "data.test_fraction: found 0.3, but the source has one; expected a source without a test "
+        "split, without which it does nothing. Remove it.",
+    ),
+    data(
         "a split of a single file",
         "my.csv",
         GOOD_CSV,
@@ -830,6 +881,19 @@ MODELS = (
         "model model: found weights that cannot be read: model.safetensors (…); expected whole "
         "weight files. Fetch or save the model again.",
         model=b'\x40\0\0\0\0\0\0\0{"transformer.wte.weight":',
+    ),
+    model(
+        "a revision of a directory",
+        TINY_CONFIG,
+        "model.revision: found 'v1', but model is a directory; expected a hub model, without which "
+        "it does nothing. Remove it.",
+        options="--set model.revision=v1",
+    ),
+    Case(
+        "a dropout of frozen blocks",
+        "--set training.freeze_depth=4 --set training.dropout=0.1",
+        "training.dropout: found 0.1, but all 4 blocks are frozen; expected a freeze_depth that "
+        "leaves blocks to train, without which it does nothing. Remove it.",
     ),
     study_file(
         "a range beyond the model's layers",

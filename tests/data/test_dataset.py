@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hpo.data.dataset import LabelledData
-from hpo.errors import DataError
+from hpo.errors import DataError, StudyFileError
 
 
 def texts_of(data: LabelledData) -> list[set[str]]:
@@ -46,11 +46,22 @@ def test_the_split_that_is_missing_is_carved_off(
     write("train.csv", reviews(bad=50, good=50))
     given = "test" if missing == "validation" else "validation"
     write(f"{given}.csv", reviews("play", good=5, bad=5))
-    data = load(tmp_path, validation_fraction=0.2, test_fraction=0.3)
-    carved = 20 if missing == "validation" else 30
+    fraction = 0.2 if missing == "validation" else 0.3
+    data = load(tmp_path, **{f"{missing}_fraction": fraction})
+    carved = round(100 * fraction)
     assert len(getattr(data, missing)) == carved
     assert len(getattr(data, given)) == 10
     assert len(data.train) == 100 - carved
+
+
+@pytest.mark.parametrize("given", ["validation", "test"])
+def test_a_share_to_carve_of_a_split_that_is_there_is_refused(
+    tmp_path: Path, write, load, reviews, given: str
+) -> None:
+    write("train.csv", reviews(bad=50, good=50))
+    write(f"{given}.csv", reviews("play", good=5, bad=5))
+    with pytest.raises(StudyFileError, match=f"data.{given}_fraction: found 0.2, but the source"):
+        load(tmp_path, **{f"{given}_fraction": 0.2})
 
 
 def test_the_seed_decides_what_is_carved(write, load, reviews) -> None:
