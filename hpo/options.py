@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hpo.spec.study import StudySpec
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_SMALLEST, _LARGEST = -(2**31), 2**31 - 1  # what a column of every database holds
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HIDDEN_WARNING = "SOCKS support in urllib3"
 
@@ -130,7 +131,10 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text-column", metavar="NAME", help="column of the texts")
     parser.add_argument("--label-column", metavar="NAME", help="column of the labels")
     parser.add_argument(
-        "--seed", type=whole_number("--seed"), metavar="N", help="everything random follows from it"
+        "--seed",
+        type=whole_number("--seed", most=2**32 - 1),
+        metavar="N",
+        help="everything random follows from it",
     )
     parser.add_argument(
         "--max-train-examples",
@@ -211,8 +215,12 @@ def _leave_at_once(_number: int, _frame: object) -> None:
 def whole_number(
     option: str, least: int | None = None, most: int | None = None
 ) -> Callable[[str], int]:
-    """The type of an option that takes a whole number; least, most: none beyond is taken."""
+    """The type of an option that takes a whole number; least, most: none beyond is taken.
 
+    Left out, they are what a column of the database holds.
+    """
+    smallest = _SMALLEST if least is None else least
+    largest = _LARGEST if most is None else most
     expected = "a whole number" if least is None else f"a whole number of {least} or more"
     if most is not None:
         expected = f"a whole number from {least or 0} to {most}"
@@ -222,13 +230,14 @@ def whole_number(
             number = int(text)
         except ValueError:
             number = None
-        beyond = number is not None and (
-            (least is not None and number < least) or (most is not None and number > most)
-        )
-        if number is None or beyond:
+        if number is None or not smallest <= number <= largest:
+            too_large = number is not None and number > largest and most is None
             # Not argparse's own error, which has another form.
             raise OptionError(
-                option, found=repr(text), expected=expected, mend=f"Write e.g. {option} 4."
+                option,
+                found=repr(text if len(text) < 50 else f"{text[:50]}…"),
+                expected=f"a whole number from {smallest} to {largest}" if too_large else expected,
+                mend=f"Write e.g. {option} 4.",
             )
         return number
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -235,13 +236,13 @@ def _asked_workers(text: str) -> int:
 
     if text == "auto":
         return automatic_workers()
-    if text.isdecimal() and int(text) >= 1:
+    if re.fullmatch(r"[0-9]{1,4}", text) and int(text) >= 1:
         return int(text)
+    expected = "auto, or a number of 1 or more"
+    if text.isdecimal() and len(text) > 4:
+        expected = "auto, or a number of four digits at most"
     raise OptionError(
-        "--workers",
-        found=repr(text),
-        expected="auto, or a number of 1 or more",
-        mend="Write e.g. --workers 2.",
+        "--workers", found=repr(text), expected=expected, mend="Write e.g. --workers 2."
     )
 
 

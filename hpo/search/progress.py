@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Row, func, select
 
-from hpo.errors import StudyGoneError
+from hpo.errors import StudyGoneError, nearest_name
 from hpo.search.seals import Damaged, damage, place_of, spec_text
 from hpo.search.storage import Storage
 from hpo.search.tables import HPO_CLAIMS, HPO_STUDIES, STUDIES, TRIALS
@@ -80,11 +81,17 @@ def unknown_study(storage: Storage, name: str) -> StudyGoneError:
             return list(connection.execute(query).scalars())
 
     names = storage.retry(read, "reading the studies")
+    return no_such_study(storage.redacted, name, names)
+
+
+def no_such_study(place: str, name: str, names: Sequence[str]) -> StudyGoneError:
+    """The same, where the names are known. place: the storage, for people."""
+    near = nearest_name(name, names)
     return StudyGoneError(
-        storage.redacted,
+        place,
         found=f"no study {name}",
         expected="one of " + ", ".join(names) if names else "a study that was submitted",
-        mend="Check the name, or submit the study first.",
+        mend=f"Did you mean {near}?" if near else "Check the name, or submit the study first.",
     )
 
 

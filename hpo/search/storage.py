@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, select
 
 from hpo.errors import StorageError
 from hpo.search.retries import DEFAULT_RETRY_SECONDS, with_retries
@@ -27,6 +27,7 @@ from hpo.search.storage_url import (
     optuna_url,
     parse_storage_url,
 )
+from hpo.search.tables import HPO_STUDIES, STUDIES
 from hpo.spec.locations import redacted
 
 logger = logging.getLogger(__name__)
@@ -113,6 +114,27 @@ def check_storage(url: str, *, wait_seconds: float = 0.0) -> None:
         is_set_up(probe, place)
 
     _with_probe(parsed, look, wait_seconds, place)
+
+
+def registered_names(url: str) -> list[str]:
+    """Names of the studies that were submitted to a storage, none where it is not there; creates nothing.
+
+    Raises StorageError where the storage cannot be used.
+    """
+    parsed, place = parse_storage_url(url), redacted(url)
+    query = (
+        select(STUDIES.c.study_name)
+        .join(HPO_STUDIES, HPO_STUDIES.c.study_id == STUDIES.c.study_id)
+        .order_by(STUDIES.c.study_name)
+    )
+
+    def look(probe: Engine) -> list[str]:
+        if not is_set_up(probe, place):
+            return []
+        with probe.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    return _with_probe(parsed, look, 0.0, place)
 
 
 def _with_probe(url: URL, act: Callable[[Engine], T], wait_seconds: float, place: str) -> T:

@@ -66,6 +66,14 @@ def check_sqlite_file(url: URL, place: str) -> None:
             expected="sqlite:///FILE, for workers are processes of their own and share it",
             mend="Write sqlite:///optuna.db, or sqlite:////folder/optuna.db for an absolute path.",
         )
+    if url.host or url.username or url.port or url.query:
+        # SQLAlchemy would not know the first, and leave the query out.
+        raise StorageError(
+            place,
+            found="a query, which SQLite has not" if url.query else f"the host {url.host}",
+            expected="sqlite:///FILE, and nothing else",
+            mend=f"Write sqlite:///{url.database}.",
+        )
     path = Path(url.database)
     folder = path.parent
     if not folder.is_dir():

@@ -134,7 +134,7 @@ def _parted(url: str) -> tuple[str, str, str]:
 
 def parse_size(text: str, place: str) -> int:
     """Bytes of e.g. `20GB`. Raises OptionError."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]b)\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([kmgt]b)\s*", text, re.IGNORECASE)
     if not match:
         raise OptionError(
             place,
@@ -147,7 +147,7 @@ def parse_size(text: str, place: str) -> int:
 
 def parse_duration(text: str, place: str) -> float:
     """Seconds of e.g. `90s`, `30m`, `2h`, `1h30m`; above 0. Raises OptionError."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
+    match = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?", text.strip())
     hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = float(hours * 3600 + minutes * 60 + seconds)
     if not total:

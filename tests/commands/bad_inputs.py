@@ -40,7 +40,10 @@ def data(name: str, file: str, content: str | bytes, says: str, options: str = "
 
 
 def model(name: str, config: str | None, says: str, options: str = "", **files: Content) -> Case:
-    named = {f"model/{key}.safetensors": content for key, content in files.items()}
+    named = {
+        f"model/{key}" if "." in key else f"model/{key}.safetensors": content
+        for key, content in files.items()
+    }
     written = {} if config is None else {"model/config.json": config}
     return Case(name, f"--model model {options}", says, {"model/notes": "", **written, **named})
 
@@ -350,7 +353,7 @@ OPTIONS = (
     Case(
         "no threads",
         "--threads 0",
-        "--threads: found '0'; expected a whole number of 1 or more. Write e.g. --threads 4.",
+        "--threads: found '0'; expected a whole number from 1 to 4096. Write e.g. --threads 4.",
         command="worker",
     ),
     Case(
@@ -365,6 +368,34 @@ OPTIONS = (
         "--timeout soon",
         "--timeout: found 'soon'; expected a duration such as 90s, 30m or 2h. Write a number and …",
         command="doctor",
+    ),
+    Case(
+        "a priority beyond its column",
+        f"--priority {2**63}",
+        "--priority: found '9223372036854775808'; expected a whole number from -2147483648 to "
+        "2147483647. Write e.g. --priority 4.",
+        command="submit",
+    ),
+    Case(
+        "a seed beyond the generators",
+        f"--seed {2**32}",
+        "--seed: found '4294967296'; expected a whole number from 0 to 4294967295. Write …",
+    ),
+    Case(
+        "more workers than machines have",
+        f"--workers {10**9}",
+        "--workers: found '1000000000'; expected auto, or a number of four digits at most. Write …",
+    ),
+    Case(
+        "more threads than machines have",
+        f"--threads {10**12}",
+        "--threads: found '1000000000000'; expected a whole number from 1 to 4096. Write …",
+        command="worker",
+    ),
+    Case(
+        "a time-out longer than clocks count",
+        f"--timeout {'9' * 5000}h",
+        "--timeout: found '999…'; expected a duration such as 90s, 30m or 2h. Write a number …",
     ),
     Case(
         "a limit of nothing",
@@ -428,6 +459,21 @@ PLACES = (
         "--storage sqlite:///folder",
         "sqlite:///folder: found a folder; expected a file. Write sqlite:///folder/optuna.db.",
         {"folder": None},
+    ),
+    *(
+        Case(
+            f"a storage on a host, for {command}",
+            f"--storage sqlite://host/o.db {options}",
+            "sqlite://host/o.db: found the host host; expected sqlite:///FILE, and nothing else. "
+            "Write sqlite:///o.db.",
+            command=command,
+        )
+        for command, options in (("run", ""), ("submit", "--no-check"), ("worker", ""))
+    ),
+    Case(
+        "a storage with a query",
+        "--storage sqlite:///o.db?timeout=5",
+        "sqlite:///o.db: found a query, …; expected sqlite:///FILE, and nothing else. Write …",
     ),
     Case(
         "a storage in memory",
@@ -894,6 +940,13 @@ MODELS = (
         "--set training.freeze_depth=4 --set training.dropout=0.1",
         "training.dropout: found 0.1, but all 4 blocks are frozen; expected a freeze_depth that "
         "leaves blocks to train, without which it does nothing. Remove it.",
+    ),
+    model(
+        "an index that leads elsewhere",
+        TINY_CONFIG,
+        "model model, model.safetensors.index.json: found the file name '../x'; expected names of "
+        "files beside it. Fetch or save the model again.",
+        **{"model.safetensors.index.json": '{"weight_map": {"wte.weight": "../x"}}'},
     ),
     study_file(
         "a range beyond the model's layers",
