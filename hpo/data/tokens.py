@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -180,9 +179,10 @@ def _tokenized(
 def _write_entry(entry: Path, splits: Mapping[str, TokenizedSplit]) -> None:
     """Write an entry whole or not at all. Raises OSError, with nothing left behind."""
     entry.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(entry.parent)
     temporary = entry.parent / f".new-{uuid.uuid4().hex}"
     temporary.mkdir()
+    # The time by the clock that stamps the others' files too: a file server has its own.
+    _remove_abandoned(entry.parent, temporary.stat().st_mtime)
     try:
         digests: dict[str, str] = {}
         for name, split in splits.items():
@@ -240,9 +240,9 @@ def _mapped(entry: Path) -> dict[str, TokenizedSplit]:
     }
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes that were killed while writing left behind."""
-    oldest = time.time() - _ABANDONED_SECONDS
+def _remove_abandoned(folder: Path, now: float) -> None:
+    """Remove what processes that were killed while writing left behind. now: as the files' times say it."""
+    oldest = now - _ABANDONED_SECONDS
     for path in [*folder.glob(".new-*"), *folder.glob(".damaged-*")]:
         try:
             abandoned = path.stat().st_mtime < oldest
