@@ -70,6 +70,9 @@ def load_data(section: DataSection, *, seed: int) -> LabelledData:
         fingerprint=_fingerprint(classes.names, train, validation, test),
         source=section.source,
         warnings=tuple(warnings),
+        text_column=text,
+        label_column=label,
+        split_off=tuple(role for role in ("validation", "test") if role not in given),
     )
 
 
@@ -204,15 +207,7 @@ def _with_all_splits(
             expected="three different texts or more of at least two classes",
             mend="Add rows, or add files for the other splits.",
         )
-    notes: tuple[str, ...] = ()
-    if carving.kept_whole:
-        names = ", ".join(shortened(classes.names[label], 30) for label in carving.kept_whole[:5])
-        notes = (
-            f"{train.origin}: classes with fewer than three different texts stay in the training"
-            f" split alone: {len(carving.kept_whole)} of {len(classes.names)}"
-            f" ({names}{', …' * (len(carving.kept_whole) > 5)};"
-            f" {train.rows_named(np.flatnonzero(np.isin(train.labels, carving.kept_whole)))})",
-        )
+    notes = checks.not_split_as_asked(train, carving, fractions, classes.names)
     parts = dict(zip(fractions, map(train.take, carving.parts), strict=True))
     return {"train": train.take(carving.remaining), **given, **parts}, notes
 

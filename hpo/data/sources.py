@@ -13,6 +13,13 @@ import numpy as np
 from hpo.data.files import READERS, read_file
 from hpo.data.hub import read_hub
 from hpo.data.table import Table
+from hpo.data.unread import (
+    check_splits_left,
+    is_unlabelled,
+    looks_like_data,
+    not_read,
+    not_read_in_words,
+)
 from hpo.errors import DataError, nearest_name
 from hpo.spec.effects import refuse_idle
 from hpo.spec.locations import path_of
@@ -100,7 +107,7 @@ def _single_file(section: DataSection, path: Path) -> SourceTables:
 
 def _folder(section: DataSection, folder: Path) -> SourceTables:
     try:
-        paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
+        entries = sorted(folder.iterdir())
     except OSError as error:
         raise DataError(
             str(folder),
@@ -109,9 +116,9 @@ def _folder(section: DataSection, folder: Path) -> SourceTables:
             mend="Check its rights.",
         ) from error
     files: dict[str, Path] = {}
-    for path in paths:
+    for path in entries:
         name = path.stem.lower()
-        if path.suffix.lower() not in READERS:
+        if path.suffix.lower() not in READERS or not path.is_file():
             continue
         if name in files and name in _wanted(section):
             raise DataError(
@@ -121,30 +128,41 @@ def _folder(section: DataSection, folder: Path) -> SourceTables:
                 mend="Remove or rename one of them.",
             )
         files[name] = path
-    train, validation, test = chosen = _pick(section, files, place=str(folder), noun="file")
-    unused = [path for path in paths if path not in chosen and _looks_meant(section, path)]
+    data = [path for path in entries if looks_like_data(path, _wanted(section))]
+    # First what no key could name: it may be the very split that is missed next.
+    _check_unread(section, folder, [path for path in data if path not in files.values()])
+    chosen = train, validation, test = _pick(section, files, place=str(folder), noun="file")
+    unread = [path for path in data if path not in chosen]
+    _check_unread(section, folder, unread)
     return SourceTables(
         section.source,
         read_file(train),
         read_file(validation) if validation else None,
         read_file(test) if test else None,
-        _not_used(folder, unused),
+        _not_read(str(folder), "file", [path.name for path in unread]),
     )
 
 
-def _looks_meant(section: DataSection, path: Path) -> bool:
-    return path.suffix.lower() in READERS or path.stem.lower() in _wanted(section)
-
-
-def _not_used(folder: Path, paths: Sequence[Path], most: int = 5) -> tuple[str, ...]:
-    if not paths:
-        return ()
-    names = ", ".join(path.name for path in paths[:most]) + ", …" * (len(paths) > most)
-    files = "1 file is" if len(paths) == 1 else f"{len(paths)} files are"
-    return (
-        f"{folder}: {files} not used ({names});"
-        " data.validation_split and data.test_split name the files of these splits",
-    )
+def _check_unread(section: DataSection, folder: Path, unread: Sequence[Path]) -> None:
+    """Raise DataError where data are not read that the user has not left out by naming others."""
+    if section.validation_split and section.test_split:
+        return
+    replaced = {
+        name
+        for named, usual in (
+            (section.validation_split, VALIDATION_NAMES),
+            (section.test_split, TEST_NAMES),
+        )
+        if named
+        for name in usual
+    }
+    surprising = [
+        path
+        for path in unread
+        if path.stem.lower() not in replaced and not is_unlabelled(path.name)
+    ]
+    if surprising:
+        raise not_read(folder, surprising)
 
 
 def _wanted(section: DataSection) -> set[str]:
@@ -156,7 +174,17 @@ def _chosen(
     section: DataSection, tables: Mapping[str, Table], warnings: tuple[str, ...] = ()
 ) -> SourceTables:
     train, validation, test = _pick(section, tables, place=section.source, noun="split")
+    read = (train, validation, test)
+    left = [name for name, table in tables.items() if not any(table is each for each in read)]
+    roles = {"validation": (validation, VALIDATION_NAMES), "test": (test, TEST_NAMES)}
+    lacking = {key: usual for key, (table, usual) in roles.items() if table is None}
+    check_splits_left(section.source, left, lacking)
+    warnings += _not_read(section.source, "split", left)
     return SourceTables(section.source, train, validation, test, warnings)
+
+
+def _not_read(place: str, noun: str, names: Sequence[str]) -> tuple[str, ...]:
+    return (not_read_in_words(place, noun, names),) if names else ()
 
 
 def _pick(
