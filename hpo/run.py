@@ -100,11 +100,11 @@ def _run(options: argparse.Namespace) -> int:
         from hpo.search.preparation import prepare
         from hpo.search.storage import open_storage
         from hpo.search.studies import check_plan
+        from hpo.terminal import tell_data
 
         prepared = prepare(spec, locations)
         check_plan(spec, prepared.n_layer)
-        for warning in prepared.data.warnings:
-            say(f"warning: {warning}")
+        tell_data(prepared, quiet=options.quiet)
         with open_storage(locations.storage_url) as storage:
             if seconds is not None:
                 timer = threading.Timer(seconds, stop.say_time_is_up)
@@ -259,7 +259,7 @@ def _tell(summary: Summary, locations: Locations) -> None:
     from hpo.spec.locations import DEFAULT_STORAGE, DEFAULT_TRACKING, redacted
     from hpo.terminal import print_summary
 
-    print_summary(summary, sys.stdout.write)
+    print_summary(summary, sys.stdout)
     mlflow = "mlflow ui"
     if locations.tracking_uri != DEFAULT_TRACKING:
         mlflow = f"open {redacted(locations.tracking_uri)}"

@@ -12,9 +12,11 @@ from typing import Any
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.gpt2 import PretrainedModel
 from hpo.model.saved import load_trained, save_transformers
+from hpo.results.appraisal import card_section
 from hpo.results.card import how_to_call
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
+from hpo.spec.study import Metric
 from hpo.tracking.keys import registered_name
 from hpo.tracking.tracker import StudyTracker
 
@@ -54,7 +56,7 @@ def crown(
     test: TokenizedSplit,
     tracker: StudyTracker,
     study_name: str,
-    metric: str,
+    metric: Metric,
     seed: int,
     times_tested_before: int,
     before_publishing: Callable[[], None] = lambda: None,
@@ -98,7 +100,7 @@ def _card(
     best: Entry,
     base_model: str,
     study_name: str,
-    metric: str,
+    metric: Metric,
     label_names: tuple[str, ...],
 ) -> str:
     intervals = champion.test.intervals
@@ -123,6 +125,7 @@ def _card(
             "| metric | test | 95 % interval |",
             "|---|---|---|",
             *rows,
+            *card_section(champion.test, metric, label_names),
             "",
             "Parameters:",
             "",

@@ -10,6 +10,7 @@ from importlib.metadata import version
 import torch
 
 from hpo.data.dataset import LabelledData, load_data
+from hpo.data.reading import Reading, reading_of
 from hpo.data.tokens import tokenize
 from hpo.errors import StudyFileError
 from hpo.model.gpt2 import Architecture, PretrainedModel, is_on_the_hub, load_pretrained
@@ -54,6 +55,19 @@ class Prepared:
     def materials(self) -> Materials:
         """What all trials of the study must share."""
         return Materials(self.data.fingerprint, self.bench.model.fingerprint)
+
+    @property
+    def reading(self) -> Reading:
+        """What was read, in numbers."""
+        bench = self.bench
+        side = bench.model.tokenizer.truncation_side
+        return reading_of(self.data, bench.data, truncation_side=side)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should know of the data before they believe a score."""
+        misleading = self.reading.large_class() if self.spec.study.metric == "accuracy" else None
+        return (*self.data.warnings, *([misleading] if misleading else []))
 
     def dataset_info(self) -> DatasetInfo:
         """The data as MLflow is told of them."""

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import counts, leaderboard
 from hpo.results.notes import TrialFacts, study_note, trial_note
+from hpo.search.reading import known_reading
 from hpo.search.seals import read_trial
 from hpo.search.storage import Storage
 from hpo.search.studies import OpenStudy, stored_spec
@@ -43,9 +44,10 @@ def present_study(
     """Describe the study as it stands in both places."""
     spec = study.spec
     entries, counted = study.read(leaderboard), study.read(counts)
+    reading = known_reading(study.storage, study.study_id)
 
     def note(links: dict[str, str]) -> str:
-        return study_note(spec, study.space, counted, entries, champion, links)
+        return study_note(spec, study.space, counted, entries, champion, links, reading)
 
     dashboard = f"{dashboard_url()}/dashboard/studies/{study.study_id}"
     table = tracker.table_url
