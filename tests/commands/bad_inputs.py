@@ -816,6 +816,27 @@ DATA = (
         {"folder/test.csv": GOOD_CSV},
     ),
     Case(
+        "a test split that is not read",
+        "--data folder",
+        "folder: found test.csv.gz, which is not read; expected no data but …. "
+        "Decompress it, or move it …",
+        {"folder/train.csv": GOOD_CSV, "folder/test.csv.gz": b"?"},
+    ),
+    data(
+        "several labels in a cell",
+        "my.csv",
+        'text,label\na film,joy\na play,love\na book,"joy,love"\n',
+        "my.csv: found what looks like several labels in one cell of the label column 'label': "
+        "'joy,love' beside 'joy' and 'love'; expected one label for each text, …. Keep one …",
+    ),
+    data(
+        "lists in the label column",
+        "my.jsonl",
+        '{"text": "a film", "label": ["joy"]}\n{"text": "a play", "label": ["joy", "love"]}\n',
+        "my.jsonl, line 1: found a list in the label column 'label', which looks like several "
+        "labels in one cell: \"['joy']\"; expected one label for each text, …. Keep one …",
+    ),
+    Case(
         "a label that training does not have",
         "--data folder",
         "folder/validation.csv, line 3: found the label 'awful', which the training split does "
