@@ -71,10 +71,10 @@ def printed(shown: Summary) -> str:
 def test_every_score_stands_beside_that_of_the_same_answer_for_every_text() -> None:
     said = printed(summary()).splitlines()
     after_the_table = said[said.index("") + 1 :]
-    assert "Always answering 'good', the largest class, would give accuracy 0.5200." in said
+    assert "Always answering 'good', the largest class, would give accuracy 0.5200 there." in said
     assert "All 2 other complete trials lie within one standard error (0.049) of the best." in said
     assert (
-        "Always answering 'bad', the largest class, would give accuracy 0.5200 and f1_macro 0.3421."
+        "Always answering 'bad', the largest class, would give accuracy 0.5200 and f1_macro 0.3421 there."
         in after_the_table
     )
     assert "Test f1_macro of trial 3: 0.3421 (95 % interval 0.2421 to 0.4421)" in said

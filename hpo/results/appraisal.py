@@ -82,13 +82,13 @@ def appraise(test: TestScore, metric: Metric, label_names: Sequence[str]) -> App
 def beside(metrics: Sequence[Metric], counts: Sequence[int], label_names: Sequence[str]) -> str:
     """What the same answer for every text would give on a split. counts: its texts by class.
 
-    `Always answering 'good', the largest class, would give accuracy 0.5200.`
+    `Always answering 'good', the largest class, would give accuracy 0.5200 there.`
     """
     baseline = constant_answer(counts)
     given = " and ".join(f"{metric} {baseline[metric]:.4f}" for metric in metrics)
     constant = _constant(metrics[0], counts, _names(label_names, len(counts)))
     comma = "" if metrics[0] == "log_loss" else ","
-    return f"{constant[0].upper()}{constant[1:]}{comma} would give {given}."
+    return f"{constant[0].upper()}{constant[1:]}{comma} would give {given} there."
 
 
 def second_metric(metric: Metric) -> Metric:

@@ -74,7 +74,7 @@ def near_best_in_words(noise: Noise, complete: int) -> str:
         which = f"All {others} other complete trials lie"
     elif noise.near_best == 1:
         which = f"1 of the other {others} complete trials lies"
-    return f"{which} within one standard error ({noise.standard_error:.2g}) of the best."
+    return f"{which} within one standard error ({noise.standard_error:#.2g}) of the best."
 
 
 def why_no_importances(
@@ -99,7 +99,7 @@ def why_no_importances(
     if gain <= _CLEARLY * error:
         return "no trial is clearly better than the same answer for every text"
     if statistics.pstdev(values) <= error:
-        return f"the trials differ by no more than chance (standard error {error:.2g})"
+        return f"the trials differ by no more than chance (standard error {error:#.2g})"
     return None
 
 

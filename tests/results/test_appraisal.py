@@ -97,10 +97,10 @@ def test_a_champion_whose_class_names_are_not_known_is_judged_all_the_same() -> 
 
 def test_what_a_constant_answer_gives_is_said_in_words() -> None:
     assert beside(("accuracy", "f1_macro"), (50, 30), ("bad", "good")) == (
-        "Always answering 'bad', the largest class, would give accuracy 0.6250 and f1_macro 0.3846."
+        "Always answering 'bad', the largest class, would give accuracy 0.6250 and f1_macro 0.3846 there."
     )
     assert beside(("log_loss",), (50, 50), ("bad", "good")) == (
-        "Answering with the shares of the classes alone would give log_loss 0.6931."
+        "Answering with the shares of the classes alone would give log_loss 0.6931 there."
     )
 
 
