@@ -96,10 +96,10 @@ class Reading:
             return f"no text is longer than {self.max_length} tokens"
         texts = sum(self.rows.values())
         verb = "is" if self.texts_cut == 1 else "are"
+        share = self.tokens_cut / self.tokens
         return (
             f"{self.texts_cut:,} of {texts:,} texts ({self.texts_cut / texts:.1%}) {verb} longer than "
-            f"{self.max_length} tokens and cut at the {self.cut_from}, {self.tokens_cut / self.tokens:.1%}"
-            " of all tokens"
+            f"{self.max_length} tokens, so that {share:.1%} of all tokens are cut, at the {self.cut_from}"
         )
 
     def _shares(self) -> list[tuple[str, float]]:

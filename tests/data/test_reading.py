@@ -49,7 +49,7 @@ def test_it_says_what_was_split_off_cut_and_not_named() -> None:
         "Read reviews.csv: columns 'What, they said' and label; 1,730 training, 700"
         " validation and 700 test texts (validation and test split off the training texts);"
         " 7 classes: earn 57.8%, acq 28.9%, 'crude oil' 5.8% and 4 more; 312 of 3,130 texts (10.0%)"
-        " are longer than 256 tokens and cut at the end, 18.0% of all tokens.".replace(
+        " are longer than 256 tokens, so that 18.0% of all tokens are cut, at the end.".replace(
             "at the end", "at the beginning"
         )
     )
