@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +12,11 @@ from typing import Any
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.gpt2 import PretrainedModel
 from hpo.model.saved import TextClassifier, load_trained, save_transformers
+from hpo.results.appraisal import card_section
+from hpo.results.card import how_to_call
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
+from hpo.spec.study import Metric
 from hpo.tracking.keys import registered_name
 from hpo.tracking.tracker import StudyTracker
 
@@ -53,16 +56,19 @@ def crown(
     test: TokenizedSplit,
     tracker: StudyTracker,
     study_name: str,
-    metric: str,
+    metric: Metric,
     seed: int,
     times_tested_before: int,
+    before_publishing: Callable[[], None] = lambda: None,
 ) -> Champion:
     """Test the best trial's classifier and publish it.
 
-    trained: the folder that holds what the trial trained. Raises ModelError where that is damaged.
+    trained: the folder that holds what the trial trained. before_publishing: called when the test is
+    done; what it raises leaves nothing published. Raises ModelError where the folder is damaged.
     """
     classifier = load_trained(trained, load_base=lambda _name, _revision: model)
     score = final_test(classifier, test, seed=seed)
+    before_publishing()
     champion = Champion(
         number=best.number,
         value=best.value,
@@ -71,7 +77,7 @@ def crown(
         times_tested=times_tested_before + 1,
     )
     tracker.log({f"test/{name}": value for name, value in score.metrics.items()})
-    _publish(champion, best, classifier, model.name, tracker, study_name, metric)
+    _publish(champion, best, classifier, tracker, study_name, metric)
     return champion
 
 
@@ -83,34 +89,36 @@ def publish_again(
     model: PretrainedModel,
     tracker: StudyTracker,
     study_name: str,
-    metric: str,
+    metric: Metric,
 ) -> None:
     """Publish a champion once more that MLflow has lost. The test split is not looked at: its score is known.
 
     trained: as above, and what is raised.
     """
     classifier = load_trained(trained, load_base=lambda _name, _revision: model)
-    _publish(champion, best, classifier, model.name, tracker, study_name, metric)
+    _publish(champion, best, classifier, tracker, study_name, metric)
 
 
 def _publish(
     champion: Champion,
     best: Entry,
     classifier: TextClassifier,
-    base_model: str,
     tracker: StudyTracker,
     study_name: str,
-    metric: str,
+    metric: Metric,
 ) -> None:
+    model = classifier.classifier.model
     with TemporaryDirectory(prefix="hpo-champion-") as folder:
         whole = Path(folder) / "model"
         save_transformers(
             whole, classifier.classifier, classifier.label_names, classifier.max_length
         )
         metrics = {f"test/{name}": value for name, value in champion.test.metrics.items()}
+        card = _card(champion, best, model.name, study_name, metric, classifier.label_names)
+        calls = how_to_call(champion.registered_name, classifier.max_length, model.tokenizer)
         tracker.publish_champion(
             whole,
-            _card(champion, best, base_model, study_name, metric, classifier.label_names),
+            f"{card}\n\n{calls}",
             {f"val/best_{metric}": champion.value, **metrics},
             champion.number,
             move=True,
@@ -122,7 +130,7 @@ def _card(
     best: Entry,
     base_model: str,
     study_name: str,
-    metric: str,
+    metric: Metric,
     label_names: tuple[str, ...],
 ) -> str:
     intervals = champion.test.intervals
@@ -147,6 +155,7 @@ def _card(
             "| metric | test | 95 % interval |",
             "|---|---|---|",
             *rows,
+            *card_section(champion.test, metric, label_names),
             "",
             "Parameters:",
             "",

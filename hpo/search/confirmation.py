@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,8 +15,9 @@ from tempfile import TemporaryDirectory
 from hpo.errors import ModelError, StorageError, StudyGoneError, TrackingError
 from hpo.results.champion import Champion, publish_again
 from hpo.results.leaderboard import leaderboard
-from hpo.search.finish import trained_part
-from hpo.search.memory import begin_alone, remember
+from hpo.search.finish import crowning_of, trained_part
+from hpo.search.memory import remember
+from hpo.search.once import Once, Turn
 from hpo.search.outcomes import set_trial_run
 from hpo.search.presentation import CHAMPION_KEY, present_study, present_trial, trial_runs
 from hpo.search.session import Session
@@ -68,16 +70,23 @@ def _look(session: Session, champion: Champion) -> Registered:
 
 def _mended(session: Session, champion: Champion, seen: Registered) -> Registered:
     """The champion published again; what is to be said where that cannot be."""
-    study, bench = session.study, session.prepared.bench
+    study = session.study
+    crowning = Once(study.storage, study.study_id, crowning_of(champion.number))
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    alone = f"crowning trial {champion.number}"
-    while not begin_alone(study.storage, study.study_id, alone):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(_LOOK_SECONDS)
-        seen = _look(session, champion)
-        if seen.uri is not None:
-            return seen
+    turn: Turn | None = None
+    while turn is None and time.monotonic() <= deadline:
+        turn = crowning.begin()
+        if turn is None:
+            time.sleep(_LOOK_SECONDS)
+            seen = _look(session, champion)
+            if seen.uri is not None:
+                return seen
+    with turn or nullcontext():  # whoever has it does not come to an end; twice is as good as once
+        return _published_again(session, champion, seen)
+
+
+def _published_again(session: Session, champion: Champion, seen: Registered) -> Registered:
+    study, bench = session.study, session.prepared.bench
     if session.tracker.refusal() is not None:
         return seen
     [entry] = [e for e in study.read(leaderboard) if e.number == champion.number]

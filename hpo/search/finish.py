@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,18 +15,25 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.data.reading import Reading
 from hpo.errors import StorageError, TrackingError
 from hpo.model.saved import FACTS_FILE
+from hpo.results.appraisal import appraise
 from hpo.results.champion import Champion, crown
 from hpo.results.figures import confusion_figure, curves_figure
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
+from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.search.figures import show_with_study
-from hpo.search.memory import begin_alone, recall, remember
+from hpo.search.memory import recall
+from hpo.search.once import Once, Turn, TurnLost
 from hpo.search.presentation import CHAMPION_KEY, linked_leaderboard, present_study
+from hpo.search.reading import known_reading
 from hpo.search.session import Session
 from hpo.search.studies import OpenStudy
+from hpo.spec.study import Metric
 from hpo.tracking.outbox import waiting_in
 from hpo.tracking.registry import Registered
+from hpo.training.metrics import constant_answer
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +47,13 @@ class Summary:
     """A study as it stands. registered: what MLflow has of the champion, where that was looked at."""
 
     name: str
-    metric: str
+    metric: Metric
     counts: Counts
     entries: list[Entry]
     importances: Mapping[str, float]
+    importances_left_out: str | None
+    noise: Noise | None
+    reading: Reading | None
     champion: Champion | None
     registered: Registered | None
     study_url: str
@@ -58,9 +69,35 @@ class Summary:
             "best": None if best is None else _entry_json(best),
             "leaderboard": [_entry_json(entry) for entry in self.entries[:10]],
             "importances": dict(self.importances),
-            "champion": None if self.champion is None else _champion_json(self),
+            "importances_left_out": self.importances_left_out,
+            "noise": None if self.noise is None else asdict(self.noise),
+            "champion": None if self.champion is None else self._champion_json(self.champion),
+            "data": None if self.reading is None else self.reading.as_json(),
+            "baseline": None if self.reading is None else self._baselines(self.reading),
             "study_url": self.study_url,
             "waiting_for_mlflow": self.waiting_for_mlflow,
+        }
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The classes, as far as they are known."""
+        return () if self.reading is None else self.reading.classes
+
+    def _champion_json(self, champion: Champion) -> dict[str, Any]:
+        """Its facts; registered: where it loads from, or null and why that is so."""
+        appraisal = appraise(champion.test, self.metric, self.label_names)
+        seen = self.registered or Registered(None, "nobody has looked")
+        return {
+            **champion.as_json(),
+            **appraisal.as_json(),
+            "registered": seen.uri,
+            "registered_note": seen.words or None,
+        }
+
+    def _baselines(self, reading: Reading) -> dict[str, dict[str, float]]:
+        """What the same answer for every text would give, by split and metric."""
+        return {
+            split: constant_answer(reading.class_counts[split]) for split in ("validation", "test")
         }
 
 
@@ -74,21 +111,44 @@ def finish_study(session: Session) -> Champion | None:
     if not entries:
         return None
     best, known = entries[0], known_champion(study)
+    crowning = Once(study.storage, study.study_id, crowning_of(best.number))
     while known is None or known.number != best.number:
-        # The test split is to be looked at by one process, not by all that see the end at once.
-        if begin_alone(study.storage, study.study_id, f"crowning trial {best.number}"):
-            return _crown(session, entries, known)
-        time.sleep(_LOOK_SECONDS)
-        known = known_champion(study)
+        known = _crown_in_turn(session, entries, crowning)
+        if known is None:
+            time.sleep(_LOOK_SECONDS)
+            known = known_champion(study)
     return known
 
 
-def _crown(session: Session, entries: list[Entry], known: Champion | None) -> Champion:
+def crowning_of(number: int) -> str:
+    """What the study calls the crowning of a trial, which it wants done once."""
+    return f"crowning trial {number}"
+
+
+def _crown_in_turn(session: Session, entries: list[Entry], crowning: Once) -> Champion | None:
+    """The champion; None while another process is at it, for the test split is to be looked at by one."""
+    turn = crowning.begin()
+    if turn is None:
+        return None
+    try:
+        with turn:
+            known = known_champion(session.study)
+            if known is not None and known.number == entries[0].number:
+                return known  # by whoever had the turn before
+            return _crown(session, entries, known, turn)
+    except TurnLost as lost:
+        logger.warning("study %s: %s", session.study.name, lost)
+        return None
+
+
+def _crown(session: Session, entries: list[Entry], known: Champion | None, turn: Turn) -> Champion:
     study, bench, best = session.study, session.prepared.bench, entries[0]
     with TemporaryDirectory(prefix="hpo-download-") as folder:
+        trained = trained_part(session, best.number, Path(folder))
+        turn.check()
         champion = crown(
             best,
-            trained_part(session, best.number, Path(folder)),
+            trained,
             model=bench.model,
             test=bench.data.test,
             tracker=session.tracker,
@@ -96,8 +156,9 @@ def _crown(session: Session, entries: list[Entry], known: Champion | None) -> Ch
             metric=study.spec.study.metric,
             seed=study.spec.study.seed,
             times_tested_before=0 if known is None else known.times_tested,
+            before_publishing=turn.check,
         )
-    remember(study.storage, study.study_id, CHAMPION_KEY, champion.as_json())
+    turn.end_with(CHAMPION_KEY, champion.as_json())
     kept = top_numbers(entries, study.spec.tracking.kept_models)
     session.models.drop(session.models.numbers() - kept)
     _show_figures(session, entries, champion)
@@ -139,6 +200,8 @@ def trained_part(session: Session, number: int, download_to: Path) -> Path:
         return local
     session.tracker.flush(_FLUSH_SECONDS)
     fetched = session.tracker.download_trial_model(number, download_to)
+    if fetched is not None and not _is_of(fetched, session.study.name, number):
+        fetched = None
     fetched = fetched or session.tracker.left_model(local / FACTS_FILE)
     if fetched is None:
         raise StorageError(
@@ -148,6 +211,15 @@ def trained_part(session: Session, number: int, download_to: Path) -> Path:
             mend="Run this command where the trial ran, with the same HPO_STATE.",
         )
     return fetched
+
+
+def _is_of(folder: Path, study_name: str, number: int) -> bool:
+    """Whether what was fetched says itself that it is that trial's: MLflow's tags may be damaged."""
+    try:
+        trial = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))["trial"]
+        return (trial["study"], trial["number"]) == (study_name, number)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _show_figures(session: Session, entries: list[Entry], champion: Champion) -> None:
@@ -210,28 +282,25 @@ def summarise(
     registered: Registered | None = None,
 ) -> Summary:
     """The study as it stands, for people and programs."""
+    metric, entries = study.spec.study.metric, linked_leaderboard(study)
+    reading = known_reading(study.storage, study.study_id)
+    counted = None if reading is None else reading.class_counts["validation"]
+    values = [entry.value for entry in entries]
+    unexplained = why_no_importances(values, metric, counted)
     return Summary(
         name=study.name,
-        metric=study.spec.study.metric,
+        metric=metric,
         counts=study.read(counts),
-        entries=linked_leaderboard(study),
-        importances=study.read(importances),
+        entries=entries,
+        importances={} if unexplained else study.read(importances),
+        importances_left_out=unexplained,
+        noise=None if counted is None else noise_of(values, metric, counted),
+        reading=reading,
         champion=champion,
         registered=registered,
         study_url=study_url,
         waiting_for_mlflow=waiting_for_mlflow,
     )
-
-
-def _champion_json(summary: Summary) -> dict[str, Any]:
-    """The champion's facts; registered: where it loads from, or null and why that is so."""
-    assert summary.champion is not None
-    seen = summary.registered or Registered(None, "nobody has looked")
-    return {
-        **summary.champion.as_json(),
-        "registered": seen.uri,
-        "registered_note": seen.words or None,
-    }
 
 
 def _entry_json(entry: Entry) -> dict[str, Any]:

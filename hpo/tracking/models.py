@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import math
 import platform
 import re
 import shutil
@@ -20,6 +21,7 @@ from hpo.tracking.keys import OPERATION_TAG, PUBLISHED_TAG, STUDY_TAG, STUDY_UID
 from hpo.tracking.ledger import KnownRun
 from hpo.tracking.records import DropModels, LogModel, PublishModel
 from hpo.tracking.registry import MLMODEL
+from hpo.tracking.serving import add_own_pyfunc, describe, write_digests
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ def publish_model(
     name = registry.name_for(gateway, operation.registered_name, uid)
     model_id = _logged_model(gateway, operation, run, name, repeated=True)
     if not (folder / MLMODEL).exists() and not (folder / "README.md").exists():
-        (folder / "README.md").write_text(operation.card, encoding="utf-8")
+        (folder / "README.md").write_text(_card(operation, name), encoding="utf-8")
     _build(folder, "model", _transformers_flavor, model_id=model_id, run_id=run.run_id)
     _finish(gateway, model_id, run.run_id, folder)
     if operation.metrics and not _has_metrics(gateway, model_id):
@@ -153,10 +155,14 @@ def _build(folder: Path, inner: str, flavor: Any, *, model_id: str, run_id: str)
 
 def _pyfunc_flavor(model: Any, folder: Path) -> None:
     from mlflow import pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
 
-    model.signature = ModelSignature(inputs=Schema([ColSpec(DataType.string)]))
+    try:
+        facts = json.loads((folder / "data" / "trial.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        # Loading says so; here it is only what MLflow shows of the model that is missing.
+        logger.debug("reading the facts of %s: %s", folder, error)
+        facts = {}
+    describe(model, folder, facts.get("label_names", ()), facts.get("max_length"))
     pyfunc.add_to_model(
         model,
         loader_module="hpo.tracking.pyfunc",
@@ -170,12 +176,9 @@ def _transformers_flavor(model: Any, folder: Path) -> None:
     """MLflow's transformers flavor for a sequence classifier, as its `save_model` writes it.
 
     Written here for `save_model` reads the whole checkpoint, copies it twice and asks the hub for a
-    licence.
+    licence. Its pyfunc does not truncate, reads `[1, 2]` as Python and fails on an empty text, so the
+    pyfunc is our own.
     """
-    from mlflow import pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-
     checkpoint = folder / "model"
     tokenizer = folder / "components" / "tokenizer"
     tokenizer.mkdir(parents=True, exist_ok=True)
@@ -188,10 +191,6 @@ def _transformers_flavor(model: Any, folder: Path) -> None:
         json.loads(tokenizer_config.read_text(encoding="utf-8"))
         if tokenizer_config.exists()
         else {}
-    )
-    model.signature = ModelSignature(
-        inputs=Schema([ColSpec(DataType.string)]),
-        outputs=Schema([ColSpec(DataType.string, "label"), ColSpec(DataType.double, "score")]),
     )
     model.add_flavor(
         "transformers",
@@ -206,12 +205,10 @@ def _transformers_flavor(model: Any, folder: Path) -> None:
         tokenizer_type=settings.get("tokenizer_class", "GPT2Tokenizer"),
         components=["tokenizer"],
     )
-    pyfunc.add_to_model(
-        model,
-        loader_module="mlflow.transformers",
-        conda_env="conda.yaml",
-        python_env="python_env.yaml",
-    )
+    label_names = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
+    max_length = min(settings.get("model_max_length", math.inf), config["n_positions"])
+    add_own_pyfunc(model, folder, label_names, max_length)
+    write_digests(folder)
 
 
 def _write_environment(folder: Path) -> None:
@@ -267,7 +264,7 @@ def _register(
     late: bool,
 ) -> None:
     client = gateway.client
-    description = cut(operation.card, MAX_DESCRIPTION_CHARACTERS)
+    description = cut(_card(operation, name), MAX_DESCRIPTION_CHARACTERS)
     tags = {**operation.tags, STUDY_UID_TAG: uid, OPERATION_TAG: operation.operation_id}
     registry.make(gateway, name, uid, tags.get(STUDY_TAG, ""))
     with answers():
@@ -300,6 +297,11 @@ def _register(
         client.update_registered_model(name, description=description)
     with answers():
         client.set_registered_model_alias(name, operation.alias, version)
+
+
+def _card(operation: PublishModel, name: str) -> str:
+    """The model's card, with the address that it is registered under."""
+    return operation.card.replace(f"models:/{operation.registered_name}@", f"models:/{name}@")
 
 
 def _published_ms(tags: Mapping[str, str]) -> int:
