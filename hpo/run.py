@@ -160,8 +160,8 @@ def _work(
             ) as session,
         ):
             done = progress.is_done or _train(session, locations, pool, view, stop)
-            view.close()
             champion = finish_study(session) if done else known_champion(session.study)
+            view.close()
             session.tracker.flush(30.0)
             study_url = session.tracker.study_url
         # Workers that ended with the server away have left outboxes too.

@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.errors import StorageError, TrackingError
+from hpo.errors import TrackingError
 from hpo.results.champion import Champion, crown
 from hpo.results.figures import confusion_figure, curves_figure
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
@@ -23,13 +23,13 @@ from hpo.search.memory import begin_alone, recall, remember
 from hpo.search.presentation import CHAMPION_KEY, present_study
 from hpo.search.session import Session
 from hpo.search.studies import OpenStudy
+from hpo.search.trained_part import trained_part
 from hpo.tracking.outbox import waiting_in
 
 logger = logging.getLogger(__name__)
 
 _CURVES = 5
 _LOOK_SECONDS = 1.0
-_FLUSH_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class Summary:
 def finish_study(session: Session) -> Champion | None:
     """Crown the champion of a study whose budget is met; the one there is, where it still is the best.
 
-    None where no trial is complete. Raises StorageError where the best trial's weights are nowhere.
+    None where no trial is complete. Raises ModelError where the best trial's weights are nowhere, and
+    another training does not bring them back.
     """
     study = session.study
     entries = study.read(leaderboard)
@@ -85,7 +86,7 @@ def _crown(session: Session, entries: list[Entry], known: Champion | None) -> Ch
     with TemporaryDirectory(prefix="hpo-download-") as folder:
         champion = crown(
             best,
-            _trained_part(session, best.number, Path(folder)),
+            trained_part(session, best, Path(folder)),
             model=bench.model,
             test=bench.data.test,
             tracker=session.tracker,
@@ -124,23 +125,6 @@ def tidy(session: Session) -> None:
         if state.is_finished():
             # What a worker left that was killed right after its trial's end.
             session.work.checkpoint_of(number).remove()
-
-
-def _trained_part(session: Session, number: int, download_to: Path) -> Path:
-    """The folder of what a trial trained: on this machine, or else fetched from MLflow."""
-    local = session.models.path(number)
-    if session.models.has(number):
-        return local
-    session.tracker.flush(_FLUSH_SECONDS)
-    fetched = session.tracker.download_trial_model(number, download_to)
-    if fetched is None:
-        raise StorageError(
-            str(local),
-            found=f"no weights of trial {number}, the best, here or in MLflow",
-            expected="what the trial trained",
-            mend="Run this command where the trial ran, with the same HPO_STATE.",
-        )
-    return fetched
 
 
 def _show_figures(session: Session, entries: list[Entry], champion: Champion) -> None:

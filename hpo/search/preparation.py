@@ -13,7 +13,8 @@ from hpo.data.dataset import LabelledData, load_data
 from hpo.data.tokens import tokenize
 from hpo.errors import StudyFileError
 from hpo.model.gpt2 import Architecture, PretrainedModel, load_pretrained
-from hpo.model.prefix import Prefix, PrefixCache
+from hpo.model.prefix import Prefix
+from hpo.model.prefix_cache import PrefixCache
 from hpo.search.materials import Materials
 from hpo.spec.locations import Locations
 from hpo.spec.space import Choice, IntRange, OptionValue

@@ -18,7 +18,8 @@ from filelock import FileLock
 
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.gpt2 import PretrainedModel
-from hpo.model.prefix import Prefix, PrefixCache, rows_and_layout
+from hpo.model.prefix import Prefix, rows_and_layout
+from hpo.model.prefix_cache import PrefixCache
 from tests.model.tiny_gpt2 import random_split, save_tiny, tiny
 
 LENGTHS = [3, 30, 7, 7, 1, 12]
@@ -295,7 +296,8 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from hpo.model.gpt2 import load_pretrained
-from hpo.model.prefix import Prefix, PrefixCache
+from hpo.model.prefix import Prefix
+from hpo.model.prefix_cache import PrefixCache
 from tests.model.tiny_gpt2 import random_split
 def progress(depth, done, texts):
     print(done, texts, flush=True)
