@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -117,7 +118,7 @@ def test_bytes_that_flip_in_files_that_are_kept(
     kinds = (
         "state/studies/*/checkpoints/*.safetensors",
         "cache/prefix/*/depth-*.bin",
-        "state/studies/*/models/*/trained.safetensors",
+        "state/studies/*/models/trial-*[02468]/trained.safetensors",
         "state/outbox/*.spool/*/*",
     )
     place = replace(place, own_state=tmp_path / "state")
@@ -129,13 +130,22 @@ def test_bytes_that_flip_in_files_that_are_kept(
         process = workers.start(Order(place, number, doom, max_deaths=10**6))
         process.join(60)
         for path in tmp_path.glob(kinds[number % len(kinds)]):
-            if path.is_file() and path.stat().st_size:
+            if path.stat().st_size and not waits_for_an_even_trial(path):
                 flip(path, path.stat().st_size // 2)
                 flipped += 1
     assert flipped
     end_in_peace(workers, place)
     fault = "a byte flipped in files that are kept, their worker killed"
     checked(place, trials, fault=fault, times=flipped)
+
+
+def waits_for_an_even_trial(path: Path) -> bool:
+    """Whether a file waits for MLflow that is a copy of a kept model that is damaged, and the last whole one."""
+    facts = path.with_name("trial.json")
+    if ".spool" not in str(path) or not facts.exists():
+        return False
+    number = re.search(rb'"number": (\d+)', facts.read_bytes())
+    return number is None or int(number[1]) % 2 == 0
 
 
 def flip(path: Path, at: int) -> None:
