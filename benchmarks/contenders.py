@@ -41,7 +41,8 @@ def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None)
     out: a folder that its processes share.
     """
     from hpo.model.gpt2 import load_pretrained
-    from hpo.model.prefix import Prefix, PrefixCache
+    from hpo.model.prefix import Prefix
+    from hpo.model.prefix_cache import PrefixCache
     from hpo.model.saved import save_trained
     from hpo.spec.training import TrainingSection, TrialParams
     from hpo.training.checkpoint import CheckpointFile

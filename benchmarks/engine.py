@@ -25,7 +25,8 @@ from hpo.data.batches import epoch_batches
 from hpo.data.tokens import TokenizedData, TokenizedSplit
 from hpo.model import packed
 from hpo.model.gpt2 import Architecture, load_pretrained
-from hpo.model.prefix import Prefix, PrefixCache
+from hpo.model.prefix import Prefix
+from hpo.model.prefix_cache import PrefixCache
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.training.loop import Trial, Workbench
 from hpo.training.precision import pick_device, pick_dtype

@@ -14,7 +14,8 @@ from engine import SIZES
 from random_gpt2 import save_random_gpt2, tokens_of
 
 from hpo.model.gpt2 import load_pretrained
-from hpo.model.prefix import Prefix, PrefixCache
+from hpo.model.prefix import Prefix
+from hpo.model.prefix_cache import PrefixCache
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.training.gradients import RecordedPasses
 from hpo.training.loop import Trial, Workbench

@@ -164,8 +164,8 @@ def _work(
             ) as session,
         ):
             done = progress.is_done or _train(session, locations, pool, view, stop)
-            view.close()
             champion = finish_study(session) if done else known_champion(session.study)
+            view.close()
             registered = None
             if champion is not None:
                 registered = confirm_champion(session, champion, mend=done)

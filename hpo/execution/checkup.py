@@ -150,7 +150,7 @@ def _outbox(locations: Locations) -> Finding:
 
 
 def _cache(locations: Locations) -> Finding:
-    from hpo.model.prefix import PrefixCache
+    from hpo.model.prefix_cache import PrefixCache
 
     if locations.cache_limit is None:
         return Finding("note", "cache", "off")

@@ -1,27 +1,20 @@
-"""The frozen-prefix cache: what the frozen blocks make of every text, computed once and shared.
+"""The frozen prefix: what the frozen blocks make of every text, computed once and shared.
 
 Frozen blocks run without dropout, so their output is a pure function of the text. It is kept on
-disk, memory mapped, one file a split and depth, under a key made of the weights, the texts, their
-length and the dtype. Processes share the files: a file is built under a lock and appears whole, by
-renaming, or not at all.
+disk (prefix_cache.py), memory mapped, one file a split and depth, under a key made of the weights, the
+texts, their length and the dtype.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,132 +24,26 @@ from hpo.model.dropout import NO_DROPOUT
 from hpo.model.gpt2 import POSITION_EMBEDDING, TOKEN_EMBEDDING, PretrainedModel, block_names
 from hpo.model.layout import COARSE, FINE, PASS_TOKENS, Layout, Rounding
 from hpo.model.packed import BlockWeights
+from hpo.model.prefix_cache import (
+    PARTIAL,
+    DamagedStates,
+    PrefixCache,
+    discard_states,
+    finish_states,
+    map_states,
+    open_states,
+    remove_partial_files,
+)
 from hpo.model.transfer import to_device
 
 logger = logging.getLogger(__name__)
 
-_PARTIAL = ".partial"
-_WAIT_SECONDS = 1.0
-_ZEROS = 1 << 20
-_ROOM = "room"  # the lock of the folder as a whole
+# Part of every key: raise it when the files change, or what is kept beside them.
+_FORMAT = 2
 _DTYPE_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 BuildProgress = Callable[[int, int, int], None]
 """Called while a file is built, or waited for, with (depth, texts done, texts in all); may raise."""
-
-
-@dataclass(frozen=True)
-class CacheEntry:
-    """One file of the cache, as `hpo.doctor` shows it."""
-
-    path: Path
-    depth: int
-    size: int  # bytes
-    last_used: float  # seconds since the epoch
-
-    @property
-    def value(self) -> float:
-        """Blocks saved a byte, halved for each day without use; the least valuable is dropped first.
-
-        A byte of any depth stands for as many tokens, so the depth is what a read of it saves.
-        """
-        days = max(0.0, time.time() - self.last_used) / 86_400
-        return float(self.depth * 0.5**days)
-
-
-class PrefixCache:
-    """The files of the cache in one folder, together at most `limit` bytes."""
-
-    def __init__(self, folder: Path, limit: int) -> None:
-        self.folder = folder
-        self.limit = limit
-
-    def entries(self) -> list[CacheEntry]:
-        """What the cache holds, the least valuable first."""
-        found = []
-        for path in self.folder.glob("*/depth-*.bin"):
-            with suppress(FileNotFoundError):  # another process may drop it meanwhile
-                stat = path.stat()
-                depth = int(path.name.split("-")[1].split(".")[0])
-                found.append(CacheEntry(path, depth, stat.st_size, stat.st_mtime))
-        return sorted(found, key=lambda entry: entry.value)
-
-    def worth_keeping(self, sizes: Sequence[int]) -> int:
-        """How many of some files, the most valuable first, are to be kept.
-
-        A block costs its forward pass at every reading, a stored one its bytes once: whatever fits
-        is kept. The first may fill the cache; all together no more than half of it, so that they do
-        not push out what other studies stored, and half of what the disk has left.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.folder).free
-        if not sizes or sizes[0] > min(self.limit, free):
-            return 0
-        together = accumulate(sizes)
-        return max(1, sum(total <= min(self.limit, free) // 2 for total in together))
-
-    def reserve(self, files: Mapping[Path, int]) -> bool:
-        """Make files of these sizes in bytes, to be filled, all in the folder of one key.
-
-        The least valuable entries are dropped until they fit, those of the same folder last; a
-        process that has a dropped file mapped goes on reading it. Returns False, and makes none,
-        where what other processes are building leaves no room. Raises OSError.
-        """
-        [folder] = {path.parent for path in files}
-        with self._lock(_ROOM):  # two who make room at once would both count the same space
-            self._sweep(but=folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            entries = self.entries()
-            held = sum(entry.size for entry in entries) + self._being_built()
-            excess = held + sum(files.values()) - self.limit
-            for entry in sorted(entries, key=lambda entry: entry.path.parent == folder):
-                if excess <= 0:
-                    break
-                logger.info("prefix cache: dropping %s (%d bytes)", entry.path, entry.size)
-                entry.path.unlink(missing_ok=True)
-                excess -= entry.size
-            if excess > 0:
-                return False
-            for path, size in files.items():
-                _reserve(path, size)
-        return True
-
-    @contextmanager
-    def building(self, key: str, while_waiting: Callable[[], None]) -> Iterator[None]:
-        """Hold the lock of a key; once the process that holds it is dead, it is free.
-
-        while_waiting: called about once a second as long as another process builds; may raise.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = self._lock(key)
-        while True:
-            try:
-                lock.acquire(timeout=_WAIT_SECONDS)
-                break
-            except Timeout:
-                while_waiting()
-        try:
-            remove_partial_files(self.folder / key)
-            yield
-        finally:
-            lock.release()
-
-    def _being_built(self) -> int:
-        """Bytes of the files that other processes are filling."""
-        size = 0
-        for path in self.folder.glob(f"*/*{_PARTIAL}"):
-            with suppress(FileNotFoundError):  # it is whole now
-                size += path.stat().st_size
-        return size
-
-    def _sweep(self, but: Path) -> None:
-        """Remove what killed processes left half-built, which nobody who lives holds the lock of."""
-        for folder in {path.parent for path in self.folder.glob("*/*.partial")} - {but}:
-            with suppress(Timeout), self._lock(folder.name).acquire(timeout=0):
-                remove_partial_files(folder)
-
-    def _lock(self, key: str) -> FileLock:
-        return FileLock(self.folder / f"{key}.lock")
 
 
 @dataclass(frozen=True)
@@ -284,7 +171,7 @@ class Prefix:
         return self._blocks[index]
 
     def _key(self, split_key: str) -> str:
-        name = f"{self.model.fingerprint}:{split_key}:{_DTYPE_NAMES[self.dtype]}"
+        name = f"{_FORMAT}:{self.model.fingerprint}:{split_key}:{_DTYPE_NAMES[self.dtype]}"
         return hashlib.sha256(name.encode()).hexdigest()[:24]
 
     def _path(self, key: str, depth: int) -> Path:
@@ -298,18 +185,23 @@ class Prefix:
     def _size(self, split: TokenizedSplit, depth: int) -> int:
         return self._rows(split, depth) * self.model.architecture.width * self.dtype.itemsize
 
-    def _stored(self, split: TokenizedSplit, key: str, depth: int) -> Tensor | None:
+    def _stored(
+        self, split: TokenizedSplit, key: str, depth: int, *, alone: bool = False
+    ) -> Tensor | None:
+        """The file of a depth, whole; alone: the key's lock is held, so that a damaged one can go."""
         if self.cache is None:
             return None
         if (key, depth) in self._open:
             return self._open[key, depth]
         path = self._path(key, depth)
+        rows, width = self._rows(split, depth), self.model.architecture.width
         try:
-            if path.stat().st_size != self._size(split, depth):
-                return None
-            with suppress(PermissionError):
-                os.utime(path)
-            stored = _map(path, self._rows(split, depth), self.model.architecture.width, self.dtype)
+            stored = open_states(path, rows, width, self.dtype)
+        except DamagedStates as damage:
+            if alone:
+                logger.warning("%s is damaged (%s) and is made anew", path, damage)
+                discard_states(path)
+            return None
         except OSError:
             return None
         if self.device.type == "cuda" and self._fits_on_device(stored):
@@ -341,10 +233,12 @@ class Prefix:
             logger.warning("hidden states cannot be kept in %s: %s", cache.folder, error)
 
     def _build_alone(self, cache: PrefixCache, split: TokenizedSplit, key: str, depth: int) -> None:
-        if self._stored(split, key, depth) is not None:  # another process was first
-            return
-        stored = (d for d in range(depth - 1, 0, -1) if self._stored(split, key, d) is not None)
+        stored = (
+            d for d in range(depth, 0, -1) if self._stored(split, key, d, alone=True) is not None
+        )
         start = next(stored, 0)
+        if start == depth:  # another process was first
+            return
         wanted = range(depth, start, -1)
         sizes = [self._size(split, d) for d in wanted]
         count = cache.worth_keeping(sizes)
@@ -363,13 +257,13 @@ class Prefix:
         source = HiddenStates(
             self, split, start, start, self._stored(split, key, start) if start else None
         )
-        paths = {depth: self._path(key, depth).with_suffix(_PARTIAL) for depth in depths}
+        paths = {depth: self._path(key, depth).with_suffix(PARTIAL) for depth in depths}
         try:
             sizes = {path: self._size(split, depth) for depth, path in paths.items()}
             if not cache.reserve(sizes):
                 return
             partial = {
-                depth: _map(path, self._rows(split, depth), width, self.dtype, write=True)
+                depth: map_states(path, self._rows(split, depth), width, self.dtype, write=True)
                 for depth, path in paths.items()
             }
             done = 0
@@ -386,9 +280,7 @@ class Prefix:
                 done += len(texts)
                 self._tell(depths[-1], done, len(split))
             for depth, path in paths.items():
-                with path.open("rb+") as file:
-                    os.fsync(file.fileno())
-                path.replace(self._path(key, depth))
+                finish_states(path, self._path(key, depth), partial[depth])
         finally:
             remove_partial_files(self._path(key, start).parent)
 
@@ -419,27 +311,3 @@ def _chunks(split: TokenizedSplit, most_tokens: int) -> Iterator[NDArray[np.int6
     for chunk in np.split(order, np.flatnonzero(np.diff(chunk_of)) + 1):
         if len(chunk):
             yield chunk
-
-
-def remove_partial_files(folder: Path) -> None:
-    """Remove what is half-built in the folder of a key. The key's lock must be held."""
-    for path in folder.glob(f"*{_PARTIAL}"):
-        path.unlink(missing_ok=True)
-
-
-def _reserve(path: Path, size: int) -> None:
-    """Make a file of a size whose every block exists: a mapped hole on a full disk kills whoever writes.
-
-    Raises OSError where there is no space.
-    """
-    with path.open("wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-            return
-        for start in range(0, size, _ZEROS):
-            file.write(bytes(min(_ZEROS, size - start)))
-
-
-def _map(path: Path, rows: int, width: int, dtype: torch.dtype, *, write: bool = False) -> Tensor:
-    flat = torch.from_file(str(path), shared=write, size=rows * width, dtype=dtype)
-    return flat.view(rows, width)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hpo.data.batches import evaluation_batches
 from hpo.data.tokens import TokenizedSplit, tokenize_texts
+from hpo.digests import damage_in, write_digests
 from hpo.errors import ModelError
 from hpo.model.base_place import base_place
 from hpo.model.classifier import Classifier, Vocabulary
@@ -133,13 +134,25 @@ def save_trained(
     (folder / FACTS_FILE).write_text(
         json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8"
     )
+    write_digests(folder)
+
+
+def damage_in_trained(folder: Path) -> str | None:
+    """What is wrong with what `save_trained` wrote, in a few words; None where nothing is."""
+    missing = [name for name in (TRAINED_FILE, FACTS_FILE) if not (folder / name).is_file()]
+    if missing:
+        return f"no {missing[0]}"
+    return damage_in(folder, needed=(TRAINED_FILE, FACTS_FILE))
 
 
 def load_trained(
     folder: Path, load_base: Callable[[str, str | None], PretrainedModel] = load_pretrained
 ) -> TextClassifier:
-    """Load what `save_trained` wrote, over its base model. Raises ModelError."""
+    """Load what `save_trained` wrote, over its base model. Raises ModelError, also for a damaged one."""
     try:
+        damage = damage_in_trained(folder)
+        if damage is not None:
+            raise ValueError(damage)
         document = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
         missing = [key for key in _NEEDED_FACTS if key not in document]
         if missing:
@@ -221,6 +234,7 @@ def save_transformers(
     }
     if (folder / "tokenizer.json").exists():
         _lay_over(folder / "tokenizer.json", {"truncation": truncation, "padding": None})
+    write_digests(folder)
 
 
 def _lay_over(path: Path, values: Mapping[str, Any]) -> None:

@@ -15,12 +15,13 @@ from tempfile import TemporaryDirectory
 from hpo.errors import ModelError, StorageError, StudyGoneError, TrackingError
 from hpo.results.champion import Champion, publish_again
 from hpo.results.leaderboard import leaderboard
-from hpo.search.finish import crowning_of, trained_part
+from hpo.search.finish import crowning_of
 from hpo.search.memory import remember
 from hpo.search.once import Once, Turn
 from hpo.search.outcomes import set_trial_run
 from hpo.search.presentation import CHAMPION_KEY, present_study, present_trial, trial_runs
 from hpo.search.session import Session
+from hpo.search.trained_part import trained_part
 from hpo.tracking.registry import Registered
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def _published_again(session: Session, champion: Champion, seen: Registered) -> 
             publish_again(
                 champion,
                 entry,
-                trained_part(session, champion.number, Path(folder)),
+                trained_part(session, entry, Path(folder)),
                 model=bench.model,
                 tracker=session.tracker,
                 study_name=study.name,

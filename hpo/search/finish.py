@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Mapping
@@ -16,8 +15,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.data.reading import Reading
-from hpo.errors import StorageError, TrackingError
-from hpo.model.saved import FACTS_FILE
+from hpo.errors import TrackingError
 from hpo.results.appraisal import appraise
 from hpo.results.champion import Champion, crown
 from hpo.results.figures import confusion_figure, curves_figure
@@ -30,6 +28,7 @@ from hpo.search.presentation import CHAMPION_KEY, linked_leaderboard, present_st
 from hpo.search.reading import known_reading
 from hpo.search.session import Session
 from hpo.search.studies import OpenStudy
+from hpo.search.trained_part import trained_part
 from hpo.spec.study import Metric
 from hpo.tracking.outbox import waiting_in
 from hpo.tracking.registry import Registered
@@ -39,7 +38,6 @@ logger = logging.getLogger(__name__)
 
 _CURVES = 5
 _LOOK_SECONDS = 1.0
-_FLUSH_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,8 @@ class Summary:
 def finish_study(session: Session) -> Champion | None:
     """Crown the champion of a study whose budget is met; the one there is, where it still is the best.
 
-    None where no trial is complete. Raises StorageError where the best trial's weights are nowhere.
+    None where no trial is complete. Raises ModelError where the best trial's weights are nowhere, and
+    another training does not bring them back.
     """
     study = session.study
     entries = study.read(leaderboard)
@@ -144,7 +143,7 @@ def _crown_in_turn(session: Session, entries: list[Entry], crowning: Once) -> Ch
 def _crown(session: Session, entries: list[Entry], known: Champion | None, turn: Turn) -> Champion:
     study, bench, best = session.study, session.prepared.bench, entries[0]
     with TemporaryDirectory(prefix="hpo-download-") as folder:
-        trained = trained_part(session, best.number, Path(folder))
+        trained = trained_part(session, best, Path(folder))
         turn.check()
         champion = crown(
             best,
@@ -188,38 +187,6 @@ def tidy(session: Session) -> None:
         if state.is_finished():
             # What a worker left that was killed right after its trial's end.
             session.work.checkpoint_of(number).remove()
-
-
-def trained_part(session: Session, number: int, download_to: Path) -> Path:
-    """The folder of what a trial trained: on this machine, or else fetched from MLflow, or of its files.
-
-    Raises StorageError where it is nowhere, TrackingError where MLflow cannot be asked.
-    """
-    local = session.models.path(number)
-    if session.models.has(number):
-        return local
-    session.tracker.flush(_FLUSH_SECONDS)
-    fetched = session.tracker.download_trial_model(number, download_to)
-    if fetched is not None and not _is_of(fetched, session.study.name, number):
-        fetched = None
-    fetched = fetched or session.tracker.left_model(local / FACTS_FILE)
-    if fetched is None:
-        raise StorageError(
-            str(local),
-            found=f"no weights of trial {number}, the best, here or in MLflow",
-            expected="what the trial trained",
-            mend="Run this command where the trial ran, with the same HPO_STATE.",
-        )
-    return fetched
-
-
-def _is_of(folder: Path, study_name: str, number: int) -> bool:
-    """Whether what was fetched says itself that it is that trial's: MLflow's tags may be damaged."""
-    try:
-        trial = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))["trial"]
-        return (trial["study"], trial["number"]) == (study_name, number)
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
 
 
 def _show_figures(session: Session, entries: list[Entry], champion: Champion) -> None:

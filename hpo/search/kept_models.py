@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from glob import escape
 from pathlib import Path
 
-from hpo.model.saved import TRAINED_FILE
+from hpo.atomic import sync_folder
+from hpo.model.saved import TRAINED_FILE, damage_in_trained
 from hpo.spec.names import file_name
+
+logger = logging.getLogger(__name__)
 
 
 class KeptModels:
@@ -34,11 +38,26 @@ class KeptModels:
         partial = self.folder / f".trial-{number:04d}.{os.getpid()}"
         shutil.rmtree(self.path(number), ignore_errors=True)
         partial.rename(self.path(number))
+        sync_folder(self.folder)
         return self.path(number)
 
     def has(self, number: int) -> bool:
         """Whether the trained part of a trial is here with its weights."""
         return (self.path(number) / TRAINED_FILE).is_file()
+
+    def whole(self, number: int) -> bool:
+        """Whether the trained part of a trial is here as it was written; one that is damaged is told of."""
+        if not self.has(number):
+            return False
+        damage = damage_in_trained(self.path(number))
+        if damage is not None:
+            logger.warning("the kept model %s is damaged: %s", self.path(number), damage)
+        return damage is None
+
+    def keep(self, number: int, fetched: Path) -> Path:
+        """Keep a trial's trained part that lies elsewhere, in place of what is here."""
+        shutil.copytree(fetched, self.writing(number), dirs_exist_ok=True)
+        return self.commit(number)
 
     def drop_weights(self, number: int) -> None:
         """Keep the facts alone of a trial whose model is in MLflow, so that it still counts as kept."""

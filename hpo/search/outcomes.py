@@ -103,7 +103,7 @@ def outcome_reader(storage: Storage, state: Path) -> OutcomeOf:
             step,
             metrics,
             keeps_model=_keeps_model(storage, trial, number),
-            model=models.path(number) if models.has(number) else None,
+            model=models.path(number) if models.whole(number) else None,
             model_tags=trial_model_tags(trial.study, uid, number, attempt),
         )
 

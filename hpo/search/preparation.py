@@ -14,7 +14,8 @@ from hpo.data.reading import Reading, reading_of
 from hpo.data.tokens import tokenize
 from hpo.errors import StudyFileError
 from hpo.model.gpt2 import Architecture, PretrainedModel, is_on_the_hub, load_pretrained
-from hpo.model.prefix import Prefix, PrefixCache
+from hpo.model.prefix import Prefix
+from hpo.model.prefix_cache import PrefixCache
 from hpo.search.materials import Materials
 from hpo.spec.effects import Need, idle, idle_searched, refuse_idle
 from hpo.spec.locations import Locations

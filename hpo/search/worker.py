@@ -56,12 +56,12 @@ class StudyWork:
     on_event: Listener
     should_stop: Callable[[], bool]
     _failures_in_a_row: int = 0
-    _micro_batches: MicroBatches = field(init=False)
+    micro_batches: MicroBatches = field(init=False)
     _models: KeptModels = field(init=False)
 
     def __post_init__(self) -> None:
         known = recall(self.study.storage, self.study.study_id, _MICRO_BATCH)
-        self._micro_batches = MicroBatches(known if isinstance(known, int) else None)
+        self.micro_batches = MicroBatches(known if isinstance(known, int) else None)
         self._models = KeptModels(self.state, self.study.name, self.study_uid)
 
     def until_done(self) -> bool:
@@ -110,7 +110,7 @@ class StudyWork:
                 self.prepared.bench,
                 params,
                 seed=seed_for(spec.study.seed, claim.number),
-                micro_batches=self._micro_batches,
+                micro_batches=self.micro_batches,
             )
             self._log_earlier_evaluations(trial, claim, run, checkpoint)
             result = trial.run(

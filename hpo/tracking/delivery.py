@@ -36,6 +36,7 @@ from hpo.tracking.records import (
     TagExperiment,
     describe,
     from_json,
+    spooled_path,
 )
 from hpo.tracking.trial_run import STATUS_OF_STATE, OutcomeOf, RunOutcome, now_ms, outcome_tags
 from hpo.tracking.uri import redact_text
@@ -168,6 +169,8 @@ class Delivery:
             except (ValueError, TypeError, KeyError):
                 break
             assert isinstance(operation, LogMetrics | SetTags)
+            if operation.run.key != row.run_key:
+                break
             batch.append((row, operation))
         return batch
 
@@ -190,10 +193,14 @@ class Delivery:
         try:
             operation = from_json(row.kind, row.body)
         except (ValueError, TypeError, KeyError) as error:
-            self._reject(row, f"{row.kind} of {row.run_key}", f"unreadable: {error}")
+            self._keep_aside(row, f"{row.kind} of {row.run_key}", f"unreadable: {error}")
             return
-        if row.spooled and not (self._outbox.spool / row.spooled).exists():
-            self._reject(row, describe(operation), "its files are gone")
+        if (row.run_key, row.spooled) != (operation.run.key, spooled_path(operation)):
+            self._keep_aside(row, describe(operation), "damaged: its row differs from what it says")
+            return
+        damage = self._outbox.damage_of(operation)
+        if damage is not None and not self._made_again(operation):
+            self._keep_aside(row, describe(operation), damage)
             return
         try:
             self._send(row, operation)
@@ -204,6 +211,19 @@ class Delivery:
             self._reject(row, describe(operation), str(refusal), keep_files=may_pass_later)
             return
         self._settle([row])
+
+    def _made_again(self, operation: Operation) -> bool:
+        """Whether the files of an operation, which are damaged, are there anew: a model that is kept."""
+        outcome = self._outcome(operation.run.key) if isinstance(operation, LogModel) else None
+        if outcome is None or outcome.model is None:
+            return False
+        assert isinstance(operation, LogModel)
+        try:
+            self._outbox.respool(operation.spooled, outcome.model)
+        except TrackingError as error:
+            logger.debug("%s is not made again: %s", describe(operation), error)
+            return False
+        return True
 
     def _may_pass(self, row: WaitingOperation) -> bool:
         """Count a doubtful refusal. Whether another try is worth holding up what waits behind it."""
@@ -354,10 +374,19 @@ class Delivery:
         level = logging.DEBUG if row.run_key in self._runs_with_refusals else logging.WARNING
         self._runs_with_refusals.add(row.run_key)
         logger.log(level, "MLflow refuses to %s: %s", what, redact_text(reason))
-        size = self._ledger.reject(row, reason)
-        self._outbox.arrived(1, size)
+        self._put_aside(row, reason)
         if not keep_files:
             self._discard_files([row])
+
+    def _keep_aside(self, row: WaitingOperation, what: str, damage: str) -> None:
+        """Send nothing of an operation that is not as it was written, and say so; its files stay too."""
+        logger.warning(
+            "Not sent to MLflow, but kept as rejected: %s; %s", what, redact_text(damage)
+        )
+        self._put_aside(row, damage)
+
+    def _put_aside(self, row: WaitingOperation, reason: str) -> None:
+        self._outbox.arrived(1, self._ledger.reject(row, reason))
 
     def _discard_files(self, rows: Sequence[WaitingOperation]) -> None:
         for row in rows:

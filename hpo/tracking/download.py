@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.digests import damage_in
 from hpo.errors import TrackingError
 from hpo.spec.locations import without_credentials
 from hpo.tracking.keys import STUDY_KEY_TAG, TRIAL_NUMBER_TAG
@@ -25,29 +26,45 @@ def download_trial_model(
 ) -> Path | None:
     """Fetch what a trial trained into the folder `target`; the folder that holds it, or None.
 
-    None where MLflow has no such model. Imports MLflow and waits for the server. Raises TrackingError
-    where it cannot be used.
+    None where MLflow has no such model, or none that is whole. Imports MLflow and waits for
+    the server. Raises TrackingError where it cannot be used.
     """
-    from hpo.tracking.answers import answers
     from hpo.tracking.gateway import Gateway
     from hpo.tracking.models import find_models
 
     uri = checked_uri(tracking_uri)
     gateway = Gateway(uri)
-    target.mkdir(parents=True, exist_ok=True)
     tags = {STUDY_KEY_TAG: study_key, TRIAL_NUMBER_TAG: str(number)}
     with _asking(uri, f"the model of trial {number}"):
         experiment_id = gateway.experiment_id(study_name, create=False)
         found = [] if experiment_id is None else find_models(gateway, experiment_id, tags)
-        if not found:
-            return None
-        from mlflow.artifacts import download_artifacts
+        for model in reversed(found):
+            folder = _fetched(uri, model.artifact_location, target / str(model.model_id))
+            if folder is not None:
+                return folder
+    return None
 
+
+def _fetched(uri: str, location: str, target: Path) -> Path | None:
+    """Fetch a logged model; the folder of what the trial trained, or None where that is not whole."""
+    from mlflow.artifacts import download_artifacts
+
+    from hpo.tracking.answers import Refused, answers
+
+    target.mkdir(parents=True, exist_ok=True)
+    try:
         with answers():
             downloaded = download_artifacts(
-                artifact_uri=found[-1].artifact_location, dst_path=str(target), tracking_uri=uri
+                artifact_uri=location, dst_path=str(target), tracking_uri=uri
             )
-    return Path(downloaded) / "data"
+        folder = Path(downloaded) / "data"
+        damage = damage_in(folder) if folder.is_dir() else "its files are gone"
+    except Refused as refusal:
+        damage = str(refusal)
+    if damage is None:
+        return folder
+    logger.warning("the model at %s is damaged: %s", without_credentials(location), damage)
+    return None
 
 
 def trials_with_models(tracking_uri: str, study_name: str, study_key: str) -> set[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +13,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hpo.digests import fast_digest
 from hpo.errors import TrackingError
 from hpo.tracking.records import Operation, spooled_path, to_json
 
+logger = logging.getLogger(__name__)
+
 _FORMAT = "1"
+_LOG_HEADER, _FRAME_HEADER = 32, 24  # bytes, as SQLite documents its write-ahead log
+URI_DIGEST = "tracking_uri_digest"
+_NEEDS_TIME = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+)
 _BUSY_SECONDS = 30
 _schema = sa.MetaData()
 _facts = sa.Table(
@@ -67,6 +79,13 @@ _doubts = sa.Table(
 )
 
 
+_KNOWN = frozenset([*_schema.tables, *(f"sqlite_autoindex_{name}_1" for name in _schema.tables)])
+
+
+class DamagedLedger(TrackingError):  # noqa: N818 - what was found, not a fault of ours
+    """A dead process's file is not as it was written."""
+
+
 @dataclass(frozen=True)
 class WaitingOperation:
     """A stored operation; attempted: it was sent before, and what became of it is not known."""
@@ -114,17 +133,66 @@ class Ledger:
     any instant; a power cut may take the last moments, never the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, check: bool = False) -> None:
+        """check: look through a file that nobody writes, and raise DamagedLedger where it is damaged.
+
+        What is damaged at the end of its log alone is told of; SQLite reads the file without it.
+        """
         self.path = path
+        logged = committed_frames(path.with_name(path.name + "-wal")) if check else 0
         self._engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
         sa.event.listen(self._engine, "connect", _set_pragmas)
         try:
+            if check:
+                self._check(logged)
             self._create_tables()
             if self.fact("format") is None:
                 self.set_facts({"format": _FORMAT})
         except sa.exc.DatabaseError as error:
             self._engine.dispose()
+            code = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+            if check and code & 0xFF not in _NEEDS_TIME:
+                raise _damaged(path, str(error.orig)) from error
             raise _unusable(path, error) from error
+        except DamagedLedger:
+            self._engine.dispose()
+            raise
+
+    def _check(self, logged: int) -> None:
+        """Compare the file with itself. logged: transactions' frames that its log should have."""
+        with self._engine.connect() as connection:
+            _, found, _ = connection.execute(sa.text("PRAGMA wal_checkpoint(PASSIVE)")).one()
+            tables = set(connection.execute(sa.text("SELECT name FROM sqlite_master")).scalars())
+            if not tables:
+                return  # its owner died before it wrote anything
+            quick = connection.execute(sa.text("PRAGMA quick_check")).scalars().all()
+            last = connection.execute(
+                sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'operations'")
+            ).scalar()
+            query = sa.select(
+                sa.func.count(), sa.func.min(_operations.c.id), sa.func.max(_operations.c.id)
+            )
+            count, first, end = connection.execute(query).one()
+        if found < logged:
+            logger.warning("%s: the end of its log is damaged; what came last is lost", self.path)
+        uri, told = self.fact("tracking_uri"), self.fact(URI_DIGEST)
+        try:
+            self.unfinished_runs()
+            self.rejected()
+            int(self.fact("abandoned_ms") or 0)
+        except (ValueError, TypeError) as error:
+            raise _damaged(self.path, str(error)) from error
+        wrongs = {
+            f"SQLite says: {quick[0]}": list(quick) != ["ok"],
+            "tables that are not its own": not tables <= {*_KNOWN, "sqlite_sequence"},
+            "operations that are missing": count > 0 and (end - first + 1, end) != (count, last),
+            "no server that they are for": count > 0 and uri is None,
+            "another server than was written": None not in (uri, told)
+            and digest_of_uri(str(uri), self.fact("state_dir")) != told,
+        }
+        for wrong, is_there in wrongs.items():
+            if is_there:
+                raise _damaged(self.path, wrong)
 
     def _create_tables(self) -> None:
         """Safe among processes that open a new file at once, which SQLAlchemy's `create_all` is not."""
@@ -295,6 +363,8 @@ class Ledger:
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:
+    # A damaged letter must not hide the row: what it stands in has a digest.
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
     _turn_on_wal(cursor)
@@ -317,6 +387,39 @@ def _turn_on_wal(cursor: sqlite3.Cursor) -> None:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
+
+
+def digest_of_uri(uri: str, state_dir: str | None) -> str:
+    """Of where the operations go, and of the state folder by which that is told after a move."""
+    return fast_digest([uri.encode(), b"\n", (state_dir or "").encode()])
+
+
+def committed_frames(log: Path) -> int:
+    """How many frames of a write-ahead log are to be read, up to the last that ends a transaction.
+
+    By its own words, without its checksums, by which SQLite ends its reading at the first damaged one.
+    """
+    content = log.read_bytes() if log.exists() else b""
+    if len(content) <= _LOG_HEADER:
+        return 0
+    page = int.from_bytes(content[8:12])
+    step = _FRAME_HEADER + page
+    frames = range(_LOG_HEADER, len(content) - step + 1, step) if page else range(0)
+    last = 0
+    for number, at in enumerate(frames, 1):
+        ends, salts = content[at + 4 : at + 8], content[at + 8 : at + 16]
+        if salts == content[16:24] and any(ends):
+            last = number
+    return last
+
+
+def _damaged(path: Path, found: str) -> DamagedLedger:
+    return DamagedLedger(
+        f"outbox {path}",
+        found=found,
+        expected="what was written",
+        mend="Remove it, if nothing in it is missed.",
+    )
 
 
 def _unusable(path: Path, error: Exception) -> TrackingError:

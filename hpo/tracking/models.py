@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpo.digests import write_digests
 from hpo.spec.names import logged_name
 from hpo.tracking import registry
 from hpo.tracking.answers import Away, Refused, answers
@@ -21,7 +22,7 @@ from hpo.tracking.keys import OPERATION_TAG, PUBLISHED_TAG, STUDY_TAG, STUDY_UID
 from hpo.tracking.ledger import KnownRun
 from hpo.tracking.records import DropModels, LogModel, PublishModel
 from hpo.tracking.registry import MLMODEL
-from hpo.tracking.serving import add_own_pyfunc, describe, write_digests
+from hpo.tracking.serving import add_own_pyfunc, describe
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +209,7 @@ def _transformers_flavor(model: Any, folder: Path) -> None:
     label_names = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
     max_length = min(settings.get("model_max_length", math.inf), config["n_positions"])
     add_own_pyfunc(model, folder, label_names, max_length)
-    write_digests(folder)
+    write_digests(folder, but=[MLMODEL])
 
 
 def _write_environment(folder: Path) -> None:

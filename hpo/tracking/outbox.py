@@ -10,6 +10,7 @@ What a dead owner has left is a file whose lock is free; any process may take it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -17,20 +18,28 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
+from hpo.digests import damage_in, fast_digest, file_digest
 from hpo.errors import TrackingError
 from hpo.spec.locations import without_credentials
-from hpo.tracking.ledger import KnownRun, Ledger, RejectedOperation
+from hpo.tracking.ledger import (
+    URI_DIGEST,
+    DamagedLedger,
+    KnownRun,
+    Ledger,
+    RejectedOperation,
+    digest_of_uri,
+)
 from hpo.tracking.moved import uri_now
-from hpo.tracking.records import EndRun, Operation, spooled_files
+from hpo.tracking.records import EndRun, LogArtifact, Operation, spooled_files, spooled_path
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +53,14 @@ REJECTED_SPOOL = "rejected.spool"
 
 @dataclass(frozen=True)
 class Spooled:
-    """Files copied into the outbox: their path relative to the spool, and their size."""
+    """Files copied into the outbox: their path relative to the spool, and their size.
+
+    digest: a single file's SHA-256; a folder holds those of its files itself (`digests.json`).
+    """
 
     path: str
     bytes: int
+    digest: str | None = None
 
 
 class Outbox:
@@ -56,7 +69,10 @@ class Outbox:
     append and the spool methods are called by the training thread, the rest by a draining thread.
     """
 
-    def __init__(self, folder: Path, key: str, lock: FileLock, limit_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, key: str, lock: FileLock, limit_bytes: int, *, check: bool = False
+    ) -> None:
+        """check: whether the ledger is that of a dead process, which may be damaged (DamagedLedger)."""
         self.key = key
         self._folder = folder
         self._lock = lock
@@ -64,7 +80,7 @@ class Outbox:
         self._bytes_lock = threading.Lock()
         self._warned = False
         self.spool = folder / f"{key}.spool"
-        self.ledger = Ledger(folder / f"{key}.db")
+        self.ledger = Ledger(folder / f"{key}.db", check=check)
         self._count, self._bytes = self.ledger.waiting()
         self._others_bytes = 0
         self.on_append: Callable[[], None] | None = None
@@ -93,8 +109,14 @@ class Outbox:
         except TrackingError:
             lock.release()
             raise
-        facts = {"tracking_uri": tracking_uri, "state_dir": str(state_dir.absolute())}
-        outbox.ledger.set_facts(facts)
+        state = str(state_dir.absolute())
+        outbox.ledger.set_facts(
+            {
+                "tracking_uri": tracking_uri,
+                "state_dir": state,
+                URI_DIGEST: digest_of_uri(tracking_uri, state),
+            }
+        )
         outbox._others_bytes = outbox._bytes_of_others()
         return outbox
 
@@ -115,7 +137,12 @@ class Outbox:
                 return None
             last_touched = str(int(_last_touched(file) * 1000))
             try:
-                outbox = cls(file.parent, file.stem, lock, DEFAULT_LIMIT_BYTES)
+                outbox = cls(file.parent, file.stem, lock, DEFAULT_LIMIT_BYTES, check=True)
+            except DamagedLedger as damage:
+                _set_aside(file, damage)
+                lock.release()
+                file.with_suffix(".lock").unlink(missing_ok=True)
+                return None
             except TrackingError:
                 lock.release()
                 raise
@@ -194,7 +221,30 @@ class Outbox:
         target = self.spool / uuid.uuid4().hex
         target.mkdir(parents=True)
         (target / file_name).write_bytes(content)
-        return Spooled(f"{target.name}/{file_name}", len(content))
+        digest = hashlib.sha256(content).hexdigest()
+        return Spooled(f"{target.name}/{file_name}", len(content), digest)
+
+    def damage_of(self, operation: Operation) -> str | None:
+        """What is wrong with an operation's files, in a few words; None where nothing is."""
+        spooled = spooled_path(operation)
+        if spooled is None:
+            return None
+        path = self.spool / spooled
+        if not path.exists():
+            return "its files are gone"
+        if isinstance(operation, LogArtifact):
+            damaged = operation.digest is not None and file_digest(path) != operation.digest
+            return f"{path} is not as it was written" if damaged else None
+        # Of a folder that was tried before, the files lie in one below.
+        holding = [path, *(each for each in path.iterdir() if each.is_dir())]
+        damages = (damage_in(folder) for folder in holding)
+        return next((f"{path}: {damage}" for damage in damages if damage is not None), None)
+
+    def respool(self, spooled: str, source: Path) -> None:
+        """Put a folder in the place of a spooled one that is damaged. Raises TrackingError."""
+        again = self.spool_folder(source, bounded=False)
+        self.discard(spooled)
+        (self.spool / again.path).rename(self.spool / spooled)
 
     def discard(self, spooled: str) -> None:
         """Remove files of an operation that has arrived."""
@@ -229,6 +279,8 @@ class Outbox:
                 owner_lives = other.fact("abandoned_ms") is None
                 if owner_lives and any(r.run_key == run_key for r in other.unfinished_runs()):
                     return True
+            except sa.exc.DatabaseError as error:
+                logger.debug("The outbox %s cannot be read: %s", file, error)
             finally:
                 other.close()
         return False
@@ -284,13 +336,12 @@ class Outbox:
                     shutil.move(files, kept / files.name)
             with (self._folder / REJECTED_FILE).open("a", encoding="utf-8") as trace:
                 for row in refused:
-                    state = str(self._folder.parent)
                     line = {
                         "tracking_uri": self.tracking_uri,
-                        "state_dir": state,
+                        "state_dir": str(self._folder.parent),
                         **asdict(row),
                     }
-                    trace.write(json.dumps(line) + "\n")
+                    trace.write(_line(line) + "\n")
 
     def _beside(self, suffix: str) -> Path:
         return self._folder / f"{self.key}{suffix}"
@@ -333,6 +384,23 @@ class Outbox:
         return sum(
             _size(entry) for entry in self._folder.iterdir() if not entry.name.startswith(mine)
         )
+
+
+def read_line(line: str) -> dict[str, Any]:
+    """A refused operation as it was kept. Raises ValueError where the line is damaged."""
+    row: dict[str, Any] = json.loads(line)
+    told = row.pop("check", None)
+    if told is not None and told != _line_digest(row):
+        raise ValueError("other bytes than were written")
+    return row
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps({**row, "check": _line_digest(row)})
+
+
+def _line_digest(row: Mapping[str, Any]) -> str:
+    return fast_digest([json.dumps(row, sort_keys=True).encode()])
 
 
 def abandoned(state_dir: Path) -> Iterator[Outbox]:
@@ -392,6 +460,21 @@ def _has_owner(file: Path) -> bool:
         return True
     lock.release()
     return False
+
+
+def _set_aside(file: Path, damage: DamagedLedger) -> None:
+    """Put a ledger that cannot be believed out of the way, and say what that means."""
+    aside = file.with_suffix(".damaged")
+    for suffix in ("", "-wal", "-shm"):
+        beside = file.with_name(file.name + suffix)
+        if beside.exists():
+            beside.replace(aside.with_name(aside.name + suffix))
+    logger.warning(
+        "The abandoned outbox %s cannot be read (%s): what it held for MLflow is lost; it is kept as %s",
+        file,
+        damage.found,
+        aside.name,
+    )
 
 
 def _last_touched(file: Path) -> float:

@@ -10,12 +10,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from itertools import takewhile
 from typing import Any, Literal, NamedTuple
+
+from hpo.digests import fast_digest
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
 MAX_NOTE_CHARACTERS = 8000
 
+_CHECK = "check"
 _RUN_KEY = re.compile(r"[\w.:@/+-]{1,250}")
 
 
@@ -72,11 +76,12 @@ class SetTags:
 
 @dataclass(frozen=True)
 class LogArtifact:
-    """Upload a spooled file to the folder `artifact_path`."""
+    """Upload a spooled file to the folder `artifact_path`. digest: the file's SHA-256, in hexadecimal."""
 
     run: RunRef
     spooled: str
     artifact_path: str | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -186,15 +191,23 @@ _KINDS: Mapping[str, type[Operation]] = {
 
 
 def to_json(operation: Operation) -> tuple[str, str]:
-    """The kind of an operation and its fields as JSON; NaN and infinities are kept."""
-    return type(operation).__name__, json.dumps(asdict(operation), ensure_ascii=False)
+    """The kind of an operation, and its fields with their digest as JSON; NaN and infinities are kept."""
+    kind, values = type(operation).__name__, asdict(operation)
+    return kind, json.dumps({**values, _CHECK: _check(kind, values)}, ensure_ascii=False)
 
 
 def from_json(kind: str, body: str) -> Operation:
-    """The operation that `to_json` wrote. Raises ValueError for anything else."""
+    """The operation that `to_json` wrote. Raises ValueError for anything else, damaged ones too.
+
+    One that an earlier version wrote has no digest, and is believed.
+    """
     if kind not in _KINDS:
         raise ValueError(f"an operation of a kind that this version does not know: {kind}")
     values: dict[str, Any] = json.loads(body)
+    # What a still later version may add after the digest is none of its matter.
+    checked = dict(takewhile(lambda item: item[0] != _CHECK, values.items()))
+    if _CHECK in values and values[_CHECK] != _check(kind, checked):
+        raise ValueError("damaged: other bytes than were written")
     known = {f.name for f in fields(_KINDS[kind])}
     values = {name: value for name, value in values.items() if name in known}
     values["run"] = RunRef(**values["run"])
@@ -202,6 +215,10 @@ def from_json(kind: str, body: str) -> Operation:
         if name in values:
             values[name] = tuple(MetricPoint(*point) for point in values[name])
     return _KINDS[kind](**values)
+
+
+def _check(kind: str, values: Mapping[str, Any]) -> str:
+    return fast_digest([kind.encode(), json.dumps(values, sort_keys=True).encode()])
 
 
 def spooled_path(operation: Operation) -> str | None:

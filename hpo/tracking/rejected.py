@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hpo.tracking.moved import uri_now
-from hpo.tracking.outbox import REJECTED_FILE, REJECTED_SPOOL, Outbox, folder_lock
+from hpo.tracking.outbox import REJECTED_FILE, REJECTED_SPOOL, Outbox, folder_lock, read_line
 from hpo.tracking.records import LogArtifact, LogModel, Operation, PublishModel, from_json
 
+# A damaged line is kept as it is.
+_ANY_BYTES = "surrogateescape"
 # They were held to the limit once.
 _NO_LIMIT = 1 << 62
 
@@ -41,7 +41,7 @@ def requeue_rejected(state_dir: Path) -> None:
         unreadable = []
         for line in _lines(file):
             try:
-                row: dict[str, Any] = json.loads(line)
+                row = read_line(line)
                 operation = from_json(row["kind"], row["body"])
                 uri = uri_now(str(row["tracking_uri"]), row.get("state_dir"), folder.parent)
                 waiting.setdefault(uri, []).append(operation)
@@ -70,7 +70,8 @@ def _fill(state_dir: Path, uri: str, operations: Sequence[Operation], spool: Pat
 
 
 def _lines(file: Path) -> list[str]:
-    return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    text = file.read_text("utf-8", _ANY_BYTES) if file.exists() else ""
+    return [line for line in text.split("\n") if line]
 
 
 def _write(file: Path, lines: Sequence[str]) -> None:
@@ -78,5 +79,5 @@ def _write(file: Path, lines: Sequence[str]) -> None:
         file.unlink(missing_ok=True)
         return
     begun = file.with_suffix(".new")
-    begun.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    begun.write_text("".join(f"{line}\n" for line in lines), "utf-8", _ANY_BYTES)
     os.replace(begun, file)

@@ -1,4 +1,4 @@
-"""How MLflow serves our models: the code beside the weights, what goes in and comes out, digests."""
+"""How MLflow serves our models: the code beside the weights, what goes in and what comes out."""
 
 from __future__ import annotations
 
@@ -63,15 +63,3 @@ def describe(model: Any, folder: Path, label_names: Sequence[str], max_length: i
     for name, content in contents:
         (folder / name).write_text(json.dumps(content), encoding="utf-8")
     model.saved_input_example_info = {"type": "json_object", **_EXAMPLE_FILES}
-
-
-def write_digests(folder: Path) -> None:
-    """Write the digests that a served model holds its files to (`check_digests`), of all there are."""
-    from hpo.tracking.served_classifier import DIGESTS_FILE, digest_of
-
-    digests = {
-        path.relative_to(folder).as_posix(): digest_of(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("MLmodel", DIGESTS_FILE)
-    }
-    (folder / DIGESTS_FILE).write_text(json.dumps(digests, indent=1), encoding="utf-8")

@@ -137,7 +137,7 @@ class TrialRun:
 def log_text(outbox: Outbox, ref: RunRef, text: str, file: str) -> None:
     folder, _, name = file.rpartition("/")
     spooled = outbox.spool_file(text.encode(), name)
-    outbox.append(LogArtifact(ref, spooled.path, folder or None), spooled=spooled)
+    outbox.append(LogArtifact(ref, spooled.path, folder or None, spooled.digest), spooled=spooled)
 
 
 def points(metrics: Mapping[str, float], step: int) -> tuple[MetricPoint, ...]:

@@ -7,6 +7,7 @@ without unpickling. The part that is not tensors travels as JSON in the file's h
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -14,11 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from hpo.atomic import sync_folder
+from hpo.digests import fast_digest
 from hpo.model.weights_file import write_weights
 from hpo.spec.training import CheckpointPolicy
+
+logger = logging.getLogger(__name__)
 
 _PARTIAL = ".partial"
 _LEAST_SECONDS_BETWEEN = 5.0
@@ -59,23 +65,42 @@ class CheckpointFile:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             partial = folder / self.path.name
-            write_weights(partial, checkpoint.tensors, {"facts": json.dumps(checkpoint.facts)})
+            tensors = {n: t.detach().cpu().contiguous() for n, t in checkpoint.tensors.items()}
+            facts = json.dumps(checkpoint.facts)
+            write_weights(partial, tensors, {"facts": facts, "digest": _digest(tensors, facts)})
             partial.replace(self.path)
+            sync_folder(self.path.parent)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         self._write_seconds = clock() - started
 
     def read(self) -> Checkpoint | None:
-        """The last whole checkpoint; None where there is none, or where it is damaged."""
+        """The last whole checkpoint; None where there is none or, with a warning, where it is damaged."""
         try:
             with safe_open(self.path, framework="pt") as file:
-                facts = json.loads(file.metadata()["facts"])
-                return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
-        except (FileNotFoundError, SafetensorError, OSError, KeyError, TypeError, ValueError):
+                header = file.metadata()
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if header["digest"] == _digest(tensors, header["facts"]):
+                return Checkpoint(tensors, json.loads(header["facts"]))
+            damage = "other bytes than were written"
+        except FileNotFoundError:
             return None
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            damage = f"{type(error).__name__}: {error}"
+        logger.warning("%s is damaged (%s); its trial begins anew", self.path, damage)
+        return None
 
     def remove(self) -> None:
         """The trial is finished: nothing will go on from here, nor from what a killed one left."""
         self.path.unlink(missing_ok=True)
         for folder in self.path.parent.glob(f"{self.path.stem}.*{_PARTIAL}"):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
+    """Of tensors on the CPU by name, and of what travels with them."""
+    parts: list[bytes | memoryview] = [facts.encode()]
+    for name, tensor in sorted(tensors.items()):
+        parts.append(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        parts.append(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return fast_digest(parts)

@@ -18,7 +18,8 @@ from filelock import FileLock
 
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.gpt2 import PretrainedModel
-from hpo.model.prefix import Prefix, PrefixCache, rows_and_layout
+from hpo.model.prefix import Prefix, rows_and_layout
+from hpo.model.prefix_cache import PrefixCache
 from tests.model.tiny_gpt2 import random_split, save_tiny, tiny
 
 LENGTHS = [3, 30, 7, 7, 1, 12]
@@ -243,6 +244,36 @@ def test_a_file_of_the_wrong_size_is_made_anew(
     assert cache.entries()[0].size == entry.size
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("suffix", [".bin", ".xxh3"])
+def test_a_file_with_a_flipped_byte_is_told_of_once_and_made_anew(
+    model: PretrainedModel,
+    split: TokenizedSplit,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    depth: int,
+    suffix: str,
+) -> None:
+    cache = PrefixCache(tmp_path, PLENTY)
+    expected = read(Prefix(model, cache=cache), split, 3, [0, 1])
+    [path] = tmp_path.glob(f"*/depth-{depth:02d}{suffix}")
+    whole = path.read_bytes()
+    for at in (0, len(whole) // 2, len(whole) - 1):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0x40
+        path.write_bytes(damaged)
+        caplog.clear()
+        assert torch.equal(
+            read(Prefix(model, cache=cache), split, depth, [0, 1]),
+            read(
+                Prefix(model, cache=PrefixCache(tmp_path / "other", PLENTY)), split, depth, [0, 1]
+            ),
+        )
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert path.read_bytes() == whole
+    assert torch.equal(read(Prefix(model, cache=cache), split, 3, [0, 1]), expected)
+
+
 def test_a_full_disk_is_done_without(
     model: PretrainedModel,
     split: TokenizedSplit,
@@ -295,7 +326,8 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from hpo.model.gpt2 import load_pretrained
-from hpo.model.prefix import Prefix, PrefixCache
+from hpo.model.prefix import Prefix
+from hpo.model.prefix_cache import PrefixCache
 from tests.model.tiny_gpt2 import random_split
 def progress(depth, done, texts):
     print(done, texts, flush=True)

@@ -267,3 +267,15 @@ def test_a_base_model_that_is_gone_is_named(tmp_path: Path) -> None:
     base.rename(tmp_path / "moved")
     with pytest.raises(ModelError, match="base"):
         load_trained(tmp_path / "trial")
+
+
+@pytest.mark.parametrize("file", ["trained.safetensors", "trial.json", "digests.json"])
+def test_a_trained_part_with_a_flipped_byte_is_refused(
+    model: PretrainedModel, tmp_path: Path, file: str
+) -> None:
+    save_trained(tmp_path, trained(model, 1), LABELS, 32, {})
+    content = bytearray((tmp_path / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(ModelError):
+        load_trained(tmp_path)

@@ -16,9 +16,8 @@ from optuna.trial import TrialState
 from sqlalchemy import text
 
 from hpo.errors import StorageError
-from hpo.model.saved import FACTS_FILE
+from hpo.model.saved import FACTS_FILE, TRAINED_FILE
 from hpo.results.leaderboard import counts, importances, leaderboard
-from hpo.search import finish as finish_of_study
 from hpo.search.budget import claim_trial
 from hpo.search.claims import Claim
 from hpo.search.heartbeat import Worker
@@ -31,6 +30,7 @@ from hpo.search.progress import studies_with_work
 from hpo.search.registration import submit
 from hpo.search.storage import Storage, check_storage, open_storage
 from hpo.search.studies import OpenStudy, open_study
+from hpo.search.trained_part import fetched_part
 from hpo.spec.study import StudySpec
 from hpo.tracking.keys import trial_run_key
 from tests.search.conftest import SPACE, SpecFactory
@@ -330,6 +330,7 @@ def test_what_mlflow_has_of_a_trial_is_taken_only_where_it_says_so_itself(
     tmp_path: Path, says: object, taken: bool
 ) -> None:
     (tmp_path / FACTS_FILE).write_text(json.dumps({"trial": says}))
+    (tmp_path / TRAINED_FILE).touch()
     tracker = SimpleNamespace(
         flush=lambda seconds: None,
         download_trial_model=lambda *_: tmp_path,
@@ -340,11 +341,7 @@ def test_what_mlflow_has_of_a_trial_is_taken_only_where_it_says_so_itself(
         study=SimpleNamespace(name="study"),
         tracker=tracker,
     )
-    if taken:
-        assert finish_of_study.trained_part(session, 3, tmp_path) == tmp_path
-        return
-    with pytest.raises(StorageError, match="no weights of trial 3"):
-        finish_of_study.trained_part(session, 3, tmp_path)
+    assert fetched_part(session, 3, tmp_path) == (tmp_path if taken else None)
 
 
 def anew(storage: Storage) -> Storage:

@@ -216,7 +216,9 @@ def abandon(folder: Path, *, noted: bool) -> None:
         if not noted:
             outbox.ledger.set_facts({"state_dir": ""})
             with closing(sqlite3.connect(outbox.ledger.path)) as connection, connection:
-                connection.execute("DELETE FROM facts WHERE name = 'state_dir'")
+                connection.execute(
+                    "DELETE FROM facts WHERE name IN ('state_dir', 'tracking_uri_digest')"
+                )
 
 
 @pytest.mark.parametrize("noted", [True, False], ids=["noted", "of an earlier version"])

@@ -49,6 +49,24 @@ def test_a_truncated_file_counts_as_none(tmp_path: Path, keep: int) -> None:
     assert file.read() is None
 
 
+def test_any_flipped_byte_counts_as_none_and_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = write(tmp_path / "trial.safetensors")
+    whole = file.path.read_bytes()
+    for at in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0x04
+        file.path.write_bytes(damaged)
+        caplog.clear()
+        found = file.read()
+        if found is None:
+            assert [record.levelname for record in caplog.records] == ["WARNING"]
+        else:  # a space of the header's padding
+            assert found.facts == SOME.facts
+            assert all(torch.equal(found.tensors[name], t) for name, t in SOME.tensors.items())
+
+
 @pytest.mark.parametrize("content", [b"garbage" * 100, b"\xff" * 64])
 def test_garbage_counts_as_none(tmp_path: Path, content: bytes) -> None:
     file = CheckpointFile(tmp_path / "trial.safetensors", "auto")

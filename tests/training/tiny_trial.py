@@ -10,7 +10,8 @@ import torch
 
 from hpo.data.tokens import TokenizedData, TokenizedSplit
 from hpo.model.gpt2 import PretrainedModel
-from hpo.model.prefix import Prefix, PrefixCache
+from hpo.model.prefix import Prefix
+from hpo.model.prefix_cache import PrefixCache
 from hpo.spec.study import Metric
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.training.loop import Trial, Workbench

@@ -1,0 +1,66 @@
+"""Digests of what is kept and read again, so that a damaged byte is noticed before it is used.
+
+They guard against disks, not against people: whoever can write the files can write the digests too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from hpo.atomic import write_whole
+
+DIGESTS_FILE = "digests.json"
+"""Beside the files of a folder: their paths in it, and the SHA-256 of each, in hexadecimal."""
+
+
+def fast_digest(parts: Iterable[bytes | memoryview]) -> str:
+    """XXH3 of some bytes in order, 128 bits in hexadecimal: as fast as memory is read."""
+    import xxhash  # by who checks, so that a model loads where only its own requirements are
+
+    digest = xxhash.xxh3_128()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_digests(folder: Path, *, but: Collection[str] = ()) -> None:
+    """Write down the digest of every file in a folder and below it. Raises OSError.
+
+    but: names of files that may change.
+    """
+    passed_over = {DIGESTS_FILE, *but}
+    files = (
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in passed_over
+    )
+    digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
+    write_whole(folder / DIGESTS_FILE, json.dumps(digests, indent=1).encode())
+
+
+def damage_in(folder: Path, needed: Iterable[str] = ()) -> str | None:
+    """What is wrong with the files that a folder's digests name, in a few words; None where nothing is.
+
+    needed: files that the digests must name. A folder without digests was written by an earlier version
+    and is not judged.
+    """
+    path = folder / DIGESTS_FILE
+    if not path.is_file():
+        return None
+    try:
+        digests = dict(json.loads(path.read_bytes()))
+        for name in {*digests, *needed}:
+            if file_digest(folder / name) != digests.get(name):
+                return f"{name} is not as it was written"
+    except (OSError, ValueError, TypeError) as error:
+        return f"{DIGESTS_FILE} or a file that it names cannot be read ({error})"
+    return None
