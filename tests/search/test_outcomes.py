@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from hpo.model.saved import FACTS_FILE, TRAINED_FILE
 from hpo.search.budget import claim_trial
 from hpo.search.claims import Claim, ClaimLost
 from hpo.search.heartbeat import Worker
@@ -78,7 +79,9 @@ def test_only_a_model_among_those_to_be_kept_is_asked_for(study: OpenStudy, tmp_
     with Worker(study.storage) as worker:
         claims = [claimed(study, worker) for _ in range(2)]
         for claim, value in zip(claims, (0.5, 0.75), strict=True):
-            (models.writing(claim.number) / "trained.safetensors").touch()
+            folder = models.writing(claim.number)
+            for file in (TRAINED_FILE, FACTS_FILE):
+                (folder / file).touch()
             models.commit(claim.number)
             claim.finish(TrialState.COMPLETE, value)
     outcomes = [outcome_of(key(study, claim)) for claim in claims]
