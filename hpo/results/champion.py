@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,13 +56,16 @@ def crown(
     metric: str,
     seed: int,
     times_tested_before: int,
+    before_publishing: Callable[[], None] = lambda: None,
 ) -> Champion:
     """Test the best trial's classifier and publish it.
 
-    trained: the folder that holds what the trial trained. Raises ModelError where that is damaged.
+    trained: the folder that holds what the trial trained. before_publishing: called when the test is
+    done; what it raises leaves nothing published. Raises ModelError where the folder is damaged.
     """
     classifier = load_trained(trained, load_base=lambda _name, _revision: model)
     score = final_test(classifier, test, seed=seed)
+    before_publishing()
     champion = Champion(
         number=best.number,
         value=best.value,

@@ -19,7 +19,8 @@ from hpo.results.champion import Champion, crown
 from hpo.results.figures import confusion_figure, curves_figure
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
 from hpo.search.figures import show_with_study
-from hpo.search.memory import begin_alone, recall, remember
+from hpo.search.memory import recall
+from hpo.search.once import Once, Turn, TurnLost
 from hpo.search.presentation import CHAMPION_KEY, present_study
 from hpo.search.session import Session
 from hpo.search.studies import OpenStudy
@@ -71,21 +72,39 @@ def finish_study(session: Session) -> Champion | None:
     if not entries:
         return None
     best, known = entries[0], known_champion(study)
+    crowning = Once(study.storage, study.study_id, f"crowning trial {best.number}")
     while known is None or known.number != best.number:
-        # The test split is to be looked at by one process, not by all that see the end at once.
-        if begin_alone(study.storage, study.study_id, f"crowning trial {best.number}"):
-            return _crown(session, entries, known)
-        time.sleep(_LOOK_SECONDS)
-        known = known_champion(study)
+        known = _crown_in_turn(session, entries, crowning)
+        if known is None:
+            time.sleep(_LOOK_SECONDS)
+            known = known_champion(study)
     return known
 
 
-def _crown(session: Session, entries: list[Entry], known: Champion | None) -> Champion:
+def _crown_in_turn(session: Session, entries: list[Entry], crowning: Once) -> Champion | None:
+    """The champion; None while another process is at it, for the test split is to be looked at by one."""
+    turn = crowning.begin()
+    if turn is None:
+        return None
+    try:
+        with turn:
+            known = known_champion(session.study)
+            if known is not None and known.number == entries[0].number:
+                return known  # by whoever had the turn before
+            return _crown(session, entries, known, turn)
+    except TurnLost as lost:
+        logger.warning("study %s: %s", session.study.name, lost)
+        return None
+
+
+def _crown(session: Session, entries: list[Entry], known: Champion | None, turn: Turn) -> Champion:
     study, bench, best = session.study, session.prepared.bench, entries[0]
     with TemporaryDirectory(prefix="hpo-download-") as folder:
+        trained = _trained_part(session, best.number, Path(folder))
+        turn.check()
         champion = crown(
             best,
-            _trained_part(session, best.number, Path(folder)),
+            trained,
             model=bench.model,
             test=bench.data.test,
             tracker=session.tracker,
@@ -93,8 +112,9 @@ def _crown(session: Session, entries: list[Entry], known: Champion | None) -> Ch
             metric=study.spec.study.metric,
             seed=study.spec.study.seed,
             times_tested_before=0 if known is None else known.times_tested,
+            before_publishing=turn.check,
         )
-    remember(study.storage, study.study_id, CHAMPION_KEY, champion.as_json())
+    turn.end_with(CHAMPION_KEY, champion.as_json())
     kept = top_numbers(entries, study.spec.tracking.kept_models)
     session.models.drop(session.models.numbers() - kept)
     _show_figures(session, entries, champion)

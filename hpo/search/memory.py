@@ -1,22 +1,17 @@
-"""What a study has learnt, kept with it for all its workers and later runs, and what it wants done once."""
+"""What a study has learnt, kept with it for all its workers and later runs."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
 
 from pydantic import JsonValue
 from sqlalchemy import Connection, select
 
 from hpo.errors import StudyGoneError
-from hpo.search.liveness import fate, this_worker
 from hpo.search.storage import Storage
 from hpo.search.tables import HPO_MEMORY, lock_study, upsert
-
-_PATIENCE_WITH_OTHER_MACHINES_SECONDS: Final = 600.0
 
 
 def remember(storage: Storage, study_id: int, key: str, value: JsonValue) -> None:
@@ -37,32 +32,6 @@ def recall(storage: Storage, study_id: int, key: str) -> JsonValue:
             return kept(connection, study_id, key)
 
     return storage.retry(read, f"looking up {key}")
-
-
-def begin_alone(storage: Storage, study_id: int, key: str) -> bool:
-    """Whether this process is the one to do what `key` names, which the study wants done once.
-
-    Another process that began it before has it, unless it is dead: one of this machine as soon as its
-    process is gone, one of another machine after ten minutes. Raises StudyGoneError where the study
-    was deleted.
-    """
-    me = this_worker()
-    mine: dict[str, JsonValue] = {
-        "machine": me.machine,
-        "pid": me.pid,
-        "started": me.process_started,
-    }
-
-    def write() -> bool:
-        # Of two that ask at once one sees the other's answer.
-        with locked_study(storage, study_id) as connection:
-            holder = kept(connection, study_id, key)
-            if isinstance(holder, dict) and _is_at_it(holder, mine):
-                return False
-            keep(connection, study_id, key, {**mine, "begun": time.time()})
-            return True
-
-    return storage.retry(write, f"beginning {key}")
 
 
 @contextmanager
@@ -97,11 +66,3 @@ def keep(connection: Connection, study_id: int, key: str, value: JsonValue) -> N
     """Keep a value under the key, in place of an earlier one."""
     row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
     upsert(connection, HPO_MEMORY, row, ("study_id", "key"))
-
-
-def _is_at_it(holder: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
-    if all(holder[name] == mine[name] for name in mine):
-        return False
-    if holder["machine"] == mine["machine"]:
-        return fate(holder["pid"], holder["started"]) != "gone"
-    return abs(time.time() - float(holder["begun"])) < _PATIENCE_WITH_OTHER_MACHINES_SECONDS

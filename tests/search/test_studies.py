@@ -25,7 +25,8 @@ from hpo.search.budget import claim_trial
 from hpo.search.claims import Claim
 from hpo.search.heartbeat import Worker
 from hpo.search.materials import Materials, check_materials
-from hpo.search.memory import begin_alone, recall, remember
+from hpo.search.memory import recall, remember
+from hpo.search.once import Once
 from hpo.search.outcomes import set_trial_run
 from hpo.search.progress import progress, studies_with_work
 from hpo.search.registration import submit
@@ -210,7 +211,7 @@ def test_what_is_asked_of_a_deleted_study_is_answered_with_that(
     asked = (
         lambda: study.read(lambda found: found.trials),
         lambda: remember(storage, study.study_id, "champion", {}),
-        lambda: begin_alone(storage, study.study_id, "crowning"),
+        lambda: Once(storage, study.study_id, "crowning").begin(),
         lambda: check_materials(storage, study.study_id, "study", SEEN),
         lambda: open_study(storage, "study"),
     )
