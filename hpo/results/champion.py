@@ -85,6 +85,7 @@ def crown(
             _card(champion, best, model.name, study_name, metric, classifier.label_names),
             {f"val/best_{metric}": best.value, **metrics},
             best.number,
+            times_tested=champion.times_tested,
             move=True,
         )
     return champion
