@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from sqlalchemy import insert, select, update
 
 from hpo.search.distributions import distributions
+from hpo.search.seals import seal_trial, sealed_spec
 from hpo.search.storage import Storage
 from hpo.search.studies import OpenStudy
 from hpo.search.tables import (
@@ -93,15 +94,20 @@ def add_finished_trials(study: OpenStudy, count: int, *, reports: int, seed: int
             ],
         )
         connection.execute(insert(HPO_CLAIMS), [_claim(study.study_id, i, now) for i in ids])
+        for trial_id in ids:
+            seal_trial(connection, trial_id)
 
 
 def set_budget(storage: Storage, study: OpenStudy, trials: int) -> None:
     """How many finished trials the study should have."""
+    sealed = sealed_spec(
+        study.spec.model_dump_json(), uid=study.uid, name=study.name, trials=trials
+    )
     with storage.write() as connection:
         connection.execute(
             update(HPO_STUDIES)
             .where(HPO_STUDIES.c.study_id == study.study_id)
-            .values(trials=trials)
+            .values(trials=trials, spec_json=sealed)
         )
 
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from hpo.errors import OptionError
 from hpo.options import (
     DONE,
     FAILED,
@@ -35,7 +36,6 @@ def main() -> int:
     )
     parser.add_argument(
         "--timeout",
-        default="2m",
         metavar="DURATION",
         help="how long --flush may take (default: 2m)",
     )
@@ -47,7 +47,14 @@ def _examine(options: argparse.Namespace) -> int:
     from hpo.spec.locations import parse_duration
 
     locations = read_locations(options)
-    seconds = parse_duration(options.timeout, "--timeout")
+    seconds = parse_duration(options.timeout or "2m", "--timeout")
+    if options.timeout is not None and not options.flush:
+        raise OptionError(
+            "--timeout",
+            found="it without --flush",
+            expected="--flush, which it limits",
+            mend="Add --flush, or leave it out.",
+        )
     findings = [flush(locations, seconds)] if options.flush else []
     for finding in findings:
         _show(finding)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hpo.spec.study import StudySpec
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_SMALLEST, _LARGEST = -(2**31), 2**31 - 1  # what a column of every database holds
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HIDDEN_WARNING = "SOCKS support in urllib3"
 
 # Option -> the study-file key that it overrides.
@@ -41,8 +43,13 @@ class Interrupted(Exception):  # noqa: N818 - it is no error
 
 def command(main: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser) -> int:
     """Parse, run, and turn errors into one line and an exit code. The only place that does."""
+    try:
+        level = _log_level()
+    except OptionError as error:
+        say(f"error: {error}")
+        return error.exit_code
     logging.basicConfig(
-        level=getattr(logging, os.environ.get("HPO_LOG", "WARNING").upper(), logging.WARNING),
+        level=level,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
@@ -64,6 +71,18 @@ def command(main: Callable[[argparse.Namespace], int], parser: argparse.Argument
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def _log_level() -> str:
+    name = os.environ.get("HPO_LOG", "").strip().upper() or "WARNING"
+    if name not in _LOG_LEVELS:
+        raise OptionError(
+            "HPO_LOG",
+            found=repr(os.environ["HPO_LOG"]),
+            expected="one of " + ", ".join(_LOG_LEVELS),
+            mend="Set HPO_LOG=INFO, or leave it out.",
+        )
+    return name
 
 
 def say(text: str) -> None:
@@ -112,7 +131,10 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text-column", metavar="NAME", help="column of the texts")
     parser.add_argument("--label-column", metavar="NAME", help="column of the labels")
     parser.add_argument(
-        "--seed", type=whole_number("--seed"), metavar="N", help="everything random follows from it"
+        "--seed",
+        type=whole_number("--seed", most=2**32 - 1),
+        metavar="N",
+        help="everything random follows from it",
     )
     parser.add_argument(
         "--max-train-examples",
@@ -193,8 +215,12 @@ def _leave_at_once(_number: int, _frame: object) -> None:
 def whole_number(
     option: str, least: int | None = None, most: int | None = None
 ) -> Callable[[str], int]:
-    """The type of an option that takes a whole number; least, most: none beyond is taken."""
+    """The type of an option that takes a whole number; least, most: none beyond is taken.
 
+    Left out, they are what a column of the database holds.
+    """
+    smallest = _SMALLEST if least is None else least
+    largest = _LARGEST if most is None else most
     expected = "a whole number" if least is None else f"a whole number of {least} or more"
     if most is not None:
         expected = f"a whole number from {least or 0} to {most}"
@@ -204,13 +230,14 @@ def whole_number(
             number = int(text)
         except ValueError:
             number = None
-        beyond = number is not None and (
-            (least is not None and number < least) or (most is not None and number > most)
-        )
-        if number is None or beyond:
+        if number is None or not smallest <= number <= largest:
+            too_large = number is not None and number > largest and most is None
             # Not argparse's own error, which has another form.
             raise OptionError(
-                option, found=repr(text), expected=expected, mend=f"Write e.g. {option} 4."
+                option,
+                found=repr(text if len(text) < 50 else f"{text[:50]}…"),
+                expected=f"a whole number from {smallest} to {largest}" if too_large else expected,
+                mend=f"Write e.g. {option} 4.",
             )
         return number
 
@@ -222,6 +249,22 @@ class OneLineParser(argparse.ArgumentParser):
 
     def __init__(self, *, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Raises OptionError also for a value that is blank: it comes from a variable that is not set."""
+        options, rest = super().parse_known_args(args, namespace)
+        for action in self._actions:
+            given = getattr(options, action.dest, None)
+            for value in given if isinstance(given, list) else [given]:
+                if isinstance(value, str) and not value.strip():
+                    named = action.option_strings[-1] if action.option_strings else action.metavar
+                    raise OptionError(
+                        str(named),
+                        found="an empty value",
+                        expected="a value",
+                        mend="Fill it in, or leave it out.",
+                    )
+        return options, rest
 
     def error(self, message: str) -> NoReturn:
         """Raises OptionError with what argparse found."""

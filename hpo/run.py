@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -99,11 +100,11 @@ def _run(options: argparse.Namespace) -> int:
         from hpo.search.preparation import prepare
         from hpo.search.storage import open_storage
         from hpo.search.studies import check_plan
+        from hpo.terminal import tell_data
 
         prepared = prepare(spec, locations)
         check_plan(spec, prepared.n_layer)
-        for warning in prepared.data.warnings:
-            say(f"warning: {warning}")
+        tell_data(prepared, quiet=options.quiet)
         with open_storage(locations.storage_url) as storage:
             if seconds is not None:
                 timer = threading.Timer(seconds, stop.say_time_is_up)
@@ -136,7 +137,7 @@ def _work(
     from hpo.tracking.outbox import waiting_in
 
     progress = submit(storage, spec, materials=prepared.materials)
-    entries = leaderboard(open_study(storage, spec.name, n_layer=prepared.n_layer).load())
+    entries = open_study(storage, spec.name, n_layer=prepared.n_layer).read(leaderboard)
     state = StudyState(
         wanted=progress.wanted,
         finished=progress.finished,
@@ -235,13 +236,13 @@ def _asked_workers(text: str) -> int:
 
     if text == "auto":
         return automatic_workers()
-    if text.isdecimal() and int(text) >= 1:
+    if re.fullmatch(r"[0-9]{1,4}", text) and int(text) >= 1:
         return int(text)
+    expected = "auto, or a number of 1 or more"
+    if text.isdecimal() and len(text) > 4:
+        expected = "auto, or a number of four digits at most"
     raise OptionError(
-        "--workers",
-        found=repr(text),
-        expected="auto, or a number of 1 or more",
-        mend="Write e.g. --workers 2.",
+        "--workers", found=repr(text), expected=expected, mend="Write e.g. --workers 2."
     )
 
 
@@ -258,7 +259,7 @@ def _tell(summary: Summary, locations: Locations) -> None:
     from hpo.spec.locations import DEFAULT_STORAGE, DEFAULT_TRACKING, redacted
     from hpo.terminal import print_summary
 
-    print_summary(summary, sys.stdout.write)
+    print_summary(summary, sys.stdout)
     mlflow = "mlflow ui"
     if locations.tracking_uri != DEFAULT_TRACKING:
         mlflow = f"open {redacted(locations.tracking_uri)}"

@@ -53,8 +53,10 @@ def _submit(options: argparse.Namespace) -> int:
     materials = None
     if not options.no_check:
         from hpo.search.preparation import prepare
+        from hpo.terminal import tell_data
 
         prepared = prepare(spec, locations)
+        tell_data(prepared)
         check_plan(spec, prepared.n_layer)
         materials = prepared.materials
     with open_storage(locations.storage_url, wait_seconds=_WAIT_SECONDS) as storage:

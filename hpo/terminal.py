@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from hpo.search.events import (
     Event,
@@ -16,10 +19,15 @@ from hpo.search.events import (
 )
 
 if TYPE_CHECKING:
+    from hpo.results.champion import Champion
     from hpo.results.leaderboard import Entry
     from hpo.search.finish import Summary
+    from hpo.search.preparation import Prepared
 
 _PLAIN_LINE_SECONDS = 5.0
+# The spaces that belong to a number: `trial 7`, `121 test texts`, `95 % interval`.
+_WITH_A_NUMBER = re.compile(r"(?<=\w) (?=\d)|(?<=\d) (?=[\w%])")
+_NO_BREAK = "\u00a0"
 
 
 class View(Protocol):
@@ -176,8 +184,35 @@ def make_view(state: StudyState, *, quiet: bool) -> View:
     return RichView(state) if sys.stderr.isatty() else PlainView(state, sys.stderr.write)
 
 
-def print_summary(summary: Summary, write: Callable[[str], object]) -> None:
-    """Leaderboard, best parameters, importances and test score as plain text."""
+def wrapped(text: str, stream: TextIO, indent: str = "  ") -> str:
+    """A line for a stream: on a terminal broken between words, elsewhere as it is.
+
+    indent: before the lines that go on with it.
+    """
+    if not stream.isatty():
+        return text
+    width = max(shutil.get_terminal_size().columns - 1, len(indent) + 20)
+    lines = textwrap.wrap(
+        _WITH_A_NUMBER.sub(_NO_BREAK, text),
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace(_NO_BREAK, " ") or text
+
+
+def tell_data(prepared: Prepared, *, quiet: bool = False) -> None:
+    """What was read of the data, in a line, and what looks wrong with them. quiet: the latter only."""
+    if not quiet:
+        sys.stderr.write(wrapped(prepared.reading.in_words(), sys.stderr) + "\n")
+    for warning in prepared.warnings:
+        sys.stderr.write(wrapped(f"warning: {warning}", sys.stderr) + "\n")
+    sys.stderr.flush()
+
+
+def print_summary(summary: Summary, stream: TextIO) -> None:
+    """Leaderboard, best parameters, importances, test score and what it is worth, as plain text."""
     counts = summary.counts
     failed = f", {counts.failed} failed" if counts.failed else ""
     lines = [
@@ -186,24 +221,59 @@ def print_summary(summary: Summary, write: Callable[[str], object]) -> None:
         f"({counts.complete} complete, {counts.pruned} pruned{failed})",
     ]
     if summary.entries:
-        lines += ["", *_leaderboard(summary.entries[:10], summary.metric)]
-        lines += ["", "Best parameters: " + _params(summary.entries[0])]
+        lines += ["", *_leaderboard(summary.entries[:10], summary.metric, stream)]
+        lines += ["", *_beside_the_leaderboard(summary)]
+        lines.append("Best parameters: " + _params(summary.entries[0]))
     if summary.importances:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in summary.importances.items())
         lines.append(f"Importances: {shares}")
+    elif summary.entries:
+        lines.append(f"Importances: not shown, for {summary.importances_left_out or 'none differ'}")
     if summary.champion is not None:
-        test, metric = summary.champion.test, summary.metric
-        low, high = test.intervals[metric]
-        lines.append(
-            f"Test {metric} of trial {summary.champion.number}: {test.metrics[metric]:.4f} "
-            f"(95 % interval {low:.4f} to {high:.4f}, {test.texts} texts, "
-            f"looked at {summary.champion.times_tested} time(s))"
-        )
-        lines.append(f"Champion: models:/{summary.champion.registered_name}@champion")
-    write("\n".join(lines) + "\n")
+        lines += _test_score(summary, summary.champion)
+    # The rows of the table are wrapped already, each under its last column.
+    stream.write(
+        "\n".join(line if "\n" in line else wrapped(line, stream) for line in lines) + "\n"
+    )
 
 
-def _leaderboard(entries: list[Entry], metric: str) -> list[str]:
+def _beside_the_leaderboard(summary: Summary) -> list[str]:
+    """What the validation scores are to be held against, and how many of them are alike."""
+    from hpo.results.appraisal import beside
+    from hpo.results.noise import near_best_in_words
+
+    lines = []
+    if summary.reading is not None:
+        counts = summary.reading.class_counts["validation"]
+        lines.append(beside((summary.metric,), counts, summary.label_names))
+    if summary.noise is not None and summary.noise.near_best:
+        lines.append(near_best_in_words(summary.noise, len(summary.entries)))
+    return lines
+
+
+def _test_score(summary: Summary, champion: Champion) -> list[str]:
+    """The study's metric and another one, the same answer's scores, and what speaks against it."""
+    from hpo.results.appraisal import appraise, beside, second_metric
+
+    test, metric, second = champion.test, summary.metric, second_metric(summary.metric)
+    low, high = test.intervals[metric]
+    second_low, second_high = test.intervals[second]
+    counts = [sum(row) for row in test.confusion]
+    appraisal = appraise(test, metric, summary.label_names)
+    return [
+        f"Test {metric} of trial {champion.number}: {test.metrics[metric]:.4f} "
+        f"(95 % interval {low:.4f} to {high:.4f}, {test.texts} texts, "
+        f"looked at {champion.times_tested} time(s))",
+        f"Test {second} of trial {champion.number}: {test.metrics[second]:.4f} "
+        f"(95 % interval {second_low:.4f} to {second_high:.4f})",
+        beside((metric, second), counts, summary.label_names),
+        *(f"Beware: {remark}." for remark in appraisal.remarks),
+        *([appraisal.mend] if appraisal.mend else []),
+        f"Champion: models:/{champion.registered_name}@champion",
+    ]
+
+
+def _leaderboard(entries: list[Entry], metric: str, stream: TextIO) -> list[str]:
     header = ["trial", metric, "epochs", "seconds", "parameters"]
     rows = [
         [
@@ -216,10 +286,12 @@ def _leaderboard(entries: list[Entry], metric: str) -> list[str]:
         for entry in entries
     ]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(4)]
-    return [
-        "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
-        for row in [header, *rows]
-    ]
+    indent = " " * (sum(widths) + 2 * len(widths))
+    lines = []
+    for row in [header, *rows]:
+        cells = "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=False))
+        lines.append(cells + wrapped(indent + row[4], stream, indent)[len(cells) :])
+    return lines
 
 
 def _params(entry: Entry) -> str:

@@ -21,7 +21,9 @@ from hpo.options import (
 
 if TYPE_CHECKING:
     from hpo.search.events import Event
+    from hpo.spec.locations import Locations
 
+_MOST_THREADS = 4096
 _WAIT_SECONDS = 120.0  # a database that starts with the rest of a compose file
 
 
@@ -36,7 +38,7 @@ def main() -> int:
     add_place_options(parser)
     parser.add_argument(
         "--threads",
-        type=whole_number("--threads", least=1),
+        type=whole_number("--threads", least=1, most=_MOST_THREADS),
         metavar="N",
         help="threads of this worker (default: all cores)",
     )
@@ -53,6 +55,8 @@ def main() -> int:
 def _work(options: argparse.Namespace) -> int:
     locations = read_locations(options)
     check_early(None, locations, wait_seconds=_WAIT_SECONDS)
+    if not _has_something_to_serve(options, locations):
+        return DONE
     from hpo.execution.shares import Share, available_cores
     from hpo.search.service import Service
     from hpo.search.storage import open_storage
@@ -74,6 +78,29 @@ def _work(options: argparse.Namespace) -> int:
         service.run(exit_when_done=options.exit_when_done)
     say("stopped cleanly")
     return DONE
+
+
+def _has_something_to_serve(options: argparse.Namespace, locations: Locations) -> bool:
+    """Whether there is work, or there may be; creates nothing. Raises StudyGoneError.
+
+    A worker may be started before its study is submitted, as compose starts all services at once; one
+    that ends when all is done has nothing to wait for.
+    """
+    from hpo.search.progress import no_such_study
+    from hpo.search.storage import registered_names
+    from hpo.spec.locations import redacted
+
+    names = registered_names(locations.storage_url)
+    if options.study is None or options.study in names:
+        if names or not options.exit_when_done:
+            return True
+        say(f"no study in {redacted(locations.storage_url)}: nothing to do")
+        return False
+    unknown = no_such_study(redacted(locations.storage_url), options.study, names)
+    if options.exit_when_done:
+        raise unknown
+    say(f"no study {options.study} yet: waiting until it is submitted ({unknown.mend})")
+    return True
 
 
 def _tell(event: Event) -> None:

@@ -18,6 +18,7 @@ from hpo.data.sources import SourceTables, read_source
 from hpo.data.splits import carve, stratified_sample
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
+from hpo.spec.effects import refuse_idle
 
 if TYPE_CHECKING:
     from hpo.spec.study import DataSection
@@ -34,7 +35,7 @@ def load_data(section: DataSection, *, seed: int) -> LabelledData:
     else in validation: what is measured on them is honest. Splits that the source lacks are carved
     off the training split by class; `max_train_examples` samples what then remains of it. All that
     is left out is counted in the warnings. Raises DataError where the source cannot be read or
-    cannot serve.
+    cannot serve, StudyFileError where a key of the section would do nothing with it.
     """
     source = read_source(section)
     text, label = find_columns(source.train, section.text, section.label)
@@ -69,6 +70,9 @@ def load_data(section: DataSection, *, seed: int) -> LabelledData:
         fingerprint=_fingerprint(classes.names, train, validation, test),
         source=section.source,
         warnings=tuple(warnings),
+        text_column=text,
+        label_column=label,
+        split_off=tuple(role for role in ("validation", "test") if role not in given),
     )
 
 
@@ -182,6 +186,10 @@ def _with_all_splits(
     """The three splits; those that are not given are carved off the training split."""
     wanted = {"test": section.test_fraction, "validation": section.validation_fraction}
     fractions = {role: fraction for role, fraction in wanted.items() if role not in given}
+    if "validation" in given:
+        refuse_idle("data", section, "a source without a validation split", "the source has one")
+    if "test" in given:
+        refuse_idle("data", section, "a source without a test split", "the source has one")
     if not fractions:
         return {"train": train, **given}, ()
     if sum(fractions.values()) >= 1:
@@ -199,15 +207,7 @@ def _with_all_splits(
             expected="three different texts or more of at least two classes",
             mend="Add rows, or add files for the other splits.",
         )
-    notes: tuple[str, ...] = ()
-    if carving.kept_whole:
-        names = ", ".join(shortened(classes.names[label], 30) for label in carving.kept_whole[:5])
-        notes = (
-            f"{train.origin}: classes with fewer than three different texts stay in the training"
-            f" split alone: {len(carving.kept_whole)} of {len(classes.names)}"
-            f" ({names}{', …' * (len(carving.kept_whole) > 5)};"
-            f" {train.rows_named(np.flatnonzero(np.isin(train.labels, carving.kept_whole)))})",
-        )
+    notes = checks.not_split_as_asked(train, carving, fractions, classes.names)
     parts = dict(zip(fractions, map(train.take, carving.parts), strict=True))
     return {"train": train.take(carving.remaining), **given, **parts}, notes
 

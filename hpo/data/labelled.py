@@ -58,7 +58,8 @@ class LabelledData:
     """The data of a study. Every class has training examples; no text is in two splits.
 
     fingerprint: SHA-256 of the texts, labels and label names, in hexadecimal; source: as the study
-    file names it; warnings: what was left out or looks wrong, one line each.
+    file names it; warnings: what was left out or looks wrong, one line each; text_column,
+    label_column: where they stood; split_off: which splits the source lacked.
     """
 
     train: Split
@@ -68,3 +69,6 @@ class LabelledData:
     fingerprint: str
     source: str
     warnings: tuple[str, ...]
+    text_column: str = "text"
+    label_column: str = "label"
+    split_off: tuple[str, ...] = ()

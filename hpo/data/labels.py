@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.files import kind_of
+from hpo.data.several_labels import several_labels
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError, nearest_name
 
@@ -24,6 +25,7 @@ _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 
 # More classes than this, most of them seen once, are no classes but an identifier or a measure.
 _FEW_CLASSES: Final = 20
+_ONE_EACH: Final = "one label for each text, for hpo trains classifiers that give one"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ def find_classes(
                 expected="valid Unicode",
                 mend="Mend that label.",
             )
+    if kind == "text":
+        _check_one_label_each(table, column, counts)
     _check_count(table, column, counts, rows=len(values))
     if kind == "index":
         stray = [name for name in counts if name not in index_names]
@@ -163,7 +167,28 @@ def _kind(table: Table, column: str, values: Sequence[object], indices: NDArray[
     return next(iter(first), "text")
 
 
+def _check_one_label_each(table: Table, column: str, counts: dict[str, int]) -> None:
+    several = several_labels(counts)
+    if several is not None:
+        raise DataError(
+            table.place,
+            found=f"what looks like several labels in one cell of the label column"
+            f" {shortened(column)}: {shortened(several.cell)} {several.why}",
+            expected=_ONE_EACH,
+            mend="Keep one label of each text, or name another column with --label-column; the name"
+            " of a single class has to be written without the separator.",
+        )
+
+
 def _no_class(table: Table, column: str, index: int, value: object) -> DataError:
+    if isinstance(value, list | tuple):
+        return DataError(
+            table.where(index),
+            found=f"a list in the label column {shortened(column)}, which looks like several labels"
+            f" in one cell: {shortened(value)}",
+            expected=_ONE_EACH,
+            mend="Keep one label of each text, or name another column with --label-column.",
+        )
     found = f"the number {value}" if isinstance(value, float) else kind_of(value)
     return DataError(
         table.where(index),

@@ -13,13 +13,20 @@ import numpy as np
 from hpo.data.files import READERS, read_file
 from hpo.data.hub import read_hub
 from hpo.data.table import Table
+from hpo.data.unread import (
+    check_splits_left,
+    is_unlabelled,
+    looks_like_data,
+    not_read,
+    not_read_in_words,
+)
 from hpo.errors import DataError, nearest_name
+from hpo.spec.effects import refuse_idle
 from hpo.spec.locations import path_of
-from hpo.spec.study import DEMO
+from hpo.spec.study import DEMO, DataSection
 
 if TYPE_CHECKING:
     from hpo.demo.grammar import Review
-    from hpo.spec.study import DataSection
 
 VALIDATION_NAMES: Final = ("validation", "valid", "val", "dev", "eval", "evaluation")
 TEST_NAMES: Final = ("test", "testing")
@@ -54,6 +61,9 @@ def read_source(section: DataSection) -> SourceTables:
     if source == DEMO:
         return _chosen(section, _demo_tables())
     path = path_of(source, lambda reason: _no_source(source, reason))
+    if path.exists():
+        kind = "folder" if path.is_dir() else "file"
+        refuse_idle("data", section, "a hub data set", f"{source} is a {kind}")
     if path.is_dir():
         return _folder(section, path)
     if path.exists():
@@ -79,7 +89,12 @@ def _no_source(source: str, found: str) -> DataError:
 
 
 def _single_file(section: DataSection, path: Path) -> SourceTables:
-    for key, name in (("validation", section.validation_split), ("test", section.test_split)):
+    usual = DataSection.model_fields["train_split"].default
+    for key, name in (
+        ("train", section.train_split if section.train_split != usual else None),
+        ("validation", section.validation_split),
+        ("test", section.test_split),
+    ):
         if name is not None:
             raise DataError(
                 f"data.{key}_split",
@@ -92,7 +107,7 @@ def _single_file(section: DataSection, path: Path) -> SourceTables:
 
 def _folder(section: DataSection, folder: Path) -> SourceTables:
     try:
-        paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
+        entries = sorted(folder.iterdir())
     except OSError as error:
         raise DataError(
             str(folder),
@@ -101,9 +116,9 @@ def _folder(section: DataSection, folder: Path) -> SourceTables:
             mend="Check its rights.",
         ) from error
     files: dict[str, Path] = {}
-    for path in paths:
+    for path in entries:
         name = path.stem.lower()
-        if path.suffix.lower() not in READERS:
+        if path.suffix.lower() not in READERS or not path.is_file():
             continue
         if name in files and name in _wanted(section):
             raise DataError(
@@ -113,30 +128,41 @@ def _folder(section: DataSection, folder: Path) -> SourceTables:
                 mend="Remove or rename one of them.",
             )
         files[name] = path
-    train, validation, test = chosen = _pick(section, files, place=str(folder), noun="file")
-    unused = [path for path in paths if path not in chosen and _looks_meant(section, path)]
+    data = [path for path in entries if looks_like_data(path, _wanted(section))]
+    # First what no key could name: it may be the very split that is missed next.
+    _check_unread(section, folder, [path for path in data if path not in files.values()])
+    chosen = train, validation, test = _pick(section, files, place=str(folder), noun="file")
+    unread = [path for path in data if path not in chosen]
+    _check_unread(section, folder, unread)
     return SourceTables(
         section.source,
         read_file(train),
         read_file(validation) if validation else None,
         read_file(test) if test else None,
-        _not_used(folder, unused),
+        _not_read(str(folder), "file", [path.name for path in unread]),
     )
 
 
-def _looks_meant(section: DataSection, path: Path) -> bool:
-    return path.suffix.lower() in READERS or path.stem.lower() in _wanted(section)
-
-
-def _not_used(folder: Path, paths: Sequence[Path], most: int = 5) -> tuple[str, ...]:
-    if not paths:
-        return ()
-    names = ", ".join(path.name for path in paths[:most]) + ", …" * (len(paths) > most)
-    files = "1 file is" if len(paths) == 1 else f"{len(paths)} files are"
-    return (
-        f"{folder}: {files} not used ({names});"
-        " data.validation_split and data.test_split name the files of these splits",
-    )
+def _check_unread(section: DataSection, folder: Path, unread: Sequence[Path]) -> None:
+    """Raise DataError where data are not read that the user has not left out by naming others."""
+    if section.validation_split and section.test_split:
+        return
+    replaced = {
+        name
+        for named, usual in (
+            (section.validation_split, VALIDATION_NAMES),
+            (section.test_split, TEST_NAMES),
+        )
+        if named
+        for name in usual
+    }
+    surprising = [
+        path
+        for path in unread
+        if path.stem.lower() not in replaced and not is_unlabelled(path.name)
+    ]
+    if surprising:
+        raise not_read(folder, surprising)
 
 
 def _wanted(section: DataSection) -> set[str]:
@@ -148,7 +174,17 @@ def _chosen(
     section: DataSection, tables: Mapping[str, Table], warnings: tuple[str, ...] = ()
 ) -> SourceTables:
     train, validation, test = _pick(section, tables, place=section.source, noun="split")
+    read = (train, validation, test)
+    left = [name for name, table in tables.items() if not any(table is each for each in read)]
+    roles = {"validation": (validation, VALIDATION_NAMES), "test": (test, TEST_NAMES)}
+    lacking = {key: usual for key, (table, usual) in roles.items() if table is None}
+    check_splits_left(section.source, left, lacking)
+    warnings += _not_read(section.source, "split", left)
     return SourceTables(section.source, train, validation, test, warnings)
+
+
+def _not_read(place: str, noun: str, names: Sequence[str]) -> tuple[str, ...]:
+    return (not_read_in_words(place, noun, names),) if names else ()
 
 
 def _pick(

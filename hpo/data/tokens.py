@@ -7,10 +7,9 @@ import json
 import logging
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,14 +22,15 @@ from hpo.data.table import shortened
 from hpo.errors import DataError
 
 if TYPE_CHECKING:
+    from tokenizers import Encoding
     from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
 # Part of every entry's key: raise it when the layout below changes, or what tokens are kept.
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _SPLITS: Final = ("train", "validation", "test")
-_ARRAYS: Final = ("tokens", "offsets", "labels")
+_ARRAYS: Final = ("tokens", "offsets", "labels", "cut")
 _MANIFEST: Final = "manifest.json"
 
 # Bounds the Python lists that the tokenizer returns; more at once is no faster.
@@ -38,17 +38,24 @@ _TEXTS_AT_ONCE: Final = 2_048
 _ABANDONED_SECONDS: Final = 24 * 3600
 
 
+def _not_counted() -> NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class TokenizedSplit:
     """A split as one run of tokens, without padding.
 
     tokens: (total,) int32; offsets: (n + 1,) int64, text i is tokens[offsets[i]:offsets[i + 1]];
-    labels: (n,) int64. The arrays may be mapped from disk and are not to be written to.
+    labels: (n,) int64; cut: (n,) int64, how many tokens of each text were beyond max_length and
+    are not there, or empty where nobody counted. The arrays may be mapped from disk and are not to
+    be written to.
     """
 
     tokens: NDArray[np.int32]
     offsets: NDArray[np.int64]
     labels: NDArray[np.int64]
+    cut: NDArray[np.int64] = field(default_factory=_not_counted)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -116,28 +123,44 @@ def tokenize_texts(
     texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, max_length: int
 ) -> TokenizedSplit:
     """Texts without labels as one run of tokens; one that gives none gets the padding token."""
-    runs = [run or [tokenizer.pad_token_id] for run in _token_ids(texts, tokenizer, max_length)]
+    ids, cut = _token_ids(texts, tokenizer, max_length)
+    runs = [run or [tokenizer.pad_token_id] for run in ids]
     offsets = np.cumsum([0, *map(len, runs)], dtype=np.int64)
     tokens = np.fromiter(chain.from_iterable(runs), dtype=np.int32, count=int(offsets[-1]))
-    return TokenizedSplit(tokens, offsets, np.zeros(len(runs), dtype=np.int64))
+    return TokenizedSplit(tokens, offsets, np.zeros(len(runs), dtype=np.int64), cut)
 
 
 def _token_ids(
     texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> list[list[int]]:
+) -> tuple[list[list[int]], NDArray[np.int64]]:
     """The token ids of each text, without the padding tokens that it ends in, but for a first one.
 
-    A text may end in one when padding and end of text are the same token. GPT-2 as transformers has
-    it reads a text's last token that is no padding, and the first where all are.
+    With them (n,) how many tokens of each were cut off, being beyond max_length.
+
+    A text may end in a padding token when padding and end of text are the same. GPT-2 as
+    transformers has it reads a text's last token that is no padding, and the first where all are.
     """
     encoded = tokenizer(
         list(texts), truncation=True, max_length=max_length, return_attention_mask=False
     )
     ids: list[list[int]] = encoded["input_ids"]
+    full = [index for index, run in enumerate(ids) if len(run) == max_length]
+    cut = np.zeros(len(ids), dtype=np.int64)
+    if encoded.encodings is not None:
+        # The tokenizers library has counted them already: it hands back what it cut off.
+        cut[full] = [_beyond(encoded.encodings[index]) for index in full]
+    elif full:
+        whole = tokenizer([texts[index] for index in full], verbose=False)["input_ids"]
+        cut[full] = [len(run) - max_length for run in whole]
     for run in ids:
         while len(run) > 1 and run[-1] == tokenizer.pad_token_id:
             run.pop()
-    return ids
+    return ids, cut
+
+
+def _beyond(encoding: Encoding) -> int:
+    """The tokens of a text that were cut off, without those that the tokenizer adds to each piece."""
+    return sum(len(piece) - sum(piece.special_tokens_mask) for piece in encoding.overflowing)
 
 
 def _check_length(tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
@@ -156,9 +179,10 @@ def _tokenized(
     name: str, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> TokenizedSplit:
     runs: list[NDArray[np.int32]] = []
+    cuts: list[NDArray[np.int64]] = []
     offsets = np.zeros(len(split) + 1, dtype=np.int64)
     for start in range(0, len(split), _TEXTS_AT_ONCE):
-        ids = _token_ids(split.texts[start : start + _TEXTS_AT_ONCE], tokenizer, max_length)
+        ids, cut = _token_ids(split.texts[start : start + _TEXTS_AT_ONCE], tokenizer, max_length)
         lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
         empty = np.flatnonzero(lengths == 0)
         if len(empty):
@@ -172,17 +196,23 @@ def _tokenized(
         offsets[start + 1 : start + 1 + len(ids)] = lengths
         total = int(lengths.sum())
         runs.append(np.fromiter(chain.from_iterable(ids), dtype=np.int32, count=total))
+        cuts.append(cut)
     np.cumsum(offsets, out=offsets)
-    tokens = np.concatenate(runs) if runs else np.empty(0, dtype=np.int32)
-    return TokenizedSplit(tokens, offsets, np.asarray(split.labels, dtype=np.int64))
+    return TokenizedSplit(
+        tokens=np.concatenate(runs) if runs else np.empty(0, dtype=np.int32),
+        offsets=offsets,
+        labels=np.asarray(split.labels, dtype=np.int64),
+        cut=np.concatenate(cuts) if cuts else _not_counted(),
+    )
 
 
 def _write_entry(entry: Path, splits: Mapping[str, TokenizedSplit]) -> None:
     """Write an entry whole or not at all. Raises OSError, with nothing left behind."""
     entry.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(entry.parent)
     temporary = entry.parent / f".new-{uuid.uuid4().hex}"
     temporary.mkdir()
+    # The time by the clock that stamps the others' files too: a file server has its own.
+    _remove_abandoned(entry.parent, temporary.stat().st_mtime)
     try:
         digests: dict[str, str] = {}
         for name, split in splits.items():
@@ -240,9 +270,9 @@ def _mapped(entry: Path) -> dict[str, TokenizedSplit]:
     }
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes that were killed while writing left behind."""
-    oldest = time.time() - _ABANDONED_SECONDS
+def _remove_abandoned(folder: Path, now: float) -> None:
+    """Remove what processes that were killed while writing left behind. now: as the files' times say it."""
+    oldest = now - _ABANDONED_SECONDS
     for path in [*folder.glob(".new-*"), *folder.glob(".damaged-*")]:
         try:
             abandoned = path.stat().st_mtime < oldest

@@ -95,6 +95,7 @@ def _device() -> Finding:
 
 
 def _storage(locations: Locations) -> Finding:
+    from hpo.search.integrity import check_study
     from hpo.search.progress import all_progress
     from hpo.search.storage import open_storage
 
@@ -105,6 +106,8 @@ def _storage(locations: Locations) -> Finding:
     try:
         with open_storage(locations.storage_url) as storage:
             studies = all_progress(storage)
+            for study in studies:
+                check_study(storage, study.study_id, study.name)
     except HpoError as error:
         return Finding("fault", "storage", f"{error.place}: {error.found}", error.mend)
     done = sum(study.is_done for study in studies)

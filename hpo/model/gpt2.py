@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from hpo.demo import DEMO_MODEL_DIR
 from hpo.errors import ModelError
 from hpo.model.activations import ACTIVATIONS
 from hpo.model.tokenizer import load_tokenizer, tokenizer_fingerprint
+from hpo.model.weight_files import StoredTensor, chosen_file, files_to_read, read_tensors
 from hpo.spec.locations import path_of
 from hpo.spec.study import DEMO
 
@@ -48,8 +46,10 @@ _BLOCK_WEIGHTS = (
     "mlp.c_proj.weight",
     "mlp.c_proj.bias",
 )
-_HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
-_HUB_OLD_WEIGHTS = ("pytorch_model*.bin",)
+# Everything but weights: configuration, tokenizer, and the indices of weight files.
+_HUB_FILES = ("*.json", "*.txt", "*.model")
+# What computes as it stands; of whole numbers and 8-bit ones only their library knows what they mean.
+_NUMBER_FORMATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _HUB_TIMEOUT_SECONDS = 10.0
 
 
@@ -139,20 +139,30 @@ def load_pretrained(name: str, revision: str | None = None) -> PretrainedModel:
 
 
 def classification_config(
-    config: GPT2Config, label_names: tuple[str, ...], pad_token_id: int
+    config: GPT2Config, label_names: tuple[str, ...], pad_token_id: int, positions: int
 ) -> dict[str, Any]:
-    """The `config.json` of a classifier over the given labels, in the form that transformers reads."""
+    """The `config.json` of a classifier over the given labels, in the form that transformers reads.
+
+    positions: rows of the table of position embeddings.
+    """
     document = config.to_dict()
     document.update(
         architectures=["GPT2ForSequenceClassification"],
         id2label={str(index): label for index, label in enumerate(label_names)},
         label2id={label: index for index, label in enumerate(label_names)},
         pad_token_id=pad_token_id,
+        n_positions=positions,
         problem_type="single_label_classification",
         torch_dtype="float32",
     )
-    document.pop("dtype", None)
+    for key in ("dtype", "n_ctx"):  # said otherwise above
+        document.pop(key, None)
     return dict(document)
+
+
+def is_on_the_hub(name: str) -> bool:
+    """Whether a model's name is neither the demo's nor that of a directory here. Raises ModelError."""
+    return name != DEMO and not path_of(name, lambda reason: _no_directory(name, reason)).is_dir()
 
 
 def _model_folder(name: str, revision: str | None) -> Path:
@@ -184,10 +194,13 @@ def _from_hub(name: str, revision: str | None) -> Path:
     try:
         # With a time-out, which snapshot_download has not.
         info = HfApi().model_info(name, revision=revision, timeout=_HUB_TIMEOUT_SECONDS)
-        names = [file.rfilename for file in info.siblings or ()]
-        safe = any("/" not in file and file.endswith(".safetensors") for file in names)
-        wanted = _HUB_FILES if safe else _HUB_FILES + _HUB_OLD_WEIGHTS
-        return Path(fetch(revision=info.sha, allow_patterns=list(wanted)))
+        folder = Path(fetch(revision=info.sha, allow_patterns=list(_HUB_FILES)))
+        chosen = chosen_file({file.rfilename for file in info.siblings or ()})
+        if chosen is not None:
+            fetch(revision=info.sha, allow_patterns=list(files_to_read(folder, chosen, name)))
+        return folder
+    except ModelError:  # a faulty index, which another try would not mend
+        raise
     except HFValidationError as error:
         raise ModelError(
             f"model {name}",
@@ -293,41 +306,40 @@ def _architecture(config: GPT2Config, name: str) -> Architecture:
 
 
 def _read_weights(folder: Path, name: str, architecture: Architecture) -> Mapping[str, Tensor]:
-    raw: dict[str, Tensor] = {}
-    try:
-        safe = sorted(folder.glob("*.safetensors"))
-        for path in safe:
-            raw.update(load_file(path))
-        if not safe:
-            for path in sorted(folder.glob("pytorch_model*.bin")):
-                raw.update(torch.load(path, map_location="cpu", weights_only=True))
-    except (
-        SafetensorError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as error:
-        raise ModelError(
-            f"model {name}",
-            found=f"weights that cannot be read: {path.name} ({error})",
-            expected="whole weight files",
-            mend="Fetch or save the model again.",
-        ) from error
-    named = {_full_name(key): tensor for key, tensor in raw.items()}
+    stored: dict[str, StoredTensor] = {}
+    for key, found in read_tensors(folder, name).items():
+        if _full_name(key) in stored:
+            raise _bad_weight(name, _full_name(key), "two of that name", "one", found.file)
+        stored[_full_name(key)] = found
     weights = {}
     for key, shape in _shapes(architecture).items():
-        if key not in named or named[key].shape != shape:
-            found = f"shape {tuple(named[key].shape)}" if key in named else "nothing of that name"
-            raise ModelError(
-                f"model {name}, weight {key}",
-                found=found if raw else "no weight files",
-                expected=f"a weight of shape {shape}, as config.json says",
-                mend="Save the model again with save_pretrained.",
-            )
-        weights[key] = named[key].to(torch.float32).contiguous()
+        expected = f"a weight of shape {shape}, as config.json says"
+        if key not in stored:
+            raise _bad_weight(name, key, "nothing of that name", expected)
+        tensor, file = stored[key].tensor, stored[key].file
+        if tensor.shape != shape:
+            raise _bad_weight(name, key, f"shape {tuple(tensor.shape)}", expected, file)
+        if tensor.dtype not in _NUMBER_FORMATS:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise _bad_weight(name, key, f"numbers of type {kind}", "floating-point numbers", file)
+        weights[key] = tensor.to(torch.float32).contiguous()
+        # A sum has no memory to fill, and is finite only where all of its terms are.
+        if not weights[key].sum().isfinite() and not weights[key].isfinite().all():
+            odd = int((~weights[key].isfinite()).sum())
+            found_numbers = f"{odd} of {tensor.numel()} numbers NaN or infinite"
+            raise _bad_weight(name, key, found_numbers, "finite numbers in fp32", file)
     return weights
+
+
+def _bad_weight(
+    name: str, key: str, found: str, expected: str, file: str | None = None
+) -> ModelError:
+    return ModelError(
+        f"model {name}, {f'{file}, ' if file else ''}weight {key}",
+        found=found,
+        expected=expected,
+        mend="Fetch the model again, or save it with save_pretrained.",
+    )
 
 
 def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:

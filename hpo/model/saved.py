@@ -185,25 +185,45 @@ def from_tensors(
 def save_transformers(
     folder: Path, classifier: Classifier, label_names: Sequence[str], max_length: int
 ) -> None:
-    """Write the whole classifier and its tokenizer as `AutoModelForSequenceClassification` reads them."""
+    """Write the whole classifier and its tokenizer as `AutoModelForSequenceClassification` reads them.
+
+    It has the positions up to `max_length` alone. Those beyond were never trained or measured, and
+    without them a call that forgets to truncate fails, where it would give another answer.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = classifier.model.tokenizer
+    weights = dict(classifier.full_weights())
+    weights[POSITION_EMBEDDING] = weights[POSITION_EMBEDDING][:max_length].contiguous()
     config = classification_config(
-        classifier.model.config, tuple(label_names), int(tokenizer.pad_token_id)
+        classifier.model.config,
+        tuple(label_names),
+        int(tokenizer.pad_token_id),
+        len(weights[POSITION_EMBEDDING]),
     )
-    write_weights(folder / "model.safetensors", dict(classifier.full_weights()), {"format": "pt"})
+    write_weights(folder / "model.safetensors", weights, {"format": "pt"})
     (folder / "config.json").write_text(
         json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8"
     )
     usual_length, tokenizer.model_max_length = tokenizer.model_max_length, max_length
     tokenizer.save_pretrained(folder)
     tokenizer.model_max_length = usual_length
-    path = folder / "tokenizer_config.json"
-    settings = json.loads(path.read_text(encoding="utf-8"))
     # GPT-2 would add the embeddings of tokens 0 and 1 for BERT's token_type_ids, and count the
     # positions of padding on the left.
-    settings |= {"model_input_names": ["input_ids", "attention_mask"], "padding_side": "right"}
-    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
+    inputs = {"model_input_names": ["input_ids", "attention_mask"], "padding_side": "right"}
+    _lay_over(folder / "tokenizer_config.json", inputs)
+    truncation = {
+        "direction": tokenizer.truncation_side.capitalize(),
+        "max_length": max_length,
+        "strategy": "LongestFirst",
+        "stride": 0,
+    }
+    if (folder / "tokenizer.json").exists():
+        _lay_over(folder / "tokenizer.json", {"truncation": truncation, "padding": None})
+
+
+def _lay_over(path: Path, values: Mapping[str, Any]) -> None:
+    document = json.loads(path.read_text(encoding="utf-8")) | values
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _blank(model: PretrainedModel, depth: int, classes: int, prefix: Prefix) -> Classifier:

@@ -45,6 +45,7 @@ def load_tokenizer(folder: Path, name: str, most_entries: int) -> PreTrainedToke
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = _padding_token(tokenizer)
+    _check_ids(tokenizer, probe, name, most_entries)
     return tokenizer
 
 
@@ -53,6 +54,24 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     text = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
     return hashlib.sha256(f"{tokenizer.pad_token_id}\n{text}".encode()).hexdigest()[:32]
+
+
+def _check_ids(
+    tokenizer: PreTrainedTokenizerBase, probe: list[int], name: str, embeddings: int
+) -> None:
+    """Raise ModelError where a text could get an id that has no embedding: few entries may have large ids."""
+    ids: dict[str, int] = tokenizer.get_vocab()
+    token, largest = max(ids.items(), key=lambda item: item[1])
+    # What is put around each text has an id of its own in tokenizer.json, whatever the vocabulary says.
+    for beyond in (largest, tokenizer.pad_token_id, *probe):
+        if not 0 <= beyond < embeddings:
+            shown = token if beyond == largest else tokenizer.convert_ids_to_tokens(beyond)
+            raise ModelError(
+                f"model {name}, tokenizer",
+                found=f"the token {shown!r} with the id {beyond}",
+                expected=f"ids below {embeddings}, the rows of the token embeddings",
+                mend="Save the tokenizer that the model was trained with into its directory.",
+            )
 
 
 def _padding_token(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -12,8 +12,11 @@ from typing import Any
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.gpt2 import PretrainedModel
 from hpo.model.saved import load_trained, save_transformers
+from hpo.results.appraisal import card_section
+from hpo.results.card import how_to_call
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
+from hpo.spec.study import Metric
 from hpo.tracking.keys import registered_name
 from hpo.tracking.tracker import StudyTracker
 
@@ -53,7 +56,7 @@ def crown(
     test: TokenizedSplit,
     tracker: StudyTracker,
     study_name: str,
-    metric: str,
+    metric: Metric,
     seed: int,
     times_tested_before: int,
     before_publishing: Callable[[], None] = lambda: None,
@@ -80,9 +83,11 @@ def crown(
         )
         metrics = {f"test/{name}": value for name, value in score.metrics.items()}
         tracker.log(metrics)
+        card = _card(champion, best, model.name, study_name, metric, classifier.label_names)
+        calls = how_to_call(champion.registered_name, classifier.max_length, model.tokenizer)
         tracker.publish_champion(
             whole,
-            _card(champion, best, model.name, study_name, metric, classifier.label_names),
+            f"{card}\n\n{calls}",
             {f"val/best_{metric}": best.value, **metrics},
             best.number,
             times_tested=champion.times_tested,
@@ -96,7 +101,7 @@ def _card(
     best: Entry,
     base_model: str,
     study_name: str,
-    metric: str,
+    metric: Metric,
     label_names: tuple[str, ...],
 ) -> str:
     intervals = champion.test.intervals
@@ -121,6 +126,7 @@ def _card(
             "| metric | test | 95 % interval |",
             "|---|---|---|",
             *rows,
+            *card_section(champion.test, metric, label_names),
             "",
             "Parameters:",
             "",

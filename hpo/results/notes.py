@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpo.data.reading import Reading
+from hpo.results.appraisal import beside, warnings
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import Counts, Entry
+from hpo.results.noise import near_best_in_words, noise_of
 from hpo.spec.space import Choice, Dimension, SearchSpace
-from hpo.spec.study import StudySpec
+from hpo.spec.study import Metric, StudySpec
 
 _SHOWN = 5
 _STOPPED = {
@@ -37,13 +40,18 @@ def study_note(
     entries: Sequence[Entry],
     champion: Champion | None,
     links: Mapping[str, str],
+    reading: Reading | None = None,
 ) -> str:
-    """What was searched, what is the best, where to look. links: addresses by the words to click on."""
+    """What was searched, what is the best, where to look.
+
+    links: addresses by the words to click on; reading: what was read of the data, where it is known.
+    """
     metric = spec.study.metric
     lines = [
         spec.study.description or f"Fine-tuning `{spec.model.name}` on `{spec.data.source}`.",
         "",
         _standing(spec, counts, entries, champion),
+        *_caveats(metric, entries, champion, reading),
     ]
     if links:
         lines += ["", " · ".join(f"[{words}]({address})" for words, address in links.items())]
@@ -98,6 +106,28 @@ def _standing(
         best = entries[0]
         return f"**Best so far: trial {best.number}**, validation {metric} **{best.value:.4f}**. {trials}."
     return f"{trials}."
+
+
+def _caveats(
+    metric: Metric,
+    entries: Sequence[Entry],
+    champion: Champion | None,
+    reading: Reading | None,
+) -> list[str]:
+    """What was read, what the scores are to be held against, and what speaks against the best."""
+    names = () if reading is None else reading.classes
+    lines = []
+    if champion is not None:
+        lines += warnings(champion.test, metric, names)
+    if reading is not None:
+        validation = reading.class_counts["validation"]
+        if entries:
+            lines.append(f"On the validation split: {beside((metric,), validation, names)}")
+        noise = noise_of([entry.value for entry in entries], metric, validation)
+        if noise is not None and noise.near_best:
+            lines.append(near_best_in_words(noise, len(entries)))
+        lines.append(reading.in_words())
+    return [line for each in lines for line in ("", each.replace("|", "\\|"))]
 
 
 def _end(facts: TrialFacts) -> str:

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, Row, select, update
 
 from hpo.search.liveness import Hold
+from hpo.search.seals import seal_trial
 from hpo.search.tables import (
     HPO_CLAIMS,
     TRIAL_INTERMEDIATE_VALUES,
@@ -25,6 +26,18 @@ from hpo.search.tables import (
 REASON: Final = "hpo.reason"
 HELD, FREE, OVER = "held", "free", "finished"
 """A claim's status: in a worker's hands, given back, or done with for good."""
+_LIVE: Final = (
+    "claim_id",
+    "trial_id",
+    "status",
+    "token",
+    "machine",
+    "pid",
+    "process_started",
+    "attempt",
+    "deaths",
+    "beat",
+)
 
 
 def live_holds(connection: Connection, study_id: int) -> list[Hold]:
@@ -35,9 +48,10 @@ def live_holds(connection: Connection, study_id: int) -> list[Hold]:
 def live_rows(connection: Connection, study_id: int) -> list[Row[Any]]:
     """Claims on trials that are RUNNING, the trial with the lowest number first."""
     claims = HPO_CLAIMS
+    columns = (claims.c[name] for name in _LIVE)
     return list(
         connection.execute(
-            select(claims, TRIALS.c.number)
+            select(*columns, TRIALS.c.number)
             .join(TRIALS, TRIALS.c.trial_id == claims.c.trial_id)
             .where(
                 claims.c.study_id == study_id,
@@ -116,6 +130,7 @@ def end_trial(
         .where(TRIALS.c.trial_id == trial_id)
         .values(state=state, datetime_complete=now_utc())
     )
+    seal_trial(connection, trial_id)
     return True
 
 

@@ -37,6 +37,7 @@ from hpo.search.distributions import suggest
 from hpo.search.heartbeat import Worker
 from hpo.search.plugins import quietly
 from hpo.search.retries import one_line
+from hpo.search.seals import POINT_SEAL, seal_point
 from hpo.search.studies import OpenStudy
 from hpo.search.tables import (
     HPO_CLAIMS,
@@ -129,10 +130,13 @@ class Claim:
             try:
                 suggest(self.trial, self.study.space)
                 # What is stored counts: another attempt may have drawn some of it a moment earlier.
-                stored = self._storage.optuna.get_trial(self.trial_id).params
+                stored = self._storage.optuna.get_trial(self.trial_id)
             except (UpdateFinishedTrialError, KeyError) as error:
                 raise self._is_lost() from error
-            return {name: stored[name] for name in self.study.space}
+            if POINT_SEAL not in stored.system_attrs:
+                with self._mine() as connection:
+                    seal_point(connection, self.study.uid, self.trial_id, stored)
+            return {name: stored.params[name] for name in self.study.space}
 
         return self._storage.retry(draw, "suggesting parameters")
 

@@ -6,11 +6,13 @@ Nothing here imports PyTorch or MLflow, and nothing is written.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from hpo.errors import OptionError
 from hpo.search.storage import check_storage
 from hpo.spec.locations import Locations, why_unwritable
+from hpo.tracking.outbox import DISK_MARGIN
 from hpo.tracking.uri import TrackingServerAway, ping
 
 
@@ -21,6 +23,7 @@ def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[st
     Raises StorageError, TrackingError, and OptionError for folders that cannot be used.
     """
     check_folder(locations.state, "HPO_STATE", writable=True)
+    _check_room(locations.state, "HPO_STATE")
     # A cache that cannot be written is gone without, so it only must not be something else.
     check_folder(locations.cache, "HPO_CACHE", writable=False)
     check_storage(locations.storage_url, wait_seconds=wait_seconds)
@@ -51,6 +54,18 @@ def check_folder(folder: Path, option: str, *, writable: bool) -> None:
             found=f"{there}, where nothing can be written ({why})",
             expected="a folder that can be written",
             mend=f"Mend its rights, or set {option}.",
+        )
+
+
+def _check_room(folder: Path, option: str) -> None:
+    """Raise OptionError where what waits for MLflow would be refused for want of space on the disk."""
+    free = shutil.disk_usage(nearest_existing(folder)).free
+    if free < DISK_MARGIN:
+        raise OptionError(
+            f"{option} ({folder})",
+            found=f"{free >> 20} MiB free on the disk",
+            expected=f"{DISK_MARGIN >> 20} MiB or more for checkpoints and what waits for MLflow",
+            mend=f"Free some space, or set {option}.",
         )
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Table, select
 from hpo.search.storage import Storage
 from hpo.search.tables import STUDY_SYSTEM_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES, set_attribute
 
-_KEY: Final = "artifacts:"
+ARTIFACTS: Final = "artifacts:"
 
 
 def artifact_folder(state: Path) -> Path:
@@ -41,7 +41,7 @@ def _show(
     folder.mkdir(parents=True, exist_ok=True)
     owner = table.c.trial_id if "trial_id" in table.c else table.c.study_id
     query = select(table.c.value_json).where(
-        owner == owner_id, table.c.key.startswith(_KEY, autoescape=True)
+        owner == owner_id, table.c.key.startswith(ARTIFACTS, autoescape=True)
     )
 
     def write() -> None:
@@ -57,6 +57,6 @@ def _show(
                 "mimetype": "image/svg+xml",
                 "encoding": None,
             }
-            set_attribute(connection, table, owner_id, f"{_KEY}{identifier}", json.dumps(meta))
+            set_attribute(connection, table, owner_id, f"{ARTIFACTS}{identifier}", json.dumps(meta))
 
     storage.retry(write, f"showing {name} in the dashboard")

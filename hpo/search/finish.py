@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,17 +15,24 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.data.reading import Reading
 from hpo.errors import StorageError, TrackingError
+from hpo.model.saved import FACTS_FILE
+from hpo.results.appraisal import appraise
 from hpo.results.champion import Champion, crown
 from hpo.results.figures import confusion_figure, curves_figure
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
+from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.search.figures import show_with_study
 from hpo.search.memory import recall
 from hpo.search.once import Once, Turn, TurnLost
 from hpo.search.presentation import CHAMPION_KEY, present_study
+from hpo.search.reading import known_reading
 from hpo.search.session import Session
 from hpo.search.studies import OpenStudy
+from hpo.spec.study import Metric
 from hpo.tracking.outbox import waiting_in
+from hpo.training.metrics import constant_answer
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +46,13 @@ class Summary:
     """A study as it stands."""
 
     name: str
-    metric: str
+    metric: Metric
     counts: Counts
     entries: list[Entry]
     importances: Mapping[str, float]
+    importances_left_out: str | None
+    noise: Noise | None
+    reading: Reading | None
     champion: Champion | None
     study_url: str
     waiting_for_mlflow: int
@@ -56,9 +67,28 @@ class Summary:
             "best": None if best is None else _entry_json(best),
             "leaderboard": [_entry_json(entry) for entry in self.entries[:10]],
             "importances": dict(self.importances),
-            "champion": None if self.champion is None else self.champion.as_json(),
+            "importances_left_out": self.importances_left_out,
+            "noise": None if self.noise is None else asdict(self.noise),
+            "champion": None if self.champion is None else self._champion_json(self.champion),
+            "data": None if self.reading is None else self.reading.as_json(),
+            "baseline": None if self.reading is None else self._baselines(self.reading),
             "study_url": self.study_url,
             "waiting_for_mlflow": self.waiting_for_mlflow,
+        }
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The classes, as far as they are known."""
+        return () if self.reading is None else self.reading.classes
+
+    def _champion_json(self, champion: Champion) -> dict[str, Any]:
+        appraisal = appraise(champion.test, self.metric, self.label_names)
+        return {**champion.as_json(), **appraisal.as_json()}
+
+    def _baselines(self, reading: Reading) -> dict[str, dict[str, float]]:
+        """What the same answer for every text would give, by split and metric."""
+        return {
+            split: constant_answer(reading.class_counts[split]) for split in ("validation", "test")
         }
 
 
@@ -153,7 +183,7 @@ def _trained_part(session: Session, number: int, download_to: Path) -> Path:
         return local
     session.tracker.flush(_FLUSH_SECONDS)
     fetched = session.tracker.download_trial_model(number, download_to)
-    if fetched is None:
+    if fetched is None or not _is_of(fetched, session.study.name, number):
         raise StorageError(
             str(local),
             found=f"no weights of trial {number}, the best, here or in MLflow",
@@ -161,6 +191,15 @@ def _trained_part(session: Session, number: int, download_to: Path) -> Path:
             mend="Run this command where the trial ran, with the same HPO_STATE.",
         )
     return fetched
+
+
+def _is_of(folder: Path, study_name: str, number: int) -> bool:
+    """Whether what was fetched says itself that it is that trial's: MLflow's tags may be damaged."""
+    try:
+        trial = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))["trial"]
+        return (trial["study"], trial["number"]) == (study_name, number)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _show_figures(session: Session, entries: list[Entry], champion: Champion) -> None:
@@ -219,12 +258,20 @@ def summarise(
     study: OpenStudy, champion: Champion | None, study_url: str, waiting_for_mlflow: int
 ) -> Summary:
     """The study as it stands, for people and programs."""
+    metric, entries = study.spec.study.metric, study.read(leaderboard)
+    reading = known_reading(study.storage, study.study_id)
+    counted = None if reading is None else reading.class_counts["validation"]
+    values = [entry.value for entry in entries]
+    unexplained = why_no_importances(values, metric, counted)
     return Summary(
         name=study.name,
-        metric=study.spec.study.metric,
+        metric=metric,
         counts=study.read(counts),
-        entries=study.read(leaderboard),
-        importances=study.read(importances),
+        entries=entries,
+        importances={} if unexplained else study.read(importances),
+        importances_left_out=unexplained,
+        noise=None if counted is None else noise_of(values, metric, counted),
+        reading=reading,
         champion=champion,
         study_url=study_url,
         waiting_for_mlflow=waiting_for_mlflow,

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from sqlalchemy import Connection, select
 
 from hpo.errors import StudyGoneError
+from hpo.search.seals import Damaged, damage, place_of, sealed_text, unsealed_text
 from hpo.search.storage import Storage
 from hpo.search.tables import HPO_MEMORY, lock_study, upsert
 
@@ -52,17 +53,23 @@ def locked_study(storage: Storage, study_id: int) -> Iterator[Connection]:
 
 
 def kept(connection: Connection, study_id: int, key: str) -> JsonValue:
-    """What the study keeps under the key; None where nothing is."""
+    """What the study keeps under the key; None where nothing is. Raises StorageError where it is damaged."""
     found = connection.execute(
         select(HPO_MEMORY.c.value_json).where(
             HPO_MEMORY.c.study_id == study_id, HPO_MEMORY.c.key == key
         )
     ).scalar_one_or_none()
-    value: JsonValue = None if found is None else json.loads(found)
+    if found is None:
+        return None
+    try:
+        value: JsonValue = json.loads(unsealed_text(found, study_id, key))
+    except Damaged as error:
+        raise damage(place_of(connection), f"what the study keeps as {key}", error) from error
     return value
 
 
 def keep(connection: Connection, study_id: int, key: str, value: JsonValue) -> None:
     """Keep a value under the key, in place of an earlier one."""
-    row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
+    text = sealed_text(json.dumps(value), study_id, key)
+    row = {"study_id": study_id, "key": key, "value_json": text}
     upsert(connection, HPO_MEMORY, row, ("study_id", "key"))

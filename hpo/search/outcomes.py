@@ -11,20 +11,20 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy import select
 
-from hpo.results.leaderboard import leaderboard, top_numbers
+from hpo.results.leaderboard import Entry, leaderboard, top_numbers
 from hpo.search.claim_rows import REASON
 from hpo.search.kept_models import KeptModels
 from hpo.search.presentation import present_trial
+from hpo.search.seals import LINKS, read_trial, seal_links
 from hpo.search.storage import Storage
+from hpo.search.studies import stored_spec
 from hpo.search.tables import (
     HPO_CLAIMS,
     HPO_STUDIES,
     STUDIES,
     TRIAL_USER_ATTRIBUTES,
-    TRIAL_VALUES,
     TRIALS,
     set_attribute,
-    trial_attributes,
 )
 from hpo.spec.study import StudySpec
 from hpo.tracking.keys import parse_trial_run_key, trial_model_tags
@@ -68,8 +68,10 @@ def set_trial_run(
             row = connection.execute(query).first()
             if row is None or (attempt is not None and attempt < (row.attempt or 0)):
                 return False
-            for key, value in (("mlflow_run_id", run_id), ("mlflow_url", url)):
+            links = dict(zip(LINKS, (run_id, url), strict=True))
+            for key, value in links.items():
                 set_attribute(connection, TRIAL_USER_ATTRIBUTES, row.trial_id, key, value)
+            seal_links(connection, uid, number, row.trial_id, links)
             return True
 
     return storage.retry(write, "linking a trial to its MLflow run")
@@ -124,33 +126,35 @@ def _read(storage: Storage, uid: str, number: int) -> _Stored | None:
     query = (
         select(
             TRIALS.c.trial_id,
-            TRIALS.c.state,
             HPO_CLAIMS.c.attempt,
+            HPO_STUDIES.c.uid,
             HPO_STUDIES.c.spec_json,
+            HPO_STUDIES.c.trials,
             STUDIES.c.study_name,
-            TRIAL_VALUES.c.value,
         )
         .join(HPO_STUDIES, HPO_STUDIES.c.study_id == TRIALS.c.study_id)
         .join(STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
         .join(HPO_CLAIMS, HPO_CLAIMS.c.trial_id == TRIALS.c.trial_id)
-        .join(TRIAL_VALUES, TRIAL_VALUES.c.trial_id == TRIALS.c.trial_id, isouter=True)
         .where(HPO_STUDIES.c.uid == uid, TRIALS.c.number == number)
     )
     with storage.read() as connection:
         row = connection.execute(query).first()
         if row is None:
             return None
-        attributes = trial_attributes(connection, row.trial_id)
+        trial = read_trial(connection, row.trial_id)
     return _Stored(
         row.study_name,
-        StudySpec.model_validate_json(row.spec_json),
-        row.state,
+        stored_spec(storage, row),
+        trial.state,
         row.attempt,
-        row.value,
-        attributes,
+        trial.value,
+        trial.user_attrs,
     )
 
 
 def _keeps_model(storage: Storage, trial: _Stored, number: int) -> bool:
-    study = optuna.load_study(study_name=trial.study, storage=storage.optuna)
-    return number in top_numbers(leaderboard(study), trial.spec.tracking.kept_models)
+    def read() -> list[Entry]:
+        return leaderboard(optuna.load_study(study_name=trial.study, storage=storage.optuna))
+
+    entries = storage.retry(read, "reading the study")
+    return number in top_numbers(entries, trial.spec.tracking.kept_models)

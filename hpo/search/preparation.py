@@ -10,11 +10,13 @@ from importlib.metadata import version
 import torch
 
 from hpo.data.dataset import LabelledData, load_data
+from hpo.data.reading import Reading, reading_of
 from hpo.data.tokens import tokenize
 from hpo.errors import StudyFileError
-from hpo.model.gpt2 import Architecture, PretrainedModel, load_pretrained
+from hpo.model.gpt2 import Architecture, PretrainedModel, is_on_the_hub, load_pretrained
 from hpo.model.prefix import Prefix, PrefixCache
 from hpo.search.materials import Materials
+from hpo.spec.effects import Need, idle, idle_searched, refuse_idle
 from hpo.spec.locations import Locations
 from hpo.spec.space import Choice, IntRange, OptionValue
 from hpo.spec.study import StudySpec
@@ -54,6 +56,19 @@ class Prepared:
         """What all trials of the study must share."""
         return Materials(self.data.fingerprint, self.bench.model.fingerprint)
 
+    @property
+    def reading(self) -> Reading:
+        """What was read, in numbers."""
+        bench = self.bench
+        side = bench.model.tokenizer.truncation_side
+        return reading_of(self.data, bench.data, truncation_side=side)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should know of the data before they believe a score."""
+        misleading = self.reading.large_class() if self.spec.study.metric == "accuracy" else None
+        return (*self.data.warnings, *([misleading] if misleading else []))
+
     def dataset_info(self) -> DatasetInfo:
         """The data as MLflow is told of them."""
         data = self.data
@@ -89,6 +104,8 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
 
     Raises DataError, ModelError, and StudyFileError where the file asks for what the model does not have.
     """
+    if not is_on_the_hub(spec.model.name):
+        refuse_idle("model", spec.model, "a hub model", f"{spec.model.name} is a directory")
     # The data first: a fault in somebody's own file should be told before a model is fetched.
     data = load_data(spec.data, seed=spec.study.seed)
     model = load_pretrained(spec.model.name, spec.model.revision)
@@ -115,7 +132,10 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
 
 
 def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:
-    """The study's max_length. Raises StudyFileError where freeze depth or length exceed the model."""
+    """The study's max_length.
+
+    Raises StudyFileError where freeze depth or length exceed the model, or leave a setting nothing to do.
+    """
     architecture = model.architecture
     depth, place = _deepest(spec)
     if depth > architecture.n_layer:
@@ -125,6 +145,12 @@ def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:
             expected=f"at most {architecture.n_layer}, the layers of {model.name}",
             mend='Lower it, or write high = "n_layer".',
         )
+    if _shallowest(spec) == architecture.n_layer:
+        lacking: Need = "a freeze_depth that leaves blocks to train"
+        why = f"all {architecture.n_layer} blocks are frozen"
+        refuse_idle("training", spec.training, lacking, why)
+        for key in idle_searched(search_space(spec), lacking):
+            raise StudyFileError(key, **idle("a searched option", lacking, why))
     return _max_length(spec, architecture, model.name)
 
 
@@ -143,6 +169,16 @@ def _deepest(spec: StudySpec) -> tuple[int, str]:
         return max(int(value) for value in dimension.values), place
     assert isinstance(dimension, IntRange), "freeze_depth is a whole number"
     return (dimension.low if dimension.high is None else dimension.high), place
+
+
+def _shallowest(spec: StudySpec) -> int:
+    dimension = search_space(spec).get("freeze_depth")
+    if dimension is None:
+        return spec.training.freeze_depth
+    if isinstance(dimension, Choice):
+        return min(int(value) for value in dimension.values)
+    assert isinstance(dimension, IntRange), "freeze_depth is a whole number"
+    return dimension.low
 
 
 def _max_length(spec: StudySpec, architecture: Architecture, model_name: str) -> int:

@@ -16,16 +16,17 @@ from sqlalchemy import Connection, select
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import counts, leaderboard
 from hpo.results.notes import TrialFacts, study_note, trial_note
+from hpo.search.reading import known_reading
+from hpo.search.seals import read_trial
 from hpo.search.storage import Storage
-from hpo.search.studies import OpenStudy
+from hpo.search.studies import OpenStudy, stored_spec
 from hpo.search.tables import (
     HPO_STUDIES,
+    STUDIES,
     STUDY_SYSTEM_ATTRIBUTES,
     STUDY_USER_ATTRIBUTES,
-    TRIAL_VALUES,
     TRIALS,
     set_attribute,
-    trial_attributes,
 )
 from hpo.spec.locations import dashboard_url
 from hpo.spec.study import StudySpec
@@ -43,9 +44,10 @@ def present_study(
     """Describe the study as it stands in both places."""
     spec = study.spec
     entries, counted = study.read(leaderboard), study.read(counts)
+    reading = known_reading(study.storage, study.study_id)
 
     def note(links: dict[str, str]) -> str:
-        return study_note(spec, study.space, counted, entries, champion, links)
+        return study_note(spec, study.space, counted, entries, champion, links, reading)
 
     dashboard = f"{dashboard_url()}/dashboard/studies/{study.study_id}"
     table = tracker.table_url
@@ -66,8 +68,16 @@ def present_study(
 def present_trial(storage: Storage, uid: str, number: int) -> None:
     """Write the note of a trial from what the storage knows of it. uid: the study's."""
     query = (
-        select(TRIALS.c.trial_id, TRIALS.c.study_id, TRIALS.c.state, HPO_STUDIES.c.spec_json)
+        select(
+            TRIALS.c.trial_id,
+            TRIALS.c.study_id,
+            HPO_STUDIES.c.uid,
+            HPO_STUDIES.c.spec_json,
+            HPO_STUDIES.c.trials,
+            STUDIES.c.study_name,
+        )
         .join(HPO_STUDIES, HPO_STUDIES.c.study_id == TRIALS.c.study_id)
+        .join(STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
         .where(HPO_STUDIES.c.uid == uid, TRIALS.c.number == number)
     )
 
@@ -76,18 +86,16 @@ def present_trial(storage: Storage, uid: str, number: int) -> None:
             row = connection.execute(query).first()
             if row is None:  # deleted meanwhile
                 return
-            attributes = trial_attributes(connection, row.trial_id)
-            metric = StudySpec.model_validate_json(row.spec_json).study.metric
-            value = connection.execute(
-                select(TRIAL_VALUES.c.value).where(TRIAL_VALUES.c.trial_id == row.trial_id)
-            ).scalar()
+            trial = read_trial(connection, row.trial_id)
+            attributes = trial.user_attrs
+            metric = stored_spec(storage, row).study.metric
             attributes.setdefault("reason", attributes.get("hpo.reason"))
             facts = TrialFacts(
                 number=number,
-                state=row.state.name,
+                state=trial.state.name,
                 metric=metric,
                 # A pruned trial has no value of its own; its best evaluation is what it reached.
-                value=attributes.get(metric) if value is None else value,
+                value=attributes.get(metric) if trial.value is None else trial.value,
                 attributes=attributes,
             )
             body = trial_note(facts)

@@ -17,8 +17,9 @@ from hpo.errors import StorageError
 from hpo.search.grid import check_grid_budget, grid_size
 from hpo.search.materials import Materials, agree_on, forget
 from hpo.search.progress import StudyProgress, progress
+from hpo.search.seals import sealed_spec
 from hpo.search.storage import Storage
-from hpo.search.studies import needs_model, parsed_spec
+from hpo.search.studies import needs_model, stored_spec
 from hpo.search.tables import HPO_STUDIES, STUDIES, STUDY_DIRECTIONS, TRIALS
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import search_space
@@ -85,23 +86,30 @@ def _register(
     ).first()
     study_id = _create(connection, spec) if row is None else int(row.study_id)
     known = connection.execute(
-        select(HPO_STUDIES.c.spec_json).where(HPO_STUDIES.c.study_id == study_id)
-    ).scalar_one_or_none()
-    changes: dict[str, Any] = {"spec_json": spec.model_dump_json(), "trials": spec.study.trials}
+        select(
+            HPO_STUDIES.c.uid, HPO_STUDIES.c.spec_json, HPO_STUDIES.c.trials, STUDIES.c.study_name
+        )
+        .join(STUDIES, STUDIES.c.study_id == HPO_STUDIES.c.study_id)
+        .where(HPO_STUDIES.c.study_id == study_id)
+    ).first()
+    uid = uuid.uuid4().hex if known is None else known.uid
+    trials = spec.study.trials
+    sealed = sealed_spec(spec.model_dump_json(), uid=uid, name=name, trials=trials)
+    changes: dict[str, Any] = {"spec_json": sealed, "trials": trials}
     if known is None:
         if row is not None:
             _refuse_foreign_study(connection, storage, study_id, spec)
         connection.execute(
             insert(HPO_STUDIES).values(
                 study_id=study_id,
-                uid=uuid.uuid4().hex,
+                uid=uid,
                 priority=priority or 0,
                 created_utc=datetime.now(UTC).replace(tzinfo=None),
                 **changes,
             )
         )
         return study_id
-    _refuse_another_spec(storage, parsed_spec(storage, name, known), spec)
+    _refuse_another_spec(storage, stored_spec(storage, known), spec)
     if priority is not None:
         changes["priority"] = priority
     connection.execute(

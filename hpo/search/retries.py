@@ -32,6 +32,9 @@ _PASSING_SQLSTATES: Final = frozenset(
     {"40001", "40P01", "53300", "55P03", "57014", "57P01", "57P02", "57P03", "25P03", "25P04"}
 )
 
+_DAMAGE: Final = ("malformed", "not a database", "Could not decode", "no such column")
+MEND_DAMAGE: Final = "Restore it from a copy, save what `sqlite3 FILE .recover` still reads, or use another --storage."
+
 
 def database_error(error: BaseException) -> exc.SQLAlchemyError | None:
     """The SQLAlchemy error behind an exception of ours or of Optuna's; None where there is none."""
@@ -120,8 +123,8 @@ def fault_in_words(cause: BaseException, *, doing: str, place: str) -> StorageEr
     elif "no such table" in message or "UndefinedTable" in message:
         found = f"its tables gone while {doing}"
         mend = "Do not delete a storage while workers use it; run the command again."
-    elif "malformed" in message or "not a database" in message:
-        mend = "Restore it from a copy, or use another storage."
+    elif any(word in message for word in _DAMAGE):
+        expected, mend = "a file that is as it was written", MEND_DAMAGE
     return StorageError(place, found=found, expected=expected, mend=mend)
 
 

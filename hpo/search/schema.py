@@ -12,10 +12,32 @@ from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, inspect, text
 
 from hpo.errors import StorageError
+from hpo.search.retries import MEND_DAMAGE
 from hpo.search.tables import METADATA, OPTUNA_METADATA, SQLITE_TRIGGERS
 
 _SET_UP_SECONDS: Final = 60
 _ADVISORY_LOCK: Final = int.from_bytes(hashlib.sha256(b"hpo schema").digest()[:7], "big")
+
+
+def check_structure(probe: Engine, place: str) -> None:
+    """Read a SQLite file through: its pages, rows and indices. Raises StorageError where they do not fit.
+
+    PostgreSQL looks at its own pages' checksums.
+    """
+    if probe.dialect.name != "sqlite":
+        return
+    try:
+        with probe.connect() as connection:
+            faults = list(connection.exec_driver_sql("PRAGMA integrity_check(3)").scalars())
+    except UnicodeDecodeError as error:  # the driver's, over SQLite's own words about the damage
+        faults = [error.object.decode(errors="replace")]
+    if faults != ["ok"]:
+        raise StorageError(
+            place,
+            found=f"a damaged database ({' '.join('; '.join(map(str, faults)).split())[:300]})",
+            expected="a file that is as SQLite wrote it",
+            mend=MEND_DAMAGE,
+        )
 
 
 def is_set_up(probe: Engine, place: str) -> bool:
@@ -30,10 +52,10 @@ def is_set_up(probe: Engine, place: str) -> bool:
             if connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 0:
                 return False
         if probe.dialect.name == "sqlite":
-            names = connection.execute(
-                text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-            )
-            return set(SQLITE_TRIGGERS) <= set(names.scalars())
+            # Whatever else a trigger of ours says, it would delete what it should not.
+            query = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+            said = {name: sql.split() for name, sql in connection.execute(query)}
+            return all(said.get(name) == sql.split() for name, sql in SQLITE_TRIGGERS.items())
     return True
 
 
@@ -71,7 +93,8 @@ def add_own_tables(engine: Engine) -> None:
     with engine.begin() as connection:
         METADATA.create_all(connection)
         if connection.dialect.name == "sqlite":
-            for statement in SQLITE_TRIGGERS.values():
+            for name, statement in SQLITE_TRIGGERS.items():
+                connection.execute(text(f"DROP TRIGGER IF EXISTS {name}"))
                 connection.execute(text(statement))
 
 

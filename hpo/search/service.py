@@ -21,6 +21,7 @@ from hpo.errors import (
 )
 from hpo.search.events import Listener
 from hpo.search.finish import finish_study, tidy
+from hpo.search.preparation import Prepared
 from hpo.search.progress import StudyProgress, studies_with_work
 from hpo.search.session import Session, open_session
 from hpo.search.storage import Storage
@@ -124,6 +125,7 @@ class Service:
                 should_stop=self._stop.is_set,
             )
         )
+        _log_data(self._current.prepared)
         return self._current
 
     def _finish_current(self) -> None:
@@ -145,3 +147,10 @@ class Service:
     def _leave(self) -> None:
         self._current = None
         self._held.close()
+
+
+def _log_data(prepared: Prepared) -> None:
+    """What was read of the data, and what looks wrong with them."""
+    logger.info("%s", prepared.reading.in_words())
+    for warning in prepared.warnings:
+        logger.warning("%s", warning)

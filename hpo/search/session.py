@@ -15,6 +15,7 @@ from hpo.search.memory import recall
 from hpo.search.outcomes import outcome_reader, run_linker
 from hpo.search.preparation import Prepared, prepare
 from hpo.search.presentation import CHAMPION_KEY, present_study
+from hpo.search.reading import note_reading
 from hpo.search.storage import Storage
 from hpo.search.studies import OpenStudy, load_spec, open_study
 from hpo.search.worker import StudyWork
@@ -57,6 +58,7 @@ def open_session(
     prepared.bench.prefix.on_progress = _build_progress(on_event, should_stop)
     study = open_study(storage, name, n_layer=prepared.n_layer)
     check_materials(storage, study.study_id, name, prepared.materials)
+    note_reading(storage, study.study_id, prepared.reading)
     with (
         _open_tracker(study, prepared, locations) as tracker,
         Worker(storage, on_given_up=tracker.fail_attempt) as worker,

@@ -9,14 +9,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Self, TypeVar
 
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, select
 
 from hpo.errors import StorageError
 from hpo.search.retries import DEFAULT_RETRY_SECONDS, with_retries
-from hpo.search.schema import add_own_tables, is_set_up, set_up_lock
+from hpo.search.schema import add_own_tables, check_structure, is_set_up, set_up_lock
+from hpo.search.sealed_storage import READ_ONLY, SealedStorage
 from hpo.search.storage_url import (
     BUSY_SECONDS,
     check_sqlite_file,
@@ -26,13 +27,12 @@ from hpo.search.storage_url import (
     optuna_url,
     parse_storage_url,
 )
+from hpo.search.tables import HPO_STUDIES, STUDIES
 from hpo.spec.locations import redacted
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-_READ_ONLY: Final = "hpo_read_only"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Storage:
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads: it sees one state of the database and locks nobody out."""
         with self.engine.connect() as connection:
-            connection = connection.execution_options(**{_READ_ONLY: True})
+            connection = connection.execution_options(**{READ_ONLY: True})
             with connection.begin():
                 yield connection
 
@@ -108,7 +108,33 @@ def open_storage(
 def check_storage(url: str, *, wait_seconds: float = 0.0) -> None:
     """Raise StorageError where `open_storage` would, as far as can be told with nothing written."""
     parsed, place = parse_storage_url(url), redacted(url)
-    _with_probe(parsed, lambda probe: is_set_up(probe, place), wait_seconds, place)
+
+    def look(probe: Engine) -> None:
+        check_structure(probe, place)
+        is_set_up(probe, place)
+
+    _with_probe(parsed, look, wait_seconds, place)
+
+
+def registered_names(url: str) -> list[str]:
+    """Names of the studies that were submitted to a storage, none where it is not there; creates nothing.
+
+    Raises StorageError where the storage cannot be used.
+    """
+    parsed, place = parse_storage_url(url), redacted(url)
+    query = (
+        select(STUDIES.c.study_name)
+        .join(HPO_STUDIES, HPO_STUDIES.c.study_id == STUDIES.c.study_id)
+        .order_by(STUDIES.c.study_name)
+    )
+
+    def look(probe: Engine) -> list[str]:
+        if not is_set_up(probe, place):
+            return []
+        with probe.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    return _with_probe(parsed, look, 0.0, place)
 
 
 def _with_probe(url: URL, act: Callable[[Engine], T], wait_seconds: float, place: str) -> T:
@@ -154,14 +180,15 @@ def _probe_engine(url: URL, place: str) -> Engine:
 
 
 def _open(probe: Engine, url: URL, place: str, retry_seconds: float, for_viewing: bool) -> Storage:
+    check_structure(probe, place)
     if not is_set_up(probe, place):
         with set_up_lock(probe, url, place):
             # Another process may have been first.
             if not is_set_up(probe, place):
                 _set_up(url)
-    rdb = _optuna_storage(url, place)
+    rdb = _optuna_storage(url, place, RDBStorage if for_viewing else SealedStorage)
     if for_viewing:
-        rdb.engine.update_execution_options(**{_READ_ONLY: True})
+        rdb.engine.update_execution_options(**{READ_ONLY: True})
     return Storage(
         # Optuna's cache holds finished trials for good, but their MLflow links may come later.
         optuna=rdb if for_viewing else get_storage(rdb),
@@ -192,11 +219,9 @@ def _set_up(url: URL) -> None:
         rdb.engine.dispose()
 
 
-def _optuna_storage(url: URL, place: str) -> RDBStorage:
+def _optuna_storage(url: URL, place: str, kind: type[RDBStorage]) -> RDBStorage:
     try:
-        rdb = RDBStorage(
-            optuna_url(url), engine_kwargs=engine_options(url), skip_table_creation=True
-        )
+        rdb = kind(optuna_url(url), engine_kwargs=engine_options(url), skip_table_creation=True)
     except RuntimeError as error:
         raise StorageError(
             place,
@@ -223,5 +248,5 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE: SQLite ignores FOR UPDATE, so two workers could read the same budget and both take
     # the last trial. Optuna's own transactions need it too, or enqueued trials are given out twice.
-    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    read_only = connection.get_execution_options().get(READ_ONLY, False)
     connection.exec_driver_sql("BEGIN DEFERRED" if read_only else "BEGIN IMMEDIATE")

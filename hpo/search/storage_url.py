@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,11 @@ BUSY_SECONDS: Final = 30  # for which SQLite waits for another writer
 _WHAT_WORKS: Final = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 _POSTGRES: Final = ("postgresql", "postgres", "postgresql+psycopg")
 _CONNECT_SECONDS: Final = 10
+_LIBPQ_VARIABLES: Final = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
+# A worker stopped in the middle of a transaction must not hold the others up for ever.
+_SERVER_SETTINGS: Final = (
+    "-c statement_timeout=60000 -c lock_timeout=30000 -c idle_in_transaction_session_timeout=60000"
+)
 
 
 def parse_storage_url(url: str) -> URL:
@@ -59,6 +65,14 @@ def check_sqlite_file(url: URL, place: str) -> None:
             found="no file",
             expected="sqlite:///FILE, for workers are processes of their own and share it",
             mend="Write sqlite:///optuna.db, or sqlite:////folder/optuna.db for an absolute path.",
+        )
+    if url.host or url.username or url.port or url.query:
+        # SQLAlchemy would not know the first, and leave the query out.
+        raise StorageError(
+            place,
+            found="a query, which SQLite has not" if url.query else f"the host {url.host}",
+            expected="sqlite:///FILE, and nothing else",
+            mend=f"Write sqlite:///{url.database}.",
         )
     path = Path(url.database)
     folder = path.parent
@@ -110,8 +124,8 @@ def engine_options(url: URL) -> dict[str, Any]:
     }
 
 
-def connect_args(url: URL) -> dict[str, Any]:
-    """What psycopg is told, unless the URL itself says otherwise."""
+def connect_args(url: URL, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """What psycopg is told, unless the URL itself, or libpq's own environment variables, say otherwise."""
     wanted: dict[str, Any] = {
         "connect_timeout": _CONNECT_SECONDS,
         "keepalives_idle": 30,
@@ -119,13 +133,15 @@ def connect_args(url: URL) -> dict[str, Any]:
         "keepalives_count": 3,
         "tcp_user_timeout": 30_000,
         "application_name": "hpo",
-        # A worker stopped in the middle of a transaction must not hold the others up for ever.
-        "options": (
-            "-c statement_timeout=60000 -c lock_timeout=30000"
-            " -c idle_in_transaction_session_timeout=60000"
-        ),
     }
-    return {key: value for key, value in wanted.items() if key not in url.query}
+    said = {*url.query, *(key for key, name in _LIBPQ_VARIABLES.items() if environment.get(name))}
+    theirs = url.query.get("options") or environment.get("PGOPTIONS", "")
+    # A list of settings: theirs come last, and so win where they set one of ours.
+    options = [_SERVER_SETTINGS, *([theirs] if isinstance(theirs, str) else theirs)]
+    return {
+        **{key: value for key, value in wanted.items() if key not in said},
+        "options": " ".join(options).strip(),
+    }
 
 
 def optuna_url(url: URL) -> str:

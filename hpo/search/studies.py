@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import optuna
 from optuna.pruners import BasePruner
@@ -14,9 +14,11 @@ from sqlalchemy import select
 
 from hpo.errors import StorageError, StudyGoneError
 from hpo.search.grid import GridSampler, check_grid_budget
+from hpo.search.integrity import check_study, seal_finished
 from hpo.search.progress import unknown_study
 from hpo.search.pruners import make_pruner, most_evaluations
 from hpo.search.samplers import make_sampler
+from hpo.search.seals import Damaged, damage, spec_text
 from hpo.search.storage import Storage
 from hpo.search.tables import HPO_STUDIES, STUDIES
 from hpo.spec.space import IntRange, SearchSpace, resolve_dimension
@@ -95,21 +97,28 @@ class _Row:
     uid: str
     spec_json: str
     trials: int
+    study_name: str
 
 
 def load_spec(storage: Storage, name: str) -> StudySpec:
     """The study file that the study was last submitted with. Raises StudyGoneError where there is none."""
-    return parsed_spec(storage, name, _row_of(storage, name).spec_json)
+    return stored_spec(storage, _row_of(storage, name))
 
 
 def open_study(storage: Storage, name: str, *, n_layer: int | None = None) -> OpenStudy:
     """Open a registered study for work.
 
     n_layer: blocks of the model, which `high = "n_layer"` stands for; needed where the space says so.
-    Raises StudyGoneError where there is no such study, StudyFileError where sampler or pruner refuse.
+    Raises StudyGoneError where there is no such study, StudyFileError where sampler or pruner refuse,
+    StorageError where what is stored of it is damaged.
     """
     row = _row_of(storage, name)
-    spec = parsed_spec(storage, name, row.spec_json)
+    spec = stored_spec(storage, row)
+    try:
+        check_study(storage, row.study_id, name, spec.direction)
+        seal_finished(storage, row.study_id)
+    except KeyError as error:  # Optuna's word for a study that it does not find
+        raise unknown_study(storage, name) from error
     space = resolved_space(spec, n_layer)
     sampler, pruner = _plan(spec, space)
     if isinstance(sampler, GridSampler):
@@ -158,7 +167,13 @@ def _plan(spec: StudySpec, space: SearchSpace) -> tuple[BaseSampler, BasePruner]
 def _row_of(storage: Storage, name: str) -> _Row:
     table = HPO_STUDIES
     query = (
-        select(table.c.study_id, table.c.uid, table.c.spec_json, table.c.trials)
+        select(
+            table.c.study_id,
+            table.c.uid,
+            table.c.spec_json,
+            table.c.trials,
+            STUDIES.c.study_name,
+        )
         .join(STUDIES, STUDIES.c.study_id == table.c.study_id)
         .where(STUDIES.c.study_name == name)
     )
@@ -174,10 +189,16 @@ def _row_of(storage: Storage, name: str) -> _Row:
     return found
 
 
-def parsed_spec(storage: Storage, name: str, spec_json: str) -> StudySpec:
-    """A study file as it is stored. Raises StorageError where this version cannot read it."""
+def stored_spec(storage: Storage, row: Any) -> StudySpec:
+    """The study file of a row with uid, study_name, trials and spec_json.
+
+    Raises StorageError where it is damaged, or this version cannot read it.
+    """
+    name = row.study_name
     try:
-        return StudySpec.model_validate_json(spec_json)
+        return StudySpec.model_validate_json(spec_text(row))
+    except Damaged as error:
+        raise damage(storage.redacted, f"study {name}, its study file", error) from error
     except ValidationError as error:
         raise StorageError(
             storage.redacted,

@@ -125,14 +125,14 @@ HPO_MEMORY: Final = Table(
 # they hold for everyone.
 SQLITE_TRIGGERS: Final = {
     "hpo_study_deleted": """
-        CREATE TRIGGER IF NOT EXISTS hpo_study_deleted AFTER DELETE ON studies BEGIN
+        CREATE TRIGGER hpo_study_deleted AFTER DELETE ON studies BEGIN
             DELETE FROM hpo_claims WHERE study_id = OLD.study_id;
             DELETE FROM hpo_memory WHERE study_id = OLD.study_id;
             DELETE FROM hpo_studies WHERE study_id = OLD.study_id;
         END
     """,
     "hpo_trial_deleted": """
-        CREATE TRIGGER IF NOT EXISTS hpo_trial_deleted AFTER DELETE ON trials BEGIN
+        CREATE TRIGGER hpo_trial_deleted AFTER DELETE ON trials BEGIN
             DELETE FROM hpo_claims WHERE trial_id = OLD.trial_id;
         END
     """,
@@ -156,15 +156,6 @@ def set_attribute(
     owner = "trial_id" if "trial_id" in table.c else "study_id"
     row = {owner: owner_id, "key": key, "value_json": json.dumps(value)}
     upsert(connection, table, row, (owner, "key"))
-
-
-def trial_attributes(connection: Connection, trial_id: int) -> dict[str, Any]:
-    """All user attributes of a trial."""
-    table = TRIAL_USER_ATTRIBUTES
-    rows = connection.execute(
-        select(table.c.key, table.c.value_json).where(table.c.trial_id == trial_id)
-    )
-    return {row.key: json.loads(row.value_json) for row in rows}
 
 
 def lock_study(connection: Connection, study_id: int, uid: str | None = None) -> bool:

@@ -168,16 +168,22 @@ class StudyWork:
             run.log(evaluation.metrics, evaluation.examples_seen)
         if not claim.is_new:
             claim.forget_reports_after(trial.history[-1].index if trial.history else 0)
+            for evaluation in trial.history:
+                # The checkpoint is sealed, and what was reported by then is not.
+                claim.report(self._value(evaluation), evaluation.index)
 
     def _on_evaluation(
         self, evaluation: Evaluation, trial: Trial, claim: Claim, run: TrialRun
     ) -> Verdict:
-        value = evaluation.metrics[f"val/{self.study.spec.study.metric}"]
+        value = self._value(evaluation)
         run.log(evaluation.metrics, evaluation.examples_seen)
         run.log_system(evaluation.examples_seen)
         claim.report(value, evaluation.index)
         self.on_event(TrialEvaluated(claim.number, evaluation.step / trial.steps, value))
         return Verdict.PRUNE if claim.should_prune() else Verdict.GO_ON
+
+    def _value(self, evaluation: Evaluation) -> float:
+        return evaluation.metrics[f"val/{self.study.spec.study.metric}"]
 
     def _complete(self, trial: Trial, result: TrialResult, claim: Claim, run: TrialRun) -> None:
         self._remember_micro_batch(result.micro_batch)

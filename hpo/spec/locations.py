@@ -42,16 +42,26 @@ class Locations:
         no_cache: bool = False,
         environment: Mapping[str, str] = os.environ,
     ) -> Locations:
-        """Options first, then the environment, then the defaults. Raises OptionError."""
+        """Options first, then the environment, then the defaults. Raises OptionError.
+
+        An environment variable that is empty is as good as none; an empty option is refused before.
+        """
         cache = _folder(environment, "HPO_CACHE")
         state = _folder(environment, "HPO_STATE")
         return Locations(
-            storage_url=storage or environment.get("HPO_STORAGE") or DEFAULT_STORAGE,
-            tracking_uri=tracking_uri or environment.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING,
+            storage_url=storage or set_in(environment, "HPO_STORAGE") or DEFAULT_STORAGE,
+            tracking_uri=tracking_uri
+            or set_in(environment, "MLFLOW_TRACKING_URI")
+            or DEFAULT_TRACKING,
             state=state or Path(".hpo"),
             cache=cache or _user_cache(),
             cache_limit=None if no_cache else _cache_limit(environment),
         )
+
+
+def set_in(environment: Mapping[str, str], variable: str) -> str | None:
+    """An environment variable; None where it is not set, or empty, or blank: Unix takes these for one."""
+    return environment.get(variable, "").strip() or None
 
 
 def path_of(text: str, refuse: Callable[[str], HpoError]) -> Path:
@@ -86,7 +96,7 @@ def why_unwritable(folder: Path) -> str | None:
 
 def dashboard_url() -> str:
     """Where people's browsers find the Optuna dashboard: HPO_DASHBOARD_URL, or its usual address."""
-    return (os.environ.get("HPO_DASHBOARD_URL") or DEFAULT_DASHBOARD).rstrip("/")
+    return (set_in(os.environ, "HPO_DASHBOARD_URL") or DEFAULT_DASHBOARD).rstrip("/")
 
 
 def redacted(url: str) -> str:
@@ -124,7 +134,7 @@ def _parted(url: str) -> tuple[str, str, str]:
 
 def parse_size(text: str, place: str) -> int:
     """Bytes of e.g. `20GB`. Raises OptionError."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]b)\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([kmgt]b)\s*", text, re.IGNORECASE)
     if not match:
         raise OptionError(
             place,
@@ -137,7 +147,7 @@ def parse_size(text: str, place: str) -> int:
 
 def parse_duration(text: str, place: str) -> float:
     """Seconds of e.g. `90s`, `30m`, `2h`, `1h30m`; above 0. Raises OptionError."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
+    match = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?", text.strip())
     hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = float(hours * 3600 + minutes * 60 + seconds)
     if not total:
@@ -151,8 +161,8 @@ def parse_duration(text: str, place: str) -> float:
 
 
 def _folder(environment: Mapping[str, str], variable: str) -> Path | None:
-    text = environment.get(variable)
-    if not text:
+    text = set_in(environment, variable)
+    if text is None:
         return None
     return path_of(
         text,
@@ -166,7 +176,7 @@ def _folder(environment: Mapping[str, str], variable: str) -> Path | None:
 
 
 def _cache_limit(environment: Mapping[str, str]) -> int:
-    text = environment.get("HPO_CACHE_LIMIT")
+    text = set_in(environment, "HPO_CACHE_LIMIT")
     return parse_size(text, "HPO_CACHE_LIMIT") if text else parse_size("20GB", "default")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hpo.errors import OptionError, StudyFileError, nearest_name
+from hpo.spec.effects import idle, idle_keys, idle_searched, lacking_by_itself
 from hpo.spec.locations import path_of
 from hpo.spec.space import SearchSpace, SpaceError, parse_dimension
 from hpo.spec.study import DEFAULT_SPACE, DEMO, StudySpec
@@ -63,19 +64,30 @@ def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> Stu
 
     overrides: dotted keys (`study.trials`) to values, as given on the command line. A study with
     other data or another model than the file's gets a name of its own, so that the two are not
-    mixed up. Raises StudyFileError, or OptionError where the fault lies in an override.
+    mixed up, and nothing that the file says of its own. Raises StudyFileError, or OptionError where
+    the fault lies in an override; also for a setting that would do nothing.
     """
     overrides = dict(overrides or {})
     document = _parse_toml(path)
     of_the_file = _sources(document)
     for key, value in overrides.items():
         _lay_over(document, key, value)
+    _drop_what_was_said_of_others(document, of_the_file, overrides)
     spec = _validated(document, str(path), overrides)
     name = spec.study.name or _short_name(path.stem)
     if "study.name" not in overrides and _sources(document) != of_the_file:
         name = _derived_name(spec, name)
     spec = spec.model_copy(update={"study": spec.study.model_copy(update={"name": name})})
-    search_space(spec, place=str(path), overrides=overrides)
+    space = search_space(spec, place=str(path), overrides=overrides)
+    for lacking, why in lacking_by_itself(spec, space):
+        set_for_nothing = [
+            *((key, repr(value)) for key, value in idle_keys("data", spec.data, lacking)),
+            *((key, repr(value)) for key, value in idle_keys("model", spec.model, lacking)),
+            *((key, repr(value)) for key, value in idle_keys("training", spec.training, lacking)),
+            *((key, "a searched option") for key in idle_searched(space, lacking)),
+        ]
+        for key, found in set_for_nothing:
+            raise _error_at(key, str(path), overrides, **idle(found, lacking, why))
     return spec
 
 
@@ -173,6 +185,22 @@ def _lay_over(document: dict[str, Any], key: str, value: object) -> None:
         _table(_table(document, "search"), "space").pop(option, None)
     for option in _options_set(path, value, ["search", "space"]):
         _table(document, "training").pop(option, None)
+
+
+def _drop_what_was_said_of_others(
+    document: dict[str, Any], of_the_file: tuple[object, object], overrides: Mapping[str, object]
+) -> None:
+    """Leave out what the file says of its data and model where the options name others."""
+    (data, model), now = of_the_file, _sources(document)
+    theirs = [
+        *(("data.config", "data.revision") if data != now[0] else ()),
+        *(("model.revision",) if model != now[1] else ()),
+        *(("study.description",) if of_the_file != now else ()),
+    ]
+    for key in theirs:
+        section, _, name = key.partition(".")
+        if key not in overrides and section not in overrides:
+            _table(document, section).pop(name, None)
 
 
 def _options_set(path: Sequence[str], value: object, table: Sequence[str]) -> list[str]:

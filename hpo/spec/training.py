@@ -42,7 +42,7 @@ class TrialParams(BaseModel):
     )
     schedule: Schedule = Field("linear", description="course of the learning rate after warm-up")
     optimizer: Optimizer = Field("adamw", description="update rule")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd, and of no other")
     dropout: float | None = Field(
         None, ge=0, lt=1, description="dropout of the trained blocks; left out, the model's own"
     )

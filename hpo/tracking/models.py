@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import math
 import platform
 import re
 import shutil
@@ -23,6 +24,7 @@ from hpo.tracking.keys import (
 )
 from hpo.tracking.ledger import KnownRun
 from hpo.tracking.records import DropModels, LogModel, PublishModel
+from hpo.tracking.serving import add_own_pyfunc, describe, write_digests
 
 logger = logging.getLogger(__name__)
 
@@ -162,10 +164,14 @@ def _build(folder: Path, inner: str, flavor: Any, *, model_id: str, run_id: str)
 
 def _pyfunc_flavor(model: Any, folder: Path) -> None:
     from mlflow import pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
 
-    model.signature = ModelSignature(inputs=Schema([ColSpec(DataType.string)]))
+    try:
+        facts = json.loads((folder / "data" / "trial.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        # Loading says so; here it is only what MLflow shows of the model that is missing.
+        logger.debug("reading the facts of %s: %s", folder, error)
+        facts = {}
+    describe(model, folder, facts.get("label_names", ()), facts.get("max_length"))
     pyfunc.add_to_model(
         model,
         loader_module="hpo.tracking.pyfunc",
@@ -179,12 +185,9 @@ def _transformers_flavor(model: Any, folder: Path) -> None:
     """MLflow's transformers flavor for a sequence classifier, as its `save_model` writes it.
 
     Written here for `save_model` reads the whole checkpoint, copies it twice and asks the hub for a
-    licence.
+    licence. Its pyfunc does not truncate, reads `[1, 2]` as Python and fails on an empty text, so the
+    pyfunc is our own.
     """
-    from mlflow import pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-
     checkpoint = folder / "model"
     tokenizer = folder / "components" / "tokenizer"
     tokenizer.mkdir(parents=True, exist_ok=True)
@@ -197,10 +200,6 @@ def _transformers_flavor(model: Any, folder: Path) -> None:
         json.loads(tokenizer_config.read_text(encoding="utf-8"))
         if tokenizer_config.exists()
         else {}
-    )
-    model.signature = ModelSignature(
-        inputs=Schema([ColSpec(DataType.string)]),
-        outputs=Schema([ColSpec(DataType.string, "label"), ColSpec(DataType.double, "score")]),
     )
     model.add_flavor(
         "transformers",
@@ -215,12 +214,10 @@ def _transformers_flavor(model: Any, folder: Path) -> None:
         tokenizer_type=settings.get("tokenizer_class", "GPT2Tokenizer"),
         components=["tokenizer"],
     )
-    pyfunc.add_to_model(
-        model,
-        loader_module="mlflow.transformers",
-        conda_env="conda.yaml",
-        python_env="python_env.yaml",
-    )
+    label_names = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
+    max_length = min(settings.get("model_max_length", math.inf), config["n_positions"])
+    add_own_pyfunc(model, folder, label_names, max_length)
+    write_digests(folder)
 
 
 def _write_environment(folder: Path) -> None:

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_LIMIT_BYTES = 1 << 30
 # Ends, tags and metrics must still find room when models have filled the outbox.
 _SMALL_OPERATIONS_MARGIN = 64 << 20
-_DISK_MARGIN = 64 << 20
+DISK_MARGIN = 64 << 20
 REJECTED_FILE = "rejected.jsonl"
 REJECTED_SPOOL = "rejected.spool"
 
@@ -298,11 +298,11 @@ class Outbox:
 
     def _check_disk(self, size: int) -> None:
         free = shutil.disk_usage(self._folder).free
-        if free < size + _DISK_MARGIN:
+        if free < size + DISK_MARGIN:
             raise TrackingError(
                 f"outbox {self._folder}",
                 found=f"{_in_words(free)} free on the disk",
-                expected=f"room for {_in_words(size)}",
+                expected=f"room for {_in_words(size)}, and {_in_words(DISK_MARGIN)} to spare",
                 mend="Free some space.",
             )
 

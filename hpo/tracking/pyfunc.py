@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo.tracking.served_classifier import answer
+
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 class TrialModel:
@@ -17,31 +22,17 @@ class TrialModel:
         from hpo.model.saved import load_trained
 
         self._trained = load_trained(folder)
+        self._classifying = threading.Lock()
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Classify a list or Series of texts, or a DataFrame's column `text` (or its first).
+        """Classify texts; what they come in, and the table, are as a registered model's."""
+        return answer(model_input, self._trained.label_names, self._probabilities)
 
-        Returns a row for each text: `label`, and `probability_<label>` for each label.
-        """
-        import pandas as pd
-
-        labels, probabilities = self._trained.classify(_texts(model_input))
-        columns: dict[str, Any] = {"label": list(labels)}
-        for index, name in enumerate(self._trained.label_names):
-            columns[f"probability_{name}"] = probabilities[:, index]
-        return pd.DataFrame(columns)
+    def _probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        # Neither the tokenizer nor the classifier can be used by two threads of a server at once.
+        with self._classifying:
+            return self._trained.classify(texts)[1]
 
 
 def _load_pyfunc(data_path: str) -> TrialModel:
     return TrialModel(Path(data_path))
-
-
-def _texts(model_input: Any) -> Sequence[str]:
-    import pandas as pd
-
-    if isinstance(model_input, pd.DataFrame):
-        column = "text" if "text" in model_input.columns else model_input.columns[0]
-        model_input = model_input[column]
-    if isinstance(model_input, str):
-        return [model_input]
-    return [str(text) for text in model_input]

@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hpo.errors import TrackingError
-from hpo.spec.locations import why_unwritable, without_credentials
+from hpo.spec.locations import set_in, why_unwritable, without_credentials
 
 LOCAL_UI = "http://127.0.0.1:5000"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -79,7 +79,7 @@ def database_uri(file: Path) -> str:
 
 def browser_url(uri: str) -> str:
     """Where a person finds the results: HPO_MLFLOW_URL, the server, or where `mlflow ui` serves."""
-    public = os.environ.get("HPO_MLFLOW_URL", "").rstrip("/")
+    public = (set_in(os.environ, "HPO_MLFLOW_URL") or "").rstrip("/")
     if public:  # a browser may know the server by another name than the workers
         return public
     return without_credentials(uri) if uri.startswith("http") else LOCAL_UI

@@ -6,6 +6,8 @@ takes longer than a small trial's evaluation. The tests hold every metric agains
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +32,23 @@ def classification_metrics(probabilities: Probabilities, labels: Labels) -> dict
         "f1_macro": float((2 * hits / np.maximum(given + found, 1)).mean()),
         "mcc": float(covariance / np.sqrt(spread)) if spread else 0.0,
         "log_loss": _log_loss(probabilities, labels),
+    }
+
+
+def constant_answer(counts: Sequence[int]) -> dict[str, float]:
+    """The most that the same answer for every text brings in each metric. counts: texts by class.
+
+    That is the largest class, or, for the log loss, the shares of the classes as probabilities.
+    """
+    shares = np.array(counts, np.float64) / sum(counts)
+    present = shares[shares > 0]
+    largest = float(shares.max())
+    return {
+        "accuracy": largest,
+        "balanced_accuracy": 1 / len(present),
+        "f1_macro": 2 * largest / (1 + largest) / len(shares),
+        "mcc": 0.0,
+        "log_loss": float(-(present * np.log(present)).sum()),
     }
 
 

@@ -39,10 +39,13 @@ def data(name: str, file: str, content: str | bytes, says: str, options: str = "
     return Case(name, f"--data {file} {options}", says, {file: content})
 
 
-def model(name: str, config: str | None, says: str, **files: Content) -> Case:
-    named = {f"model/{key}.safetensors": content for key, content in files.items()}
+def model(name: str, config: str | None, says: str, options: str = "", **files: Content) -> Case:
+    named = {
+        f"model/{key}" if "." in key else f"model/{key}.safetensors": content
+        for key, content in files.items()
+    }
     written = {} if config is None else {"model/config.json": config}
-    return Case(name, "--model model", says, {"model/notes": "", **written, **named})
+    return Case(name, f"--model model {options}", says, {"model/notes": "", **written, **named})
 
 
 def database(*tables: str) -> bytes:
@@ -52,6 +55,16 @@ def database(*tables: str) -> bytes:
             connection.execute(f"CREATE TABLE {table} (id INTEGER)")
         connection.commit()
         return connection.serialize()
+
+
+def damaged_database() -> bytes:
+    """A SQLite file in which one letter of a name is another than in the index over it."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE names (name TEXT)")
+        connection.execute("CREATE INDEX by_name ON names (name)")
+        connection.execute("INSERT INTO names VALUES ('as it was')")
+        connection.commit()
+        return connection.serialize().replace(b"as it was", b"as it wat", 1)
 
 
 # Told before anything heavy is imported.
@@ -340,7 +353,7 @@ OPTIONS = (
     Case(
         "no threads",
         "--threads 0",
-        "--threads: found '0'; expected a whole number of 1 or more. Write e.g. --threads 4.",
+        "--threads: found '0'; expected a whole number from 1 to 4096. Write e.g. --threads 4.",
         command="worker",
     ),
     Case(
@@ -355,6 +368,63 @@ OPTIONS = (
         "--timeout soon",
         "--timeout: found 'soon'; expected a duration such as 90s, 30m or 2h. Write a number and …",
         command="doctor",
+    ),
+    Case(
+        "a priority beyond its column",
+        f"--priority {2**63}",
+        "--priority: found '9223372036854775808'; expected a whole number from -2147483648 to "
+        "2147483647. Write e.g. --priority 4.",
+        command="submit",
+    ),
+    Case(
+        "a seed beyond the generators",
+        f"--seed {2**32}",
+        "--seed: found '4294967296'; expected a whole number from 0 to 4294967295. Write …",
+    ),
+    Case(
+        "more workers than machines have",
+        f"--workers {10**9}",
+        "--workers: found '1000000000'; expected auto, or a number of four digits at most. Write …",
+    ),
+    Case(
+        "more threads than machines have",
+        f"--threads {10**12}",
+        "--threads: found '1000000000000'; expected a whole number from 1 to 4096. Write …",
+        command="worker",
+    ),
+    Case(
+        "a time-out longer than clocks count",
+        f"--timeout {'9' * 5000}h",
+        "--timeout: found '999…'; expected a duration such as 90s, 30m or 2h. Write a number …",
+    ),
+    Case(
+        "a limit of nothing",
+        "--timeout 5m",
+        "--timeout: found it without --flush; expected --flush, which it limits. Add --flush, …",
+        command="doctor",
+    ),
+    Case(
+        "a study from a variable that is not set",
+        "''",
+        "STUDY: found an empty value; expected a value. Fill it in, or leave it out.",
+    ),
+    Case(
+        "a level of telling that there is not",
+        "",
+        "HPO_LOG: found 'loud'; expected one of DEBUG, INFO, …. Set HPO_LOG=INFO, or leave it out.",
+        environment={"HPO_LOG": "loud"},
+    ),
+    Case(
+        "a momentum for adamw",
+        "--set training.momentum=0.5",
+        "--set training.momentum: found 0.5, but the optimizer is adamw; expected the optimizer "
+        "sgd, without which it does nothing. Remove it.",
+    ),
+    Case(
+        "a configuration of the demo's data",
+        "--set data.config=plain",
+        "--set data.config: found 'plain', but the data are the demo's; expected a hub data set, "
+        "without which it does nothing. Remove it.",
     ),
 )
 
@@ -390,6 +460,21 @@ PLACES = (
         "sqlite:///folder: found a folder; expected a file. Write sqlite:///folder/optuna.db.",
         {"folder": None},
     ),
+    *(
+        Case(
+            f"a storage on a host, for {command}",
+            f"--storage sqlite://host/o.db {options}",
+            "sqlite://host/o.db: found the host host; expected sqlite:///FILE, and nothing else. "
+            "Write sqlite:///o.db.",
+            command=command,
+        )
+        for command, options in (("run", ""), ("submit", "--no-check"), ("worker", ""))
+    ),
+    Case(
+        "a storage with a query",
+        "--storage sqlite:///o.db?timeout=5",
+        "sqlite:///o.db: found a query, …; expected sqlite:///FILE, and nothing else. Write …",
+    ),
     Case(
         "a storage in memory",
         "--storage sqlite://",
@@ -401,6 +486,13 @@ PLACES = (
         "sqlite:///mlflow.db: found the tables of an MLflow tracking store; expected a database "
         "of its own …. Use separate databases, …",
         {"mlflow.db": database("experiments", "runs", "alembic_version")},
+    ),
+    Case(
+        "a storage that is damaged",
+        "--storage sqlite:///o.db",
+        "sqlite:///o.db: found a damaged database (row 1 missing from index by_name); expected a "
+        "file …. Restore it from a copy, …, or use another --storage.",
+        {"o.db": damaged_database()},
     ),
     Case(
         "a storage where nothing can be written",
@@ -724,6 +816,27 @@ DATA = (
         {"folder/test.csv": GOOD_CSV},
     ),
     Case(
+        "a test split that is not read",
+        "--data folder",
+        "folder: found test.csv.gz, which is not read; expected no data but …. "
+        "Decompress it, or move it …",
+        {"folder/train.csv": GOOD_CSV, "folder/test.csv.gz": b"?"},
+    ),
+    data(
+        "several labels in a cell",
+        "my.csv",
+        'text,label\na film,joy\na play,love\na book,"joy,love"\n',
+        "my.csv: found what looks like several labels in one cell of the label column 'label': "
+        "'joy,love' beside 'joy' and 'love'; expected one label for each text, …. Keep one …",
+    ),
+    data(
+        "lists in the label column",
+        "my.jsonl",
+        '{"text": "a film", "label": ["joy"]}\n{"text": "a play", "label": ["joy", "love"]}\n',
+        "my.jsonl, line 1: found a list in the label column 'label', which looks like several "
+        "labels in one cell: \"['joy']\"; expected one label for each text, …. Keep one …",
+    ),
+    Case(
         "a label that training does not have",
         "--data folder",
         "folder/validation.csv, line 3: found the label 'awful', which the training split does "
@@ -739,6 +852,28 @@ DATA = (
         GOOD_CSV,
         "data.max_train_examples: found 1 for 2 classes; expected 2 or more, …. Raise it, …",
         "--max-train-examples 1",
+    ),
+    data(
+        "a training split of a single file",
+        "my.csv",
+        GOOD_CSV,
+        "data.train_split: found 'all', but my.csv is one file; expected no split names …. "
+        "Remove it, …",
+        "--set data.train_split=all",
+    ),
+    data(
+        "a revision of a file",
+        "my.csv",
+        GOOD_CSV,
+        "data.revision: found 'v1', but my.csv is a file; expected a hub data set, without which "
+        "it does nothing. Remove it.",
+        "--set data.revision=v1",
+    ),
+    Case(
+        "a share of a split that is there",
+        "--set data.test_fraction=0.3",
+        "data.test_fraction: found 0.3, but the source has one; expected a source without a test "
+        "split, without which it does nothing. Remove it.",
     ),
     data(
         "a split of a single file",
@@ -804,7 +939,7 @@ MODELS = (
     model(
         "a model without weights",
         TINY_CONFIG,
-        "model model, weight …: found no weight files; expected a weight of shape …. "
+        "model model: found no weight files; expected model.safetensors, or an index …. "
         "Save the model again with save_pretrained.",
     ),
     model(
@@ -813,6 +948,26 @@ MODELS = (
         "model model: found weights that cannot be read: model.safetensors (…); expected whole "
         "weight files. Fetch or save the model again.",
         model=b'\x40\0\0\0\0\0\0\0{"transformer.wte.weight":',
+    ),
+    model(
+        "a revision of a directory",
+        TINY_CONFIG,
+        "model.revision: found 'v1', but model is a directory; expected a hub model, without which "
+        "it does nothing. Remove it.",
+        options="--set model.revision=v1",
+    ),
+    Case(
+        "a dropout of frozen blocks",
+        "--set training.freeze_depth=4 --set training.dropout=0.1",
+        "training.dropout: found 0.1, but all 4 blocks are frozen; expected a freeze_depth that "
+        "leaves blocks to train, without which it does nothing. Remove it.",
+    ),
+    model(
+        "an index that leads elsewhere",
+        TINY_CONFIG,
+        "model model, model.safetensors.index.json: found the file name '../x'; expected names of "
+        "files beside it. Fetch or save the model again.",
+        **{"model.safetensors.index.json": '{"weight_map": {"wte.weight": "../x"}}'},
     ),
     study_file(
         "a range beyond the model's layers",

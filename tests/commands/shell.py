@@ -103,6 +103,13 @@ class Shell:
         """Every file and folder in the folder."""
         return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*")}
 
+    def contents(self) -> dict[str, bytes | None]:
+        """The bytes of every file in the folder; None for a folder."""
+        return {
+            name: path.read_bytes() if (path := self.folder / name).is_file() else None
+            for name in self.listing()
+        }
+
 
 def clean_environment() -> dict[str, str]:
     """The environment without anything that says where studies are kept."""

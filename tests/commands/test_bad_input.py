@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hpo.demo import DEMO_MODEL_DIR
 from tests.commands import bad_inputs
 from tests.commands.bad_inputs import Case
-from tests.commands.shell import TINY_STUDY, Answer, Shell, clean_environment, refusing
+from tests.commands.shell import TINY_STUDY, Answer, Shell, clean_environment, killed, refusing
 
 BAD_INPUT = 2
 LONGEST_SECONDS = 30
@@ -47,7 +48,9 @@ def chosen(names: tuple[str, ...], cases: tuple[Case, ...]) -> list[Case]:
 @pytest.fixture(scope="session")
 def light(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A PYTHONPATH on which importing torch and the like is an error."""
-    return str(refusing(tmp_path_factory.mktemp("light")))
+    # And the tree that this test lies in, wherever the package is installed from.
+    root = Path(__file__).resolve().parents[2]
+    return os.pathsep.join((str(refusing(tmp_path_factory.mktemp("light"))), str(root)))
 
 
 @pytest.fixture
@@ -105,7 +108,7 @@ def test_bad_data_and_models_are_told(
 ) -> None:
     before = laid_out(case, shell)
     check(case, answered_here(case, shell, monkeypatch, capsys))
-    assert shell.listing() == before
+    assert shell.contents() == before
 
 
 @pytest.mark.usefixtures("_signals")
@@ -122,9 +125,9 @@ def test_a_model_without_a_tokenizer_is_told(
         "model model: found no tokenizer …; expected tokenizer.json, …. "
         "Save the model's tokenizer into the same directory.",
     )
-    before = shell.listing()
+    before = shell.contents()
     check(case, answered_here(case, shell, monkeypatch, capsys))
-    assert shell.listing() == before
+    assert shell.contents() == before
 
 
 def test_a_study_that_is_there_with_other_settings_is_left_alone(shell: Shell, light: str) -> None:
@@ -153,6 +156,58 @@ def test_a_study_that_is_there_with_other_settings_is_left_alone(shell: Shell, l
     )
 
 
+@pytest.mark.usefixtures("_signals")
+@pytest.mark.parametrize("command", ["run", "submit", "worker"])
+def test_a_disk_with_too_little_room_is_told_before_anything_is_written(
+    command: str,
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    full = SimpleNamespace(total=1 << 40, used=1 << 40, free=63 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: full)
+    case = Case(
+        "no room",
+        "",
+        "HPO_STATE (.hpo): found 63 MiB free on the disk; expected 64 MiB or more for …. "
+        "Free some space, or set HPO_STATE.",
+        command=command,
+    )
+    check(case, answered_here(case, shell, monkeypatch, capsys))
+    assert shell.contents() == {}
+
+
+def test_a_worker_of_a_study_that_there_is_not(shell: Shell, light: str) -> None:
+    shell.write("tiny.toml", TINY_STUDY)
+    case = Case(
+        "no storage yet",
+        "--study tiny --exit-when-done",
+        "sqlite:///optuna.db: found no study tiny; expected a study that was submitted. "
+        "Check the name, or submit the study first.",
+        command="worker",
+    )
+    told_of(case, shell, PYTHONPATH=light)
+    idle = shell.hpo("worker", "--exit-when-done", PYTHONPATH=light).done()
+    assert idle.err == "no study in sqlite:///optuna.db: nothing to do\n"
+    assert set(shell.contents()) == {"tiny.toml"}
+    shell.hpo("submit", "tiny.toml", "--no-check", PYTHONPATH=light).done()
+    case = Case(
+        "a name nearly right",
+        "--study tinny --exit-when-done",
+        "sqlite:///optuna.db: found no study tinny; expected one of tiny. Did you mean tiny?",
+        command="worker",
+    )
+    told_of(case, shell, PYTHONPATH=light)
+
+
+def test_a_worker_waits_for_a_study_that_may_be_submitted_later(shell: Shell) -> None:
+    worker = shell.start("worker", "--study", "later")
+    assert worker.stderr is not None
+    line = worker.stderr.readline()
+    killed(worker)
+    assert line.startswith("no study later yet: waiting until it is submitted")
+
+
 def test_a_command_that_there_is_not_is_told(shell: Shell) -> None:
     answer = shell.hpo("", "rnu")
     assert answer.code == BAD_INPUT
@@ -169,14 +224,14 @@ def told_of(case: Case, shell: Shell, **environment: str) -> None:
         **{**environment, **case.environment},
     )
     check(case, answer)
-    assert shell.listing() == before
+    assert shell.contents() == before
 
 
-def laid_out(case: Case, shell: Shell) -> set[str]:
+def laid_out(case: Case, shell: Shell) -> dict[str, bytes | None]:
     """Write the case's files; everything in the folder then."""
     for name, content in case.files.items():
         shell.write(name, content)
-    return shell.listing()
+    return shell.contents()
 
 
 def arguments(case: Case) -> list[str]:
@@ -206,7 +261,8 @@ def answered_here(
     for key, value in {**clean_environment(), **shell.environment, **case.environment}.items():
         monkeypatch.setenv(key, value)
     monkeypatch.chdir(shell.folder)
-    monkeypatch.setattr(sys, "argv", [f"hpo.{case.command}", *arguments(case), "--workers", "1"])
+    alone = ["--workers", "1"] if case.command == "run" else []
+    monkeypatch.setattr(sys, "argv", [f"hpo.{case.command}", *arguments(case), *alone])
     started = time.monotonic()
     code = importlib.import_module(f"hpo.{case.command}").main()
     said = capsys.readouterr()

@@ -74,11 +74,24 @@ def test_the_trials_are_told_as_they_end_and_the_leaderboard_after(story: Story)
     assert all(re.match(r"trial \d complete 0\.\d{4} in .* \| \d/4 trials, best", x) for x in lines)
     assert "Study tiny: 4 finished trials (4 complete, 0 pruned)" in story.first.out
     assert "Best parameters: learning_rate" in story.first.out
-    assert "Importances: " in story.first.out
+    assert "Importances: not shown, for 4 complete trials are too few" in story.first.out
+    assert "Always answering 'positive', the largest class, would give" in story.first.out
+    assert re.search(r"Test f1_macro of trial \d: 0\.\d{4} \(95 % interval", story.first.out)
     assert re.search(r"Test accuracy of trial \d: 0\.\d{4} \(95 % interval", story.first.out)
     assert "Champion: models:/tiny@champion" in story.first.out
     assert "optuna-dashboard sqlite:///optuna.db" in story.first.out
     assert ("mlflow ui" in story.first.out) == story.uri.startswith("sqlite")
+
+
+def test_a_line_says_what_was_read(story: Story) -> None:
+    assert story.first.err.startswith(
+        "Read demo: columns text and label; 64 training, 500 validation and 2,000 test texts;"
+        " 2 classes: "
+    )
+    data = json.loads(story.again.out)["data"]
+    assert data["rows"] == {"train": 64, "validation": 500, "test": 2_000}
+    assert (data["text_column"], data["classes"]) == ("text", ["negative", "positive"])
+    assert data["texts_cut"] == data["tokens_cut"] == 0
 
 
 def test_the_same_command_again_does_nothing_and_says_so(story: Story) -> None:
@@ -269,10 +282,12 @@ def test_one_worker_serves_all_studies_the_most_urgent_first(shell: Shell) -> No
     shell.write("tiny.toml", TINY_STUDY)
     submit = ("submit", "tiny.toml", "--trials", "2")
     calm = shell.hpo(*submit, "--name", "calm").done()
+    assert calm.err.startswith("Read demo: columns text and label; 64 training, ")
     assert calm.out == "Study calm: 0 of 2 trials finished, priority 0.\n"
     urgent = shell.hpo(*submit, "--name", "urgent", "--priority", "5", "--no-check").done()
     assert urgent.out == "Study urgent: 0 of 2 trials finished, priority 5.\n"
-    worker = shell.hpo("worker", "--exit-when-done").done()
+    worker = shell.hpo("worker", "--exit-when-done", HPO_LOG="INFO").done()
+    assert worker.err.count("INFO hpo.search.service: Read demo: columns text and label;") == 2
     assert re.findall(r"working on study (\w+)", worker.err) == ["urgent", "calm"]
     assert worker.err.endswith("stopped cleanly\n")
     for name in ("urgent", "calm"):

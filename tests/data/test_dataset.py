@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hpo.data.dataset import LabelledData
-from hpo.errors import DataError
+from hpo.errors import DataError, StudyFileError
 
 
 def texts_of(data: LabelledData) -> list[set[str]]:
@@ -46,11 +46,22 @@ def test_the_split_that_is_missing_is_carved_off(
     write("train.csv", reviews(bad=50, good=50))
     given = "test" if missing == "validation" else "validation"
     write(f"{given}.csv", reviews("play", good=5, bad=5))
-    data = load(tmp_path, validation_fraction=0.2, test_fraction=0.3)
-    carved = 20 if missing == "validation" else 30
+    fraction = 0.2 if missing == "validation" else 0.3
+    data = load(tmp_path, **{f"{missing}_fraction": fraction})
+    carved = round(100 * fraction)
     assert len(getattr(data, missing)) == carved
     assert len(getattr(data, given)) == 10
     assert len(data.train) == 100 - carved
+
+
+@pytest.mark.parametrize("given", ["validation", "test"])
+def test_a_share_to_carve_of_a_split_that_is_there_is_refused(
+    tmp_path: Path, write, load, reviews, given: str
+) -> None:
+    write("train.csv", reviews(bad=50, good=50))
+    write(f"{given}.csv", reviews("play", good=5, bad=5))
+    with pytest.raises(StudyFileError, match=f"data.{given}_fraction: found 0.2, but the source"):
+        load(tmp_path, **{f"{given}_fraction": 0.2})
 
 
 def test_the_seed_decides_what_is_carved(write, load, reviews) -> None:
@@ -297,6 +308,24 @@ def test_a_class_too_small_to_carve_stays_in_training_with_a_warning(write, load
     )
 
 
+def test_classes_that_could_not_be_split_off_as_asked_are_counted(write, load, reviews) -> None:
+    copies = [{"text": f"copied {i % 3}", "label": "copied"} for i in range(60)]
+    path = write("reviews.csv", [*reviews(bad=40, good=40, few=4), *copies])
+    data = load(path, test_fraction=0.2)
+    assert np.bincount(data.test.labels).tolist() == [8, 20, 1, 8]
+    assert np.bincount(data.validation.labels).tolist() == [4, 20, 1, 4]
+    assert data.warnings == (
+        f"{path}: classes that are so small that one text of each is more than was asked"
+        " (20% for test and 10% for validation): 2 of 4 ('copied', 'few'; lines 82, 83, 84, …)",
+    )
+    halves = [{"text": f"twice {i // 2}", "label": "twice"} for i in range(30)]
+    path = write("reviews.csv", [*reviews(bad=40, good=40), *halves])
+    assert load(path).warnings == (
+        f"{path}: classes that have fewer texts split off than asked (10% for test and 10% for"
+        " validation), for copies stay together: 1 of 3 ('twice'; lines 82, 83, 84, …)",
+    )
+
+
 def test_labels_that_differ_in_case_or_spaces_alone_are_told(write, load, reviews) -> None:
     rows = [
         {"text": f"film {i}", "label": ("True", "FALSE", "true ", "very  good", "very good")[i % 5]}
@@ -316,6 +345,8 @@ def test_labels_that_look_like_empty_cells_are_told(write, load, reviews) -> Non
     assert load(path).warnings == (
         f"{path}: classes 'NA', 'nan', 7 rows, look like empty cells but are classes of their own"
         " (lines 22, 23, 24, …)",
+        f"{path}: classes that are so small that one text of each is more than was asked"
+        " (10% for test and 10% for validation): 2 of 4 ('NA', 'nan'; lines 22, 23, 24, …)",
     )
 
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hpo.data.hub import HubData
 from hpo.data.sources import names_a_path, read_source
 from hpo.demo.grammar import demo_splits
 from hpo.errors import DataError
@@ -95,21 +97,128 @@ def test_a_folder_gives_its_splits_in_any_mixture_of_formats(
     assert source.warnings == ()
 
 
-def test_files_that_are_not_used_are_named_with_the_keys_that_use_them(
+UNREAD = {
+    "test.csv.gz": "Decompress it",
+    "train.csv.gz": "Decompress it",
+    "TEST.CSV.GZ": "Decompress it",
+    "reviews.jsonl.zst": "Decompress it",
+    "data.zip": "Decompress it",
+    "test.zip": "Decompress it",
+    "test.json": "Convert it",
+    "my_test.txt": "Convert it",
+    "test": "Convert it",
+    "dev.xlsx": "Convert it",
+    "more.xlsx": "Convert it",
+    "more.feather": "Convert it",
+    "heldout.csv": "Name it with data.validation_split or data.test_split",
+    "test-00000-of-00001.parquet": "Name it with data.validation_split or data.test_split",
+    "train2.tsv": "Name it with data.validation_split or data.test_split",
+    "README.md": None,
+    "readme.txt": None,
+    "LICENSE": None,
+    "LICENSE.txt": None,
+    "dataset_infos.json": None,
+    "notes.json": None,
+    "labels.txt": None,
+    "requirements.txt": None,
+    "test.py": None,
+    "train.ipynb": None,
+    "train.log": None,
+    "train.csv~": None,
+    ".test.csv.swp": None,
+    ".DS_Store": None,
+}
+
+
+@pytest.mark.parametrize(("name", "mend"), UNREAD.items(), ids=UNREAD)
+def test_a_file_that_looks_like_data_and_is_not_read_is_an_error(
+    tmp_path: Path, write, reviews, name: str, mend: str | None
+) -> None:
+    write("train.csv", reviews())
+    (tmp_path / name).write_bytes(b"?")
+    section = DataSection(source=str(tmp_path))
+    if mend is None:
+        assert read_source(section).warnings == ()
+        return
+    with pytest.raises(DataError) as caught:
+        read_source(section)
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path}: found {name}, which is not read; expected no data but")
+    assert said.endswith(f"{mend}, or move it out of the folder.")
+
+
+def test_what_cannot_be_read_is_named_before_the_split_that_is_missed_for_it(
+    tmp_path: Path,
+) -> None:
+    for name in ("train.csv.gz", "test.csv.gz"):
+        (tmp_path / name).write_bytes(b"?")
+    with pytest.raises(DataError, match=r"found test\.csv\.gz, train\.csv\.gz, which are not read"):
+        read_source(DataSection(source=str(tmp_path)))
+
+
+def test_a_folder_or_a_broken_link_of_a_splits_name_is_an_error(
     tmp_path: Path, write, reviews
 ) -> None:
     write("train.csv", reviews())
-    write("heldout.csv", reviews("play"))
+    (tmp_path / "test").mkdir()
+    (tmp_path / "data").mkdir()
+    section = DataSection(source=str(tmp_path))
+    assert read_source(section).test is None  # both are empty
+    write("data/more.csv", reviews("play"))
+    write("test/part-0.csv", reviews("book"))
+    with pytest.raises(DataError, match=r"found test/, which is not read.*Make it one file"):
+        read_source(section)
+    os.unlink(tmp_path / "test/part-0.csv")
+    (tmp_path / "test.csv").symlink_to(tmp_path / "nothing.csv")
+    with pytest.raises(DataError, match=r"found test\.csv, which is not read.*leads to no file"):
+        read_source(section)
+
+
+def test_files_that_are_left_out_knowingly_are_counted_in_a_warning(
+    tmp_path: Path, write, reviews
+) -> None:
+    for name in ("train", "heldout", "final", "unlabelled"):
+        write(f"{name}.csv", reviews(name))
     (tmp_path / "test.json").write_text("[]")
-    (tmp_path / "README.md").write_text("ours")
-    (tmp_path / "notes.json").write_text("[]")
-    (warning,) = read_source(DataSection(source=str(tmp_path))).warnings
-    assert warning == (
-        f"{tmp_path}: 2 files are not used (heldout.csv, test.json);"
-        " data.validation_split and data.test_split name the files of these splits"
+    named = DataSection(source=str(tmp_path), validation_split="heldout", test_split="final")
+    assert read_source(named).warnings == (
+        f"{tmp_path}: 2 files are not used (test.json, unlabelled.csv);"
+        " data.validation_split and data.test_split name the files to use",
     )
-    named = DataSection(source=str(tmp_path), validation_split="heldout")
-    assert read_source(named).warnings[0].startswith(f"{tmp_path}: 1 file is not used (test.json);")
+    with pytest.raises(DataError, match=r"found test\.json, which is not read"):
+        read_source(DataSection(source=str(tmp_path), validation_split="heldout"))
+    (tmp_path / "test.json").unlink()
+    with pytest.raises(DataError, match=r"found final\.csv, which is not read"):
+        read_source(DataSection(source=str(tmp_path), validation_split="heldout"))
+
+
+def test_splits_of_the_hub_that_are_not_read_are_told_or_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read_with(*names: str, **keys: str) -> tuple[str, ...]:
+        table = read_source(DataSection(source="demo")).test
+        assert table is not None
+        splits = {name: replace(table) for name in names}
+        monkeypatch.setattr("hpo.data.sources.read_hub", lambda *_, **__: HubData(splits))
+        return read_source(DataSection(source="owner/name", **keys)).warnings  # type: ignore[arg-type]
+
+    assert read_with("train", "test") == ()
+    assert read_with("train", "test", "unsupervised") == (
+        "owner/name: 1 split is not used (unsupervised); data.validation_split and data.test_split"
+        " name the splits to use",
+    )
+    mnli = ("train", "validation_matched", "validation_mismatched", "test_matched")
+    with pytest.raises(DataError) as caught:
+        read_with(*mnli)
+    assert str(caught.value) == (
+        "owner/name: found no validation split, but validation_matched, validation_mismatched, which"
+        " would not be read; expected to be told which of them is the validation split."
+        " Set data.validation_split to 'validation_matched'."
+    )
+    with pytest.raises(DataError, match=r"Set data\.test_split to 'test_matched'"):
+        read_with(*mnli, validation_split="validation_matched")
+    named = {"validation_split": "validation_matched", "test_split": "test_matched"}
+    assert "1 split is not used (validation_mismatched)" in read_with(*mnli, **named)[0]
 
 
 def test_a_folder_may_lack_validation_and_test(tmp_path: Path, write, reviews) -> None:

@@ -249,6 +249,41 @@ def test_padding_tokens_at_the_end_of_a_text_are_not_kept() -> None:
     assert alone.tokens.tolist() == [2, pad, 3, pad, pad, 2, 2, 3, 4]
 
 
+@pytest.mark.parametrize("cached", [False, True])
+def test_what_is_beyond_the_length_is_counted_and_kept_with_the_tokens(
+    tmp_path: Path, cached: bool
+) -> None:
+    texts = ["a b c", "a b c d", "a b c d e", "a " * 5_000]
+    for tokenizer in (word_tokenizer(), forbidden()) if cached else (word_tokenizer(),):
+        tokens = stored(tmp_path if cached else None, tokenizer, data_of(train=texts))
+        assert tokens.train.lengths.tolist() == [3, 4, 4, 4]
+        assert tokens.train.cut.tolist() == [0, 0, 1, 4_996]
+        assert tokens.test.cut.tolist() == [0, 0, 2]
+    assert tokenize_texts(texts, word_tokenizer(), max_length=3).cut.tolist() == [0, 1, 2, 4_997]
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("added", [0, 2])
+def test_the_count_leaves_out_what_the_tokenizer_adds(side: str, added: int) -> None:
+    tokenizer = word_tokenizer()
+    tokenizer.truncation_side = side
+    if added:
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single="a $0 b", special_tokens=[("a", WORDS["a"]), ("b", WORDS["b"])]
+        )
+    text = "c d e f g h i j c d"
+    assert tokenize_texts([text], tokenizer, max_length=5).cut.tolist() == [10 + added - 5]
+    assert tokenize_texts([text], tokenizer, max_length=10 + added).cut.tolist() == [0]
+
+
+def test_a_tokenizer_that_does_not_tell_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import BatchEncoding
+
+    monkeypatch.setattr(BatchEncoding, "encodings", None)
+    texts = ["a b c", "a b c d", "a b c d e"]
+    assert tokenize_texts(texts, word_tokenizer(), max_length=4).cut.tolist() == [0, 0, 1]
+
+
 def test_a_length_that_leaves_no_room_for_text_is_refused() -> None:
     tokenizer = word_tokenizer()
     ends = [("?", 0), ("<pad>", 1)]

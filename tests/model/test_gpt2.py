@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import Tokenizer, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 from transformers import BertTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
@@ -87,8 +87,11 @@ def test_sharded_and_old_pickled_weights_load(saved: Path) -> None:
     (saved / "model.safetensors").unlink()
     save_file({name: weights[name] for name in names[::2]}, saved / "model-1.safetensors")
     save_file({name: weights[name] for name in names[1::2]}, saved / "model-2.safetensors")
+    in_file = {name: f"model-{1 + i % 2}.safetensors" for i, name in enumerate(names)}
+    index = saved / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": in_file}))
     assert load_pretrained(str(saved)).fingerprint == whole.fingerprint
-    for path in saved.glob("*.safetensors"):
+    for path in saved.glob("*.safetensors*"):
         path.unlink()
     torch.save(weights, saved / "pytorch_model.bin")
     assert load_pretrained(str(saved)).fingerprint == whole.fingerprint
@@ -245,6 +248,60 @@ def test_no_tokenizer(saved: Path) -> None:
 def test_a_tokenizer_with_more_entries_than_the_model_has_embeddings(tmp_path: Path) -> None:
     error = refused(save_tiny(tmp_path, vocab_size=100))
     assert error.found == "1280 tokenizer entries for 100 embeddings"
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(float("nan"), torch.float32), (float("inf"), torch.float16), (1e300, torch.float64)],
+)
+@pytest.mark.parametrize("key", ["wte.weight", "h.1.ln_2.bias"])
+def test_a_weight_that_is_no_finite_number_is_named_with_its_file(
+    saved: Path, key: str, value: float, dtype: torch.dtype
+) -> None:
+    def spoil(weights: dict[str, torch.Tensor]) -> None:
+        weights[key] = weights[key].to(dtype)
+        weights[key].view(-1)[-1] = value
+
+    edit_weights(saved, spoil)
+    error = refused(saved)
+    assert error.place.endswith(f"model.safetensors, weight transformer.{key}")
+    assert "1 of " in error.found
+
+
+def test_weights_whose_sum_is_beyond_fp32_are_finite_all_the_same(saved: Path) -> None:
+    edit_weights(saved, lambda weights: weights["wte.weight"].fill_(1e38))
+    load_pretrained(str(saved))
+
+
+def test_whole_numbers_are_no_weights(saved: Path) -> None:
+    edit_weights(saved, lambda w: w.update({"wpe.weight": w["wpe.weight"].to(torch.int8)}))
+    assert refused(saved).found == "numbers of type int8"
+
+
+def test_two_weights_for_one_name_are_refused(saved: Path) -> None:
+    edit_weights(saved, lambda w: w.update({"transformer.wpe.weight": w["wpe.weight"].clone()}))
+    assert refused(saved).found == "two of that name"
+
+
+def test_a_token_id_beyond_the_embeddings_is_refused(saved: Path) -> None:
+    path = saved / "tokenizer.json"
+    document = json.loads(path.read_text())
+    vocabulary = document["model"]["vocab"]
+    rare = max(vocabulary, key=vocabulary.__getitem__)
+    vocabulary[rare] = 5000  # as many entries as before
+    path.write_text(json.dumps(document))
+    error = refused(saved)
+    assert "the id 5000" in error.found
+    assert "1280" in error.expected
+
+
+def test_an_id_beyond_the_embeddings_that_is_put_around_each_text_is_refused(saved: Path) -> None:
+    backend = Tokenizer.from_file(str(saved / "tokenizer.json"))
+    backend.post_processor = processors.TemplateProcessing(
+        single="$A [END]", special_tokens=[("[END]", 7000)]
+    )
+    backend.save(str(saved / "tokenizer.json"))
+    assert "the id 7000" in refused(saved).found
 
 
 @pytest.mark.parametrize("name", ["not a name!", "nobody/no such", "-x"])

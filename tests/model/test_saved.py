@@ -103,6 +103,23 @@ def test_transformers_loads_the_whole_and_gives_the_same(
     assert [answer["label"] for answer in answers] == [LABELS[i] for i in expected.argmax(1)]
 
 
+def test_positions_that_were_not_measured_are_not_saved(
+    model: PretrainedModel, tmp_path: Path
+) -> None:
+    classifier = trained(model, 0)
+    save_transformers(tmp_path, classifier, LABELS, 8)
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert loaded.config.max_position_embeddings == 8 < model.architecture.n_positions
+    classify = pipeline("text-classification", str(tmp_path), truncation=True, top_k=None)
+    short = TextClassifier.of(classifier, Prefix(model, cache=None), LABELS, 8)
+    _, expected = short.classify(TEXTS)
+    for answer, row in zip(classify(TEXTS), expected, strict=True):
+        found = {entry["label"]: entry["score"] for entry in answer}
+        np.testing.assert_allclose([found[label] for label in LABELS], row, rtol=1e-4, atol=1e-6)
+    with pytest.raises(IndexError):
+        classify("a film " * 20, truncation=False)
+
+
 def saved_answers(folder: Path, texts: list[str]) -> NDArray[np.float32]:
     """Probabilities, (texts, classes), that transformers gives with nothing but the saved files.
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 import pytest
@@ -243,3 +244,24 @@ def _counting(storage: Storage) -> Callable[[], int]:
             return int(connection.execute(text("SELECT count(*) FROM hpo_studies")).scalar_one())
 
     return ask
+
+
+@pytest.mark.parametrize("said_by", ["url", "environment"])
+def test_what_a_url_or_libpq_says_of_a_session_is_joined_to_our_time_outs(
+    postgres_url: str, said_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "-csearch_path=mine,public -c lock_timeout=7000"
+    url = f"{postgres_url}&options={quote(said)}" if said_by == "url" else postgres_url
+    if said_by == "environment":
+        monkeypatch.setenv("PGOPTIONS", said)
+        monkeypatch.setenv("PGAPPNAME", "mine")
+    with open_storage(url) as storage, storage.read() as connection:
+
+        def setting(name: str) -> str:
+            return str(connection.exec_driver_sql(f"SHOW {name}").scalar_one())
+
+        assert setting("search_path") == "mine,public"
+        assert setting("lock_timeout") == "7s"  # theirs wins where it is one of ours
+        assert setting("statement_timeout") == "1min"
+        assert setting("idle_in_transaction_session_timeout") == "1min"
+        assert setting("application_name") == ("hpo" if said_by == "url" else "mine")

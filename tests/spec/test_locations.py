@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from hpo.errors import OptionError
 from hpo.spec.locations import (
+    DEFAULT_DASHBOARD,
     Locations,
+    dashboard_url,
     parse_duration,
     parse_size,
     path_of,
@@ -55,6 +57,14 @@ def test_options_go_over_the_environment() -> None:
     assert places.storage_url == "sqlite:///c.db"
     assert places.tracking_uri == "http://host"
     assert places.cache_limit is None
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+def test_a_blank_variable_is_as_good_as_none(blank: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("HPO_STORAGE", "MLFLOW_TRACKING_URI", "HPO_STATE", "HPO_CACHE", "HPO_CACHE_LIMIT")
+    assert Locations.of(environment=dict.fromkeys(names, blank)) == Locations.of(environment={})
+    monkeypatch.setenv("HPO_DASHBOARD_URL", blank)
+    assert dashboard_url() == DEFAULT_DASHBOARD
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:

@@ -85,10 +85,12 @@ class TestReading:
         }
 
     def test_a_file_with_a_space_searches_nothing_else(self) -> None:
-        assert set(search_space(read("[search.space]\nmomentum = [0.5, 0.9]"))) == {"momentum"}
+        assert set(search_space(read("[search.space]\nweight_decay = [0.5, 0.9]"))) == {
+            "weight_decay"
+        }
 
     def test_what_a_file_without_a_space_fixes_is_not_searched(self) -> None:
-        spec = read("[training]\nepochs = 2\nmomentum = 0.5")
+        spec = read("[training]\nepochs = 2\nweight_decay = 0.5")
         assert set(search_space(spec)) == FOUR - {"epochs"}
         assert spec.training.epochs == 2
 
@@ -120,8 +122,8 @@ class TestOverrides:
         assert spec.training.weight_decay == 0.01, "the default, for a fixed value means nothing"
 
     def test_searching_an_option_adds_it_to_the_usual_space(self) -> None:
-        spec = read("[training]\nepochs = 2", {"search.space.momentum": [0.5, 0.9]})
-        assert set(search_space(spec)) == (FOUR - {"epochs"}) | {"momentum"}
+        spec = read("[training]\nepochs = 2", {"search.space.weight_decay": [0.5, 0.9]})
+        assert set(search_space(spec)) == (FOUR - {"epochs"}) | {"weight_decay"}
 
     def test_one_end_of_a_usual_range_can_be_moved(self) -> None:
         spec = read("", {"search.space.learning_rate.high": 1e-2})
@@ -130,8 +132,8 @@ class TestOverrides:
         assert DEFAULT_SPACE["learning_rate"]["high"] == 1e-3
 
     def test_a_whole_space_can_be_set(self) -> None:
-        spec = read(MANY_WAYS, {"search.space": {"momentum": [0.5]}})
-        assert set(search_space(spec)) == {"momentum"}
+        spec = read(MANY_WAYS, {"search.space": {"weight_decay": [0.5]}})
+        assert set(search_space(spec)) == {"weight_decay"}
 
     def test_an_option_of_the_sampler_can_be_set(self) -> None:
         spec = read(MANY_WAYS, {"search.sampler.n_startup_trials": 9})
@@ -186,7 +188,7 @@ class TestOverrides:
         assert "under [training]" in error.mend
 
     @pytest.mark.parametrize(
-        ("key", "value"), [("training.epochs", 2), ("training", {"epochs": 2, "momentum": 0.5})]
+        ("key", "value"), [("training.epochs", 2), ("training", {"epochs": 2, "weight_decay": 0.5})]
     )
     @pytest.mark.parametrize("file", ["", "[search.space]\nepochs = [1, 3]\nbatch_size = [8, 16]"])
     def test_options_that_are_fixed_by_a_whole_table_leave_the_search_space(
@@ -207,18 +209,18 @@ class TestOverrides:
         self, key: str, value: object
     ) -> None:
         overrides = {key: value}
-        spec = read("[training]\nepochs = 2\nmomentum = 0.5", overrides)
+        spec = read("[training]\nepochs = 2\nweight_decay = 0.5", overrides)
         assert search_space(spec) == {"epochs": Choice((1, 2))}
-        assert spec.training.momentum == 0.5
+        assert spec.training.weight_decay == 0.5
 
     def test_what_is_set_is_not_changed_by_what_is_set_after_it(self) -> None:
         overrides: dict[str, object] = {
-            "search.space": {"epochs": [1, 2], "momentum": [0.1, 0.2]},
+            "search.space": {"epochs": [1, 2], "weight_decay": [0.1, 0.2]},
             "training.epochs": 2,
         }
         spec = read("", overrides)
-        assert set(spec.search.space) == {"momentum"}
-        assert overrides["search.space"] == {"epochs": [1, 2], "momentum": [0.1, 0.2]}
+        assert set(spec.search.space) == {"weight_decay"}
+        assert overrides["search.space"] == {"epochs": [1, 2], "weight_decay": [0.1, 0.2]}
 
     @pytest.mark.parametrize("file", ["search = 3", "search.space = 3", "training = 3", "[data]"])
     @pytest.mark.parametrize("key", ["training.epochs", "search.space.epochs"])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from hpo.training.metrics import classification_metrics, confusion, recalls
+from hpo.training.metrics import classification_metrics, confusion, constant_answer, recalls
 
 
 @st.composite
@@ -54,3 +54,11 @@ def test_the_confusion_matrix_has_a_row_for_every_class() -> None:
 def test_a_certain_error_costs_much_but_not_infinitely_much() -> None:
     found = classification_metrics(np.array([[1.0, 0.0]], np.float32), np.array([1]))
     assert 30 < found["log_loss"] < 40
+
+
+@pytest.mark.parametrize("counts", [(5, 5), (52, 20, 8), (9, 1, 0), (1, 1, 1, 1), (30, 0)])
+def test_the_constant_answer_is_what_a_constant_classifier_scores(counts: tuple[int, ...]) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    shares = np.tile(np.array(counts, np.float32) / sum(counts), (len(labels), 1))
+    scored = classification_metrics(shares, labels)
+    assert constant_answer(counts) == pytest.approx(scored, abs=1e-6)

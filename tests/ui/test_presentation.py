@@ -16,10 +16,12 @@ from hpo.results.notes import TrialFacts, study_note, trial_note
 from hpo.search.figures import artifact_folder, show_with_study, show_with_trial
 from hpo.search.outcomes import set_trial_run
 from hpo.search.presentation import present_study, present_trial
+from hpo.search.reading import known_reading, note_reading
 from hpo.search.registration import submit
 from hpo.search.storage import Storage, open_storage
 from hpo.search.studies import OpenStudy, open_study
 from hpo.spec.study import StudySpec
+from tests.test_terminal import READING, champion
 
 dashboard = pytest.importorskip("optuna_dashboard")
 URL = "http://127.0.0.1:5000/#/experiments/1/runs/abc"
@@ -131,6 +133,27 @@ def test_the_study_is_described_in_both_places(
     assert "Best so far: trial 1" in note(study)
     assert study.load().metric_names == ["accuracy"]
     assert study.load().user_attrs["metric"] == "accuracy"
+
+
+def test_the_study_is_described_with_what_its_scores_are_held_against(study: OpenStudy) -> None:
+    note_reading(study.storage, study.study_id, READING)
+    for value in (0.52, 0.51, 0.3):
+        add_trial(study, value)
+    tracker = Tracker()
+    present_study(study, tracker, champion())  # type: ignore[arg-type]
+    for text in (tracker.description, note(study)):
+        assert "On the validation split: Always answering 'good', the largest class" in text
+        assert "1 of the other 2 complete trials lies within one standard error" in text
+        assert "**Beware:** the champion does not beat always answering 'bad'" in text
+        assert "**Beware:** the champion never answers 1 of the 2 classes" in text
+        assert READING.in_words() in text
+
+
+def test_what_was_read_is_kept_once_with_the_study(study: OpenStudy) -> None:
+    assert known_reading(study.storage, study.study_id) is None
+    for _ in range(2):
+        note_reading(study.storage, study.study_id, READING)
+        assert known_reading(study.storage, study.study_id) == READING
 
 
 def test_a_long_note_is_cut_as_the_dashboard_cuts_and_shrinks_again(study: OpenStudy) -> None:

@@ -1,0 +1,147 @@
+"""What was read of a study's data, in numbers: for the line that says so, and for all who judge a score later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from hpo.data.labelled import LabelledData
+from hpo.data.table import shortened
+from hpo.data.tokens import TokenizedData
+
+_ROLES: Final = {"train": "training", "validation": "validation", "test": "test"}
+_MOST_NAMED: Final = 3
+
+# A class is large where it has more than 70 % of the texts, or more than three times its even share:
+# an accuracy can then look good though most classes are never found.
+_LARGE_SHARE: Final = 0.7
+_EVEN_SHARES: Final = 3
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Columns, rows, classes and lengths of a study's data.
+
+    class_counts: texts of each class by split, in the order of `classes`; split_off: the splits that
+    the source lacked and that were split off its training split; texts_cut: texts of more than
+    max_length tokens; tokens: of all texts, before tokens_cut of them were cut off; cut_from: the end
+    of the text that lost them, "end" or "beginning".
+    """
+
+    source: str
+    text_column: str
+    label_column: str
+    classes: tuple[str, ...]
+    class_counts: Mapping[str, tuple[int, ...]]
+    split_off: tuple[str, ...]
+    max_length: int
+    texts_cut: int
+    tokens: int
+    tokens_cut: int
+    cut_from: str
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Texts by split."""
+        return {role: sum(counts) for role, counts in self.class_counts.items()}
+
+    def as_json(self) -> dict[str, Any]:
+        """Facts for programs, and for `from_json`."""
+        return {"rows": self.rows, **asdict(self)}
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> Reading:
+        """The reading that `as_json` told of."""
+        values = {key: value for key, value in document.items() if key != "rows"}
+        values["classes"] = tuple(values["classes"])
+        values["split_off"] = tuple(values["split_off"])
+        values["class_counts"] = {r: tuple(c) for r, c in values["class_counts"].items()}
+        return Reading(**values)
+
+    def in_words(self) -> str:
+        """One line of what was read."""
+        return (
+            f"Read {self.source}: {'; '.join((*self._rows_in_words(), self._length_in_words()))}."
+        )
+
+    def large_class(self) -> str | None:
+        """A warning where one class is so large that accuracy misleads, else None."""
+        counts = self.class_counts["train"]
+        if not unbalanced(counts):
+            return None
+        name, share = self._shares()[0]
+        return (
+            f"{self.source}: {share:.0%} of the training texts are {shortened(name, 30)}, one of "
+            f"{len(counts)} classes: a high accuracy may only mean that it is always answered; "
+            'study.metric = "f1_macro" or "balanced_accuracy" gives every class the same weight'
+        )
+
+    def _rows_in_words(self) -> tuple[str, ...]:
+        *others, last = [f"{self.rows[role]:,} {word}" for role, word in _ROLES.items()]
+        rows = f"{', '.join(others)} and {last} texts"
+        if self.split_off:
+            rows += f" ({' and '.join(self.split_off)} split off the training texts)"
+        shares = self._shares()
+        named = len(shares) if len(shares) <= _MOST_NAMED + 1 else _MOST_NAMED
+        classes = ", ".join(f"{_plain(name)} {share:.1%}" for name, share in shares[:named])
+        more = f" and {len(shares) - named} more" * (len(shares) > named)
+        columns = f"columns {_plain(self.text_column)} and {_plain(self.label_column)}"
+        return columns, rows, f"{len(shares)} classes: {classes}{more}"
+
+    def _length_in_words(self) -> str:
+        if not self.texts_cut:
+            return f"no text is longer than {self.max_length} tokens"
+        texts = sum(self.rows.values())
+        verb = "is" if self.texts_cut == 1 else "are"
+        share = self.tokens_cut / self.tokens
+        return (
+            f"{self.texts_cut:,} of {texts:,} texts ({self.texts_cut / texts:.1%}) {verb} longer than "
+            f"{self.max_length} tokens, so that {share:.1%} of all tokens are cut, at the {self.cut_from}"
+        )
+
+    def _shares(self) -> list[tuple[str, float]]:
+        """The classes and their shares of the training texts, the largest first."""
+        counts = self.class_counts["train"]
+        whole = max(sum(counts), 1)
+        named = zip(self.classes, counts, strict=True)
+        return [(name, count / whole) for name, count in sorted(named, key=lambda each: -each[1])]
+
+
+def reading_of(data: LabelledData, tokens: TokenizedData, *, truncation_side: str) -> Reading:
+    """What was read of a study's data. truncation_side: the tokenizer's, "right" or "left"."""
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    tokenized = (tokens.train, tokens.validation, tokens.test)
+    cut = [split.cut for split in tokenized]
+    tokens_cut = sum(int(each.sum()) for each in cut)
+    return Reading(
+        source=data.source,
+        text_column=data.text_column,
+        label_column=data.label_column,
+        classes=data.label_names,
+        class_counts={
+            role: tuple(np.bincount(split.labels, minlength=len(data.label_names)).tolist())
+            for role, split in splits.items()
+        },
+        split_off=data.split_off,
+        max_length=tokens.max_length,
+        texts_cut=sum(int(np.count_nonzero(each)) for each in cut),
+        tokens=sum(int(split.offsets[-1]) for split in tokenized) + tokens_cut,
+        tokens_cut=tokens_cut,
+        cut_from="beginning" if truncation_side == "left" else "end",
+    )
+
+
+def unbalanced(counts: Sequence[int]) -> bool:
+    """Whether the largest class is so large that accuracy says little of the others."""
+    classes = sum(count > 0 for count in counts)
+    if classes < 2:
+        return False
+    return max(counts) / sum(counts) > min(_LARGE_SHARE, _EVEN_SHARES / classes)
+
+
+def _plain(name: str) -> str:
+    """A name as it is, in quotes only where it would not be told from the words around it."""
+    return name if name.replace("_", "").isalnum() and len(name) <= 30 else shortened(name, 30)

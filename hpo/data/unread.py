@@ -1,0 +1,131 @@
+"""What lies in a folder of splits beside the files that are read, and looks like data.
+
+Not read without a word, a `test.csv.gz` would leave the score to a test split made of training texts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from hpo.errors import DataError
+
+_COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".lz4", ".br", ".tar")
+_TABLES: Final = (".csv", ".tsv", ".jsonl", ".parquet")
+# Formats of tables that hpo does not read.
+_OTHER_TABLES: Final = (
+    *(".ndjson", ".tab", ".psv", ".xls", ".xlsx", ".xlsb", ".ods", ".arrow", ".feather", ".avro"),
+    *(".orc", ".h5", ".hdf5", ".pkl", ".pickle", ".npy", ".npz", ".db", ".sqlite", ".sqlite3"),
+)
+# What a split may well be called in a program, a log or a picture, and what editors leave.
+_NO_DATA: Final = (
+    *(".py", ".pyc", ".ipynb", ".sh", ".r", ".md", ".rst", ".html", ".pdf", ".tex", ".bib", ".svg"),
+    *(".png", ".jpg", ".toml", ".yaml", ".yml", ".cfg", ".ini", ".log", ".lock", ".bak", ".orig"),
+    *(".swp", ".tmp", ".md5", ".sha256", ".license", ".cff", ".crc"),
+)
+_ABOUT_DATA: Final = re.compile(
+    r"readme|licen[sc]e|notice|changelog|citation|authors|copying|requirements|"
+    r"dataset_(infos?|dict)|state|metadata",
+    re.IGNORECASE,
+)
+# What data sets call the texts that have no labels, which hpo has no use for.
+_UNLABELLED: Final = ("unlabelled", "unlabeled", "unsupervised")
+_MOST_NAMED: Final = 5
+
+
+def looks_like_data(entry: Path, split_names: Collection[str]) -> bool:
+    """Whether a file or folder beside a training split may hold another. split_names: lower case.
+
+    By its name alone: the suffix of a table, also compressed, or the name of a split, which is all
+    that tells `test.json` from `notes.json`.
+    """
+    name = entry.name.lower()
+    if name.startswith(".") or name.endswith("~"):
+        return False
+    if entry.is_dir():
+        return names_one_of(name, split_names) and _holds_files(entry)
+    stem, *suffixes = name.split(".")
+    last = f".{suffixes[-1]}" if suffixes else ""
+    if last in _NO_DATA or _ABOUT_DATA.fullmatch(stem):
+        return False
+    if last in _COMPRESSED and len(suffixes) > 1:
+        last = f".{suffixes[-2]}"
+    if last in (*_TABLES, *_OTHER_TABLES, *_COMPRESSED):
+        return True
+    return names_one_of(stem, split_names)
+
+
+def is_unlabelled(name: str) -> bool:
+    """Whether a file or split says by its name that its texts have no labels."""
+    return names_one_of(name, _UNLABELLED)
+
+
+def names_one_of(name: str, split_names: Collection[str]) -> bool:
+    """Whether a name is one of these, or has one as a word: `my_test`, `test-00000-of-00001`."""
+    stem = name.lower().partition(".")[0]
+    return not {stem, *re.split(r"[\W_]+", stem)}.isdisjoint(split_names)
+
+
+def not_read(folder: Path, unread: Sequence[Path]) -> DataError:
+    """The error for entries of a folder, one or more, that look like data and are not read."""
+    first = unread[0]
+    names = ", ".join(path.name + "/" * path.is_dir() for path in unread[:_MOST_NAMED])
+    more = f" and {len(unread) - _MOST_NAMED} more" * (len(unread) > _MOST_NAMED)
+    them = "it" if len(unread) == 1 else "them"
+    verb = "is" if len(unread) == 1 else "are"
+    return DataError(
+        str(folder),
+        found=f"{names}{more}, which {verb} not read",
+        expected="no data but the files of the splits (csv, tsv, jsonl or parquet)",
+        mend=f"{_way_in(first, them)}, or move {them} out of the folder.",
+    )
+
+
+def _way_in(entry: Path, them: str) -> str:
+    suffix = entry.suffix.lower()
+    if entry.is_dir():
+        return f"Make {them} one file for each split"
+    if not entry.is_file():
+        return f"Mend {them}, for {entry.name} leads to no file"
+    if suffix in _COMPRESSED:
+        return f"Decompress {them}"
+    if suffix not in _TABLES:
+        return f"Convert {them}"
+    return f"Name {them} with data.validation_split or data.test_split"
+
+
+def not_read_in_words(place: str, noun: str, names: Sequence[str]) -> str:
+    """The warning for what the user knows of, or is known to be of no use. noun: file or split."""
+    are = f"1 {noun} is" if len(names) == 1 else f"{len(names)} {noun}s are"
+    listed = ", ".join(names[:_MOST_NAMED]) + ", …" * (len(names) > _MOST_NAMED)
+    return (
+        f"{place}: {are} not used ({listed}); data.validation_split and data.test_split name"
+        f" the {noun}s to use"
+    )
+
+
+def check_splits_left(
+    place: str, left: Sequence[str], lacking: Mapping[str, Collection[str]]
+) -> None:
+    """Raise DataError where a hub split that is not read may be one that is lacking.
+
+    lacking: the usual names, by key, of the splits that would be made of training texts otherwise.
+    """
+    for key, usual in lacking.items():
+        meant = [name for name in left if names_one_of(name, usual)]
+        if meant:
+            raise DataError(
+                place,
+                found=f"no {key} split, but {', '.join(meant[:_MOST_NAMED])}, which would not be read",
+                expected=f"to be told which of them is the {key} split",
+                mend=f"Set data.{key}_split to {meant[0]!r}.",
+            )
+
+
+def _holds_files(folder: Path) -> bool:
+    try:
+        return any(not path.name.startswith(".") for path in folder.iterdir())
+    except OSError:
+        return True

@@ -1,0 +1,144 @@
+"""Which of a model's files hold its weights, chosen as transformers does, and the tensors in them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from hpo.errors import ModelError
+
+INDEX_SUFFIX: Final = ".index.json"
+# In this order the first that is there is read, and no other; so does transformers.
+WEIGHT_FILES: Final = (
+    "model.safetensors",
+    f"model.safetensors{INDEX_SUFFIX}",
+    "pytorch_model.bin",
+    f"pytorch_model.bin{INDEX_SUFFIX}",
+)
+# An index is somebody else's word: a name in it leads to no other folder, and is no pattern.
+_PLAIN_NAME: Final = re.compile(r"\w[\w.-]*")
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor as it was saved, and the name of the file that it came from."""
+
+    tensor: Tensor
+    file: str
+
+
+def chosen_file(names: Collection[str]) -> str | None:
+    """Of the names of a model's files the one to read, which may be an index of others; None: none."""
+    return next((name for name in WEIGHT_FILES if name in names), None)
+
+
+def files_to_read(folder: Path, chosen: str, model: str) -> tuple[str, ...]:
+    """The weight files that the chosen one stands for: itself, or those that it lists.
+
+    model: its name, for messages. Raises ModelError where an index cannot be followed.
+    """
+    if not chosen.endswith(INDEX_SUFFIX):
+        return (chosen,)
+    return tuple(sorted(set(_weight_map(folder / chosen, model).values())))
+
+
+def read_tensors(folder: Path, model: str) -> dict[str, StoredTensor]:
+    """The tensors of a model's folder under the names that they were saved by; what lies beside is not read.
+
+    Raises ModelError where there are no weight files, or they are not whole.
+    """
+    chosen = chosen_file({name for name in WEIGHT_FILES if (folder / name).is_file()})
+    if chosen is None:
+        raise ModelError(
+            f"model {model}",
+            found="no weight files",
+            expected="model.safetensors, or an index of its parts, or the same for pytorch_model.bin",
+            mend="Save the model again with save_pretrained.",
+        )
+    if not chosen.endswith(INDEX_SUFFIX):
+        return {
+            name: StoredTensor(tensor, chosen)
+            for name, tensor in _tensors_of(folder / chosen, model).items()
+        }
+    return _indexed_tensors(folder, chosen, model)
+
+
+def _indexed_tensors(folder: Path, index: str, model: str) -> dict[str, StoredTensor]:
+    files = files_to_read(folder, index, model)
+    missing = [file for file in files if not (folder / file).is_file()]
+    if missing:
+        _refuse_index(model, index, f"{missing[0]}, which is not there", "files beside it")
+    parts = {file: _tensors_of(folder / file, model) for file in files}
+    named = _weight_map(folder / index, model)
+    for name, file in named.items():
+        if name not in parts[file]:
+            _refuse_index(
+                model, index, f"{name} in {file}, which lacks it", "weights that are there"
+            )
+    return {name: StoredTensor(parts[file][name], file) for name, file in named.items()}
+
+
+def _weight_map(index: Path, model: str) -> Mapping[str, str]:
+    """Which file holds each weight, as an index says."""
+    try:
+        document = json.loads(index.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        _refuse_index(model, index.name, f"no JSON ({type(error).__name__})", "a whole index")
+    named = document.get("weight_map") if isinstance(document, dict) else None
+    if not isinstance(named, dict) or not named:
+        _refuse_index(model, index.name, "no weight_map", "the file of each weight")
+    for file in named.values():
+        if not isinstance(file, str) or not _PLAIN_NAME.fullmatch(file):
+            _refuse_index(model, index.name, f"the file name {file!r}", "names of files beside it")
+    return named
+
+
+def _refuse_index(model: str, index: str, found: str, expected: str) -> NoReturn:
+    raise ModelError(
+        f"model {model}, {index}",
+        found=found,
+        expected=expected,
+        mend="Fetch or save the model again.",
+    )
+
+
+def _tensors_of(path: Path, model: str) -> dict[str, Tensor]:
+    try:
+        found: Any = _loaded(path)
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise _unreadable(path, model, " ".join(str(error).split())) from error
+    if not isinstance(found, dict) or not all(isinstance(each, Tensor) for each in found.values()):
+        raise _unreadable(path, model, "not a table of tensors")
+    return found
+
+
+def _loaded(path: Path) -> object:
+    if path.suffix == ".bin":
+        return torch.load(path, map_location="cpu", weights_only=True)
+    return load_file(path)
+
+
+def _unreadable(path: Path, model: str, why: str) -> ModelError:
+    return ModelError(
+        f"model {model}",
+        found=f"weights that cannot be read: {path.name} ({why})",
+        expected="whole weight files",
+        mend="Fetch or save the model again.",
+    )

@@ -1,0 +1,77 @@
+"""How MLflow serves our models: the code beside the weights, what goes in and comes out, digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+_SOURCE = Path(__file__).with_name("served_classifier.py")
+_CODE_FOLDER = "code"
+_ENVIRONMENT = {"conda_env": "conda.yaml", "python_env": "python_env.yaml"}
+_EXAMPLE = ["A joy from start to finish.", "I want my money back."]
+_EXAMPLE_FILES = {
+    "artifact_path": "input_example.json",
+    "serving_input_path": "serving_input_example.json",
+}
+
+
+def add_own_pyfunc(model: Any, folder: Path, label_names: Sequence[str], max_length: int) -> None:
+    """Have a transformers model in `folder` served by our own code, which needs no hpo.
+
+    model: MLflow's, without its pyfunc. max_length: tokens read of a text.
+    """
+    from mlflow import pyfunc
+
+    describe(model, folder, label_names, max_length)
+    source = _SOURCE.read_bytes()
+    # Python loads a module name once for the whole process: other code has another name.
+    module = f"served_classifier_{hashlib.sha256(source).hexdigest()[:16]}"
+    code = folder / _CODE_FOLDER
+    code.mkdir(exist_ok=True)
+    (code / f"{module}.py").write_bytes(source)
+    pyfunc.add_to_model(model, loader_module=module, code=_CODE_FOLDER, **_ENVIRONMENT)
+
+
+def describe(model: Any, folder: Path, label_names: Sequence[str], max_length: int | None) -> None:
+    """Say in MLflow's words what the model takes and gives: signature, input example, metadata."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    probabilities = [
+        ColSpec(DataType.double, f"probability_{name}", required=False) for name in label_names
+    ]
+    # Of the inputs no schema: with one, MLflow cuts every table to its first column, whatever that
+    # is, and refuses a list that begins with a row of an odd kind, before our code sees either.
+    model.signature = ModelSignature(
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "label", required=False),
+                *probabilities,
+                ColSpec(DataType.string, "error", required=False),
+            ]
+        )
+    )
+    model.metadata = {
+        "max_length": max_length,
+        "label_names": list(label_names),
+        "inputs": "a text, a list or Series of texts, or a table with a column `text`",
+    }
+    contents = zip(_EXAMPLE_FILES.values(), (_EXAMPLE, {"inputs": _EXAMPLE}), strict=True)
+    for name, content in contents:
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    model.saved_input_example_info = {"type": "json_object", **_EXAMPLE_FILES}
+
+
+def write_digests(folder: Path) -> None:
+    """Write the digests that a served model holds its files to (`check_digests`), of all there are."""
+    from hpo.tracking.served_classifier import DIGESTS_FILE, digest_of
+
+    digests = {
+        path.relative_to(folder).as_posix(): digest_of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("MLmodel", DIGESTS_FILE)
+    }
+    (folder / DIGESTS_FILE).write_text(json.dumps(digests, indent=1), encoding="utf-8")

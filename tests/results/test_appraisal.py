@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from hpo.results.appraisal import appraise, beside, card_section, second_metric
+from hpo.results.final_test import TestScore
+from hpo.spec.study import Metric
+from hpo.training.metrics import classification_metrics, confusion
+
+METRICS: tuple[Metric, ...] = get_args(Metric)
+NAMES = ("earn", "acq", "crude", "trade", "grain", "ship", "interest", "money")
+COUNTS = (520, 300, 60, 40, 30, 20, 20, 10)
+
+
+def score(labels: list[int], answers: list[int], classes: int, width: float = 0.0) -> TestScore:
+    """The test of a classifier that is sure of its answers; width: of each half of the intervals."""
+    probabilities = np.full((len(labels), classes), 0.01 / (classes - 1), np.float32)
+    probabilities[np.arange(len(labels)), answers] = 0.99
+    metrics = classification_metrics(probabilities, np.array(labels))
+    cells = confusion(probabilities, np.array(labels)).tolist()
+    return TestScore(
+        texts=len(labels),
+        metrics=metrics,
+        intervals={name: (value - width, value + width) for name, value in metrics.items()},
+        confusion=tuple(tuple(row) for row in cells),
+    )
+
+
+def texts(counts: tuple[int, ...]) -> list[int]:
+    return [number for number, count in enumerate(counts) for _ in range(count)]
+
+
+def test_a_champion_that_always_answers_the_same_is_said_not_to_beat_it() -> None:
+    labels = texts(COUNTS)
+    appraisal = appraise(score(labels, [0] * len(labels), 8), "accuracy", NAMES)
+    assert appraisal.beats == "no"
+    assert appraisal.never_answered == NAMES[1:]
+    assert appraisal.remarks == (
+        "the champion does not beat always answering 'earn', the largest class: test accuracy"
+        " 0.5200 against 0.5200",
+        "the champion never answers 7 of the 8 classes of the test split ('acq', 'crude', 'trade',"
+        " …)",
+    )
+    assert appraisal.mend is not None
+    assert 'study.metric = "f1_macro"' in appraisal.mend
+
+
+def test_a_good_accuracy_with_classes_that_are_never_found_is_no_good_champion() -> None:
+    labels = texts(COUNTS)
+    answers = [label if label < 2 else 0 for label in labels]
+    found = score(labels, answers, 8)
+    assert found.metrics["accuracy"] == pytest.approx(0.82)
+    appraisal = appraise(found, "accuracy", NAMES)
+    assert appraisal.beats == "yes"
+    (remark,) = appraisal.remarks
+    assert remark.startswith("the champion never answers 6 of the 8 classes")
+    assert appraisal.mend is not None
+
+
+def test_a_gain_within_the_interval_is_no_gain() -> None:
+    labels = [0] * 50 + [1] * 50
+    answers = [0] * 48 + [1] * 2 + [0] * 42 + [1] * 8
+    found = score(labels, answers, 2, width=0.1)
+    appraisal = appraise(found, "accuracy", ("bad", "good"))
+    assert appraisal.beats == "unclear"
+    assert appraisal.remarks == (
+        "the champion cannot be told from always answering 'bad', the largest class: test accuracy"
+        " 0.5600 against 0.5000, which lies in its 95 % interval",
+    )
+    assert appraisal.mend is None  # the classes are even, and each is answered
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_perfect_champion_is_beyond_doubt_and_a_constant_one_never(metric: Metric) -> None:
+    labels = texts(COUNTS)
+    perfect = appraise(score(labels, labels, 8), metric, NAMES)
+    assert (perfect.beats, perfect.never_answered, perfect.remarks) == ("yes", (), ())
+    constant = appraise(score(labels, [0] * len(labels), 8), metric, NAMES)
+    assert constant.beats == "no"
+    assert constant.remarks
+    assert (constant.mend is not None) == (metric == "accuracy")
+
+
+def test_a_class_that_the_test_split_lacks_need_not_be_answered() -> None:
+    labels = [0, 0, 1, 1]
+    assert appraise(score(labels, labels, 3), "accuracy", ("a", "b", "c")).never_answered == ()
+
+
+def test_a_champion_whose_class_names_are_not_known_is_judged_all_the_same() -> None:
+    labels = [0, 0, 0, 1]
+    appraisal = appraise(score(labels, [0] * 4, 2), "accuracy", ())
+    assert appraisal.never_answered == ("class 1",)
+
+
+def test_what_a_constant_answer_gives_is_said_in_words() -> None:
+    assert beside(("accuracy", "f1_macro"), (50, 30), ("bad", "good")) == (
+        "Always answering 'bad', the largest class, would give accuracy 0.6250 and f1_macro 0.3846 there."
+    )
+    assert beside(("log_loss",), (50, 50), ("bad", "good")) == (
+        "Answering with the shares of the classes alone would give log_loss 0.6931 there."
+    )
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_second_metric_is_another(metric: Metric) -> None:
+    assert second_metric(metric) != metric
+
+
+def test_the_model_card_warns_of_a_hopeless_champion_and_of_no_other() -> None:
+    labels = texts(COUNTS)
+    good = "\n".join(card_section(score(labels, labels, 8), "accuracy", NAMES))
+    assert "Always answering 'earn', the largest class, would give accuracy 0.5200" in good
+    assert "Beware" not in good
+    bad = "\n".join(card_section(score(labels, [0] * len(labels), 8), "accuracy", NAMES))
+    assert "**Beware:** the champion does not beat" in bad
+    assert "**Beware:** the champion never answers 7 of the 8 classes" in bad
+    assert 'study.metric = "f1_macro"' in bad

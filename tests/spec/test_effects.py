@@ -1,0 +1,107 @@
+"""Settings that would do nothing: every key is decided, and refused where it is set for nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import HpoError, StudyFileError
+from hpo.spec.effects import NEEDS
+from hpo.spec.reference import study_keys
+from hpo.spec.study import StudySpec
+from hpo.spec.study_file import known_studies, read_study, study_toml
+
+DEMO_LACKS = ("a hub data set", "a hub model", "the optimizer sgd")
+ANOTHER: dict[str, object] = {
+    "data.config": "plain",
+    "data.revision": "v1",
+    "model.revision": "v1",
+    "training.momentum": 0.5,
+}
+
+
+def study(tmp_path: Path, toml: str) -> Path:
+    path = tmp_path / "my.toml"
+    path.write_text(toml)
+    return path
+
+
+def test_it_is_decided_of_every_key_what_it_needs() -> None:
+    assert set(NEEDS) == {f"{key.section}.{key.name}" for key in study_keys()}
+
+
+def test_every_key_that_the_demo_leaves_without_effect_is_tried_here() -> None:
+    assert set(ANOTHER) == {key for key, need in NEEDS.items() if need in DEMO_LACKS}
+
+
+@pytest.mark.parametrize("key", ANOTHER)
+def test_a_setting_that_would_do_nothing_is_refused_in_file_and_option(
+    tmp_path: Path, key: str
+) -> None:
+    section, _, name = key.partition(".")
+    path = study(tmp_path, f"[{section}]\n{name} = {ANOTHER[key]!r}\n")
+    for refused in (
+        lambda: read_study(path),
+        lambda: read_study(study(tmp_path, ""), {key: ANOTHER[key]}),
+    ):
+        path.write_text(f"[{section}]\n{name} = {ANOTHER[key]!r}\n")
+        with pytest.raises(HpoError) as error:
+            refused()
+        assert key in error.value.place
+        assert error.value.expected == f"{NEEDS[key]}, without which it does nothing"
+
+
+def test_a_searched_option_that_does_nothing_is_refused(tmp_path: Path) -> None:
+    path = study(tmp_path, "[search.space]\nmomentum = [0.5, 0.9]\nepochs = [1, 2]\n")
+    with pytest.raises(StudyFileError, match=r"search\.space\.momentum: found a searched"):
+        read_study(path)
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "[training]\noptimizer = 'sgd'\nmomentum = 0.5\n",
+        "[training]\nmomentum = 0.5\n[search.space]\noptimizer = ['adamw', 'sgd']\n",
+        "[search.space]\noptimizer = ['adamw', 'sgd']\nmomentum = [0.5, 0.9]\n",
+        "[training]\noptimizer = 'sgd'\n[search.space]\nmomentum = [0.5, 0.9]\n",
+    ],
+)
+def test_a_setting_that_some_trials_need_is_taken(tmp_path: Path, toml: str) -> None:
+    read_study(study(tmp_path, toml))
+
+
+@pytest.mark.parametrize("name", known_studies())
+def test_a_study_with_every_default_written_out_is_read_again(tmp_path: Path, name: str) -> None:
+    spec = read_study(known_studies()[name])
+    assert read_study(study(tmp_path, study_toml(spec))) == spec
+
+
+OF_ITS_OWN = """\
+[study]
+description = "About them."
+[data]
+source = "somebody/reviews"
+config = "plain"
+revision = "v1"
+[model]
+name = "somebody/gpt2"
+revision = "v2"
+"""
+
+
+def told_of_sources(spec: StudySpec) -> tuple[object, ...]:
+    return spec.study.description, spec.data.config, spec.data.revision, spec.model.revision
+
+
+def test_what_a_file_says_of_its_data_and_model_is_not_said_of_others(tmp_path: Path) -> None:
+    path = study(tmp_path, OF_ITS_OWN)
+    assert told_of_sources(read_study(path)) == ("About them.", "plain", "v1", "v2")
+    others = read_study(path, {"data.source": "mine.csv"})
+    assert told_of_sources(others) == ("", None, None, "v2")
+    others = read_study(path, {"model.name": "gpt2"})
+    assert told_of_sources(others) == ("", "plain", "v1", None)
+    named = {"data.source": "other/reviews", "data.revision": "v9", "study.description": "Mine."}
+    assert told_of_sources(read_study(path, named)) == ("Mine.", None, "v9", "v2")
+    same = read_study(path, {"data.source": "somebody/reviews"})
+    assert told_of_sources(same) == ("About them.", "plain", "v1", "v2")
