@@ -51,10 +51,13 @@ def flush(locations: Locations, seconds: float) -> Finding:
     seconds: how long that may take at most.
     """
     from hpo.search.outcomes import outcome_reader, run_linker
-    from hpo.search.storage import open_storage
+    from hpo.search.storage import check_storage, open_storage
     from hpo.tracking.drain import drain_abandoned
     from hpo.tracking.rejected import requeue_rejected
 
+    check_storage(locations.storage_url)
+    if not (locations.state / "outbox").is_dir():
+        return Finding("ok", "flush", "nothing waits for MLflow")
     requeue_rejected(locations.state)
     with open_storage(locations.storage_url) as storage:
         report = drain_abandoned(

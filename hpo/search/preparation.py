@@ -16,6 +16,7 @@ from hpo.errors import StudyFileError
 from hpo.model.gpt2 import Architecture, PretrainedModel, is_on_the_hub, load_pretrained
 from hpo.model.prefix import Prefix, PrefixCache
 from hpo.search.materials import Materials
+from hpo.search.studies import check_plan
 from hpo.spec.effects import Need, idle, idle_searched, refuse_idle
 from hpo.spec.locations import Locations
 from hpo.spec.space import Choice, IntRange, OptionValue
@@ -110,6 +111,7 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
     data = load_data(spec.data, seed=spec.study.seed)
     model = load_pretrained(spec.model.name, spec.model.revision)
     max_length = check_against_model(spec, model)
+    check_plan(spec, model.architecture.n_layer)
     tokens = tokenize(
         data,
         model.tokenizer,

@@ -481,6 +481,26 @@ PLACES = (
         "sqlite://: found no file; expected sqlite:///FILE, …. Write sqlite:///optuna.db, …",
     ),
     Case(
+        "UIs of a storage that is a text",
+        "--storage sqlite:///notes.txt",
+        "sqlite:///notes.txt: found a file that is not a SQLite database; expected …. …",
+        {"notes.txt": "some notes, which nobody would want to lose\n"},
+        command="ui",
+    ),
+    Case(
+        "UIs of no study",
+        "",
+        "sqlite:///optuna.db: found no file optuna.db; expected the storage of a study. …",
+        command="ui",
+    ),
+    Case(
+        "a flush of another program's storage",
+        "--flush --storage sqlite:///mlflow.db",
+        "sqlite:///mlflow.db: found the tables of an MLflow tracking store; expected …. …",
+        {"mlflow.db": database("experiments", "runs", "alembic_version")},
+        command="doctor",
+    ),
+    Case(
         "a storage that is MLflow's",
         "--storage sqlite:///mlflow.db",
         "sqlite:///mlflow.db: found the tables of an MLflow tracking store; expected a database "
