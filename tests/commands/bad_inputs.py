@@ -473,7 +473,7 @@ PLACES = (
     Case(
         "a storage with a query",
         "--storage sqlite:///o.db?timeout=5",
-        "sqlite:///o.db: found a query, …; expected sqlite:///FILE, and nothing else. Write …",
+        "sqlite:///o.db?timeout=5: found a query, …; expected sqlite:///FILE, and nothing else. Write …",
     ),
     Case(
         "a storage in memory",

@@ -247,7 +247,7 @@ def test_a_worker_that_came_first_takes_up_the_study_that_is_submitted_later(
 
 def test_a_flush_where_nothing_waits_makes_no_storage(shell: Shell, light: str) -> None:
     tree = light.rpartition(os.pathsep)[2]
-    assert "flush: nothing waits" in shell.hpo("doctor", "--flush", PYTHONPATH=tree).out
+    assert "flush: 0 operations sent" in shell.hpo("doctor", "--flush", PYTHONPATH=tree).out
     assert shell.contents() == {}
 
 
