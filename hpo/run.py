@@ -94,17 +94,19 @@ def _run(options: argparse.Namespace) -> int:
     seconds = parse_duration(options.timeout, "--timeout") if options.timeout else None
     _check_executor(options.executor)
     asked = _asked_workers(options.workers)
+    if options.ui:
+        from hpo.execution.dashboard import check_installed
+
+        check_installed()
     check_early(spec, locations)
     stop = _Stop()
     stop_on_signals(stop.ask)
     with _early_pool(asked) as pool:
         from hpo.search.preparation import prepare
         from hpo.search.storage import open_storage
-        from hpo.search.studies import check_plan
         from hpo.terminal import tell_data
 
         prepared = prepare(spec, locations)
-        check_plan(spec, prepared.n_layer)
         tell_data(prepared, quiet=options.quiet)
         settle_places(locations)
         with open_storage(locations.storage_url) as storage:

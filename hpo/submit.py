@@ -46,7 +46,6 @@ def main() -> int:
 def _submit(options: argparse.Namespace) -> int:
     from hpo.search.registration import submit
     from hpo.search.storage import open_storage
-    from hpo.search.studies import check_plan
 
     spec, locations = read_spec(options), read_locations(options)
     check_early(spec, locations, wait_seconds=_WAIT_SECONDS)
@@ -57,7 +56,6 @@ def _submit(options: argparse.Namespace) -> int:
 
         prepared = prepare(spec, locations)
         tell_data(prepared)
-        check_plan(spec, prepared.n_layer)
         materials = prepared.materials
     with open_storage(locations.storage_url, wait_seconds=_WAIT_SECONDS) as storage:
         progress = submit(storage, spec, priority=options.priority, materials=materials)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hpo.spec.locations import Locations
     from hpo.tracking.registry import Registered
 
+_LOOK_SECONDS = 2.0
 _MOST_THREADS = 4096
 _WAIT_SECONDS = 120.0  # a database that starts with the rest of a compose file
 
@@ -57,14 +58,17 @@ def main() -> int:
 def _work(options: argparse.Namespace) -> int:
     locations = read_locations(options)
     check_early(None, locations, wait_seconds=_WAIT_SECONDS)
+    stop = threading.Event()
+    stop_on_signals(stop.set)
     if not _has_something_to_serve(options, locations):
+        return DONE
+    if not _storage_is_there(locations, stop):
+        say("stopped cleanly")
         return DONE
     from hpo.execution.shares import Share, available_cores
     from hpo.search.service import Service
     from hpo.search.storage import open_storage
 
-    stop = threading.Event()
-    stop_on_signals(stop.set)
     settle_places(locations)
     Share(options.threads or available_cores()).take()
     with (
@@ -103,14 +107,29 @@ def _has_something_to_serve(options: argparse.Namespace, locations: Locations) -
 
     names = registered_names(locations.storage_url)
     if options.study is None or options.study in names:
-        if names or not options.exit_when_done:
+        if names:
             return True
-        say(f"no study in {redacted(locations.storage_url)}: nothing to do")
-        return False
+        what_then = "nothing to do" if options.exit_when_done else "waiting until one is submitted"
+        say(f"no study in {redacted(locations.storage_url)}: {what_then}")
+        return not options.exit_when_done
     unknown = no_such_study(redacted(locations.storage_url), options.study, names)
     if options.exit_when_done:
         raise unknown
     say(f"no study {options.study} yet: waiting until it is submitted ({unknown.mend})")
+    return True
+
+
+def _storage_is_there(locations: Locations, stop: threading.Event) -> bool:
+    """Wait until somebody has submitted a study to a SQLite file; whether to go on.
+
+    On a server whoever comes first makes the tables, for other services wait for them too.
+    """
+    from hpo.search.storage import registered_names
+
+    url = locations.storage_url
+    while url.startswith("sqlite") and not registered_names(url):
+        if stop.wait(_LOOK_SECONDS):
+            return False
     return True
 
 

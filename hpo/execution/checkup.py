@@ -50,8 +50,12 @@ def flush(locations: Locations, seconds: float) -> Finding:
 
     seconds: how long that may take at most.
     """
+    from hpo.search.storage import check_storage, open_storage
+
+    check_storage(locations.storage_url)
+    if not (locations.state / "outbox").is_dir():
+        return Finding("ok", "flush", _sent(0, 0, 0))
     from hpo.search.outcomes import outcome_reader, run_linker
-    from hpo.search.storage import open_storage
     from hpo.tracking.drain import drain_abandoned
     from hpo.tracking.rejected import requeue_rejected
 
@@ -63,12 +67,16 @@ def flush(locations: Locations, seconds: float) -> Finding:
             on_run_opened=run_linker(storage),
             outcome_of=outcome_reader(storage, locations.state),
         )
-    words = f"{report.delivered} operations sent from {report.files} outboxes, {report.waiting} still wait"
+    words = _sent(report.delivered, report.files, report.waiting)
     if report.waiting:
         return Finding("fault", "flush", words, "Start the tracking server and run it again.")
     if report.refused:
         return Finding("note", "flush", f"{words}, MLflow refuses {report.refused}", _REFUSED)
     return Finding("ok", "flush", words)
+
+
+def _sent(delivered: int, files: int, waiting: int) -> str:
+    return f"{delivered} operations sent from {files} outboxes, {waiting} still wait"
 
 
 def _software() -> Finding:

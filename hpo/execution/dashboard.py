@@ -24,6 +24,19 @@ logger = logging.getLogger(__name__)
 
 def check_dashboard(locations: Locations) -> None:
     """Raise HpoError where the dashboard is not installed or has no studies to show. Fast; changes nothing."""
+    check_installed()
+    file = _sqlite_file(locations.storage_url)
+    if file is not None and not file.exists():
+        raise StorageError(
+            redacted(locations.storage_url),
+            found=f"no file {file}",
+            expected="the storage of a study",
+            mend="Run a study first (python -m hpo.run), or name its storage with --storage.",
+        )
+
+
+def check_installed() -> None:
+    """Raise OptionError where the dashboard is not installed."""
     from importlib.util import find_spec
 
     if find_spec("optuna_dashboard") is None:
@@ -32,14 +45,6 @@ def check_dashboard(locations: Locations) -> None:
             found="no package optuna-dashboard",
             expected="the package",
             mend='Install it with pip install "hpo[dashboard]".',
-        )
-    file = _sqlite_file(locations.storage_url)
-    if file is not None and not file.exists():
-        raise StorageError(
-            redacted(locations.storage_url),
-            found=f"no file {file}",
-            expected="the storage of a study",
-            mend="Run a study first (python -m hpo.run), or name its storage with --storage.",
         )
 
 

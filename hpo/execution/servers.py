@@ -22,9 +22,17 @@ from typing import IO, Final, Self
 
 from hpo.errors import HpoError, OptionError, ServerError
 from hpo.execution.dashboard import check_dashboard
+from hpo.search.storage import check_storage
 from hpo.spec.locations import Locations
 from hpo.tracking.local_store import make_local_store
-from hpo.tracking.uri import LOCAL_UI, browser_url, checked_uri, database_file
+from hpo.tracking.uri import (
+    LOCAL_UI,
+    TrackingServerAway,
+    browser_url,
+    checked_uri,
+    database_file,
+    ping,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +70,10 @@ class Uis:
         Raises HpoError where one of them cannot be served.
         """
         check_dashboard(locations)
+        check_storage(locations.storage_url)
         uri = checked_uri(locations.tracking_uri)
+        with contextlib.suppress(TrackingServerAway):
+            ping(uri)
         self._ports: set[int] = set()
         self._folder = tempfile.TemporaryDirectory(prefix="hpo-ui-")
         self._servers: list[_Server] = []
@@ -71,19 +82,20 @@ class Uis:
                 _refuse_port_of_another_server(mlflow_port, browser_url(uri))
                 mlflow = browser_url(uri)
             else:
+                its_port = self._port(mlflow_port, MLFLOW_PORT, "--mlflow-port")
+                mlflow = f"http://{HOST}:{its_port}"
+            port = self._port(dashboard_port, DASHBOARD_PORT, "--dashboard-port")
+            dashboard = f"http://{HOST}:{port}"
+            if not uri.startswith("http"):
                 # MLflow makes it in place; if that is cut short, nothing can be done with it.
                 make_local_store(uri)
-                port = self._port(mlflow_port, MLFLOW_PORT, "--mlflow-port")
-                mlflow = f"http://{HOST}:{port}"
                 self._start(
                     "MLflow",
-                    _mlflow_command(port),
+                    _mlflow_command(its_port),
                     f"{mlflow}/health",
                     # Not as an argument, which all users of a machine can read.
                     {"MLFLOW_BACKEND_STORE_URI": uri},
                 )
-            port = self._port(dashboard_port, DASHBOARD_PORT, "--dashboard-port")
-            dashboard = f"http://{HOST}:{port}"
             links = (LOCAL_UI, mlflow) if not uri.startswith("http") else None
             self._start(
                 "the Optuna dashboard",

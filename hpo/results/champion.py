@@ -121,6 +121,7 @@ def _publish(
             f"{card}\n\n{calls}",
             {f"val/best_{metric}": champion.value, **metrics},
             champion.number,
+            times_tested=champion.times_tested,
             move=True,
         )
 

@@ -17,6 +17,7 @@ from hpo.model.gpt2 import Architecture, PretrainedModel, is_on_the_hub, load_pr
 from hpo.model.prefix import Prefix
 from hpo.model.prefix_cache import PrefixCache
 from hpo.search.materials import Materials
+from hpo.search.studies import check_plan
 from hpo.spec.effects import Need, idle, idle_searched, refuse_idle
 from hpo.spec.locations import Locations
 from hpo.spec.space import Choice, IntRange, OptionValue
@@ -111,6 +112,7 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
     data = load_data(spec.data, seed=spec.study.seed)
     model = load_pretrained(spec.model.name, spec.model.revision)
     max_length = check_against_model(spec, model)
+    check_plan(spec, model.architecture.n_layer)
     tokens = tokenize(
         data,
         model.tokenizer,

@@ -21,7 +21,9 @@ OUTBOX_TAG = "hpo.outbox"
 SETTLED_TAG = "hpo.settled"
 OPERATION_TAG = "hpo.operation"
 STUDY_KEY_TAG = "hpo.study_key"
-# Of versions of registered models: when a worker asked for it, ms since the epoch.
+# Of versions of registered models: how often the test split had been looked at, which the study's storage
+# counts, and when a worker asked for it, ms since the epoch of its own clock.
+TIMES_TESTED_TAG = "hpo.times_tested"
 PUBLISHED_TAG = "hpo.published_ms"
 # MLflow's own.
 PARENT_TAG = "mlflow.parentRunId"

@@ -18,7 +18,14 @@ from hpo.spec.names import logged_name
 from hpo.tracking import registry
 from hpo.tracking.answers import Away, Refused, answers
 from hpo.tracking.gateway import MAX_DESCRIPTION_CHARACTERS, Gateway, cut, upload_time
-from hpo.tracking.keys import OPERATION_TAG, PUBLISHED_TAG, STUDY_TAG, STUDY_UID_TAG
+from hpo.tracking.keys import (
+    ATTEMPT_TAG,
+    OPERATION_TAG,
+    PUBLISHED_TAG,
+    STUDY_TAG,
+    STUDY_UID_TAG,
+    TIMES_TESTED_TAG,
+)
 from hpo.tracking.ledger import KnownRun
 from hpo.tracking.records import DropModels, LogModel, PublishModel
 from hpo.tracking.registry import MLMODEL
@@ -66,9 +73,9 @@ def publish_model(
 ) -> None:
     """Log what `save_pretrained` wrote as a transformers model, register it and set the alias.
 
-    late: another one may have been published since; the alias stays with it then. The same champion
-    published again makes whole what is missing of it. Where the registered model is another's, it goes to
-    one beside it.
+    The alias stays with a later champion of the study. late: another may have been published since. The
+    same champion published again makes whole what is missing of it. Where the registered model is
+    another's, it goes to one beside it.
     """
     uid = operation.tags.get(STUDY_UID_TAG) or gateway.run_tags(run.run_id).get(STUDY_UID_TAG, "")
     name = registry.name_for(gateway, operation.registered_name, uid)
@@ -120,7 +127,7 @@ def _logged_model(
 
 
 def find_models(gateway: Gateway, experiment_id: str, tags: Mapping[str, str]) -> list[Any]:
-    """The logged models that carry all of the tags, the oldest first."""
+    """The logged models that carry all of the tags: by attempts at their trials, then the oldest first."""
     condition = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
     client = gateway.client
     found: list[Any] = []
@@ -131,7 +138,13 @@ def find_models(gateway: Gateway, experiment_id: str, tags: Mapping[str, str]) -
         found += page
         token = page.token
         if not token:
-            return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
+            return sorted(found, key=_age)
+
+
+def _age(model: Any) -> tuple[int, int, str]:
+    # Without a server, the time is that of the machine which logged the model; attempts are counted.
+    attempt = int(model.tags.get(ATTEMPT_TAG, 0))
+    return attempt, model.creation_timestamp, model.model_id
 
 
 def _build(folder: Path, inner: str, flavor: Any, *, model_id: str, run_id: str) -> None:
@@ -292,7 +305,7 @@ def _register(
                 model_id=model_id,
             )
         version = created.version
-    if late and any(_published_ms(v.tags) > _published_ms(operation.tags) for v in versions):
+    if any(_is_newer(v.tags, tags, late=late) for v in versions):
         return
     with answers():
         client.update_registered_model(name, description=description)
@@ -305,8 +318,15 @@ def _card(operation: PublishModel, name: str) -> str:
     return operation.card.replace(f"models:/{operation.registered_name}@", f"models:/{name}@")
 
 
-def _published_ms(tags: Mapping[str, str]) -> int:
-    return int(tags.get(PUBLISHED_TAG, 0))
+def _is_newer(other: Mapping[str, str], mine: Mapping[str, str], *, late: bool) -> bool:
+    """Whether a version is of a later champion than the one that is being published: in the study's own order."""
+    same_study = other.get(STUDY_UID_TAG) == mine.get(STUDY_UID_TAG)
+    theirs, ours = (int(tags.get(TIMES_TESTED_TAG, 0)) for tags in (other, mine))
+    if same_study and theirs != ours and theirs and ours:
+        return theirs > ours
+    # By an earlier version, or of an earlier study of that name: nothing but the workers' clocks tells.
+    published, publishing = (int(tags.get(PUBLISHED_TAG, 0)) for tags in (other, mine))
+    return late and published > publishing
 
 
 def _delete_files(gateway: Gateway, model: Any) -> None:

@@ -45,6 +45,7 @@ from hpo.tracking.keys import (
     STUDY_KEY_TAG,
     STUDY_TAG,
     STUDY_UID_TAG,
+    TIMES_TESTED_TAG,
     TRIAL_NUMBER_TAG,
     TRIAL_STATE_TAG,
     former_registered_name,
@@ -264,6 +265,7 @@ class StudyTracker:
         metrics: Mapping[str, float],
         trial_number: int,
         *,
+        times_tested: int = 1,
         move: bool = False,
     ) -> None:
         """Register what `save_pretrained` wrote (model and tokenizer) under the study's name.
@@ -271,6 +273,8 @@ class StudyTracker:
         Or beside that, where the registered model is not this study's. The version gets the alias
         `champion`; the one that had it keeps its number.
 
+        times_tested: of the study's champions a later one has more; the alias stays with the latest,
+        whichever arrives last.
         card: the model card, Markdown. The folder is held to the disk's free space only, not to the
         outbox's limit: there is one for each study, and it is what the study was for.
         """
@@ -296,6 +300,7 @@ class StudyTracker:
                 STUDY_TAG: self._study_name,
                 STUDY_UID_TAG: self._study_uid,
                 TRIAL_NUMBER_TAG: str(trial_number),
+                TIMES_TESTED_TAG: str(times_tested),
                 PUBLISHED_TAG: str(now_ms()),
             },
         )

@@ -473,12 +473,32 @@ PLACES = (
     Case(
         "a storage with a query",
         "--storage sqlite:///o.db?timeout=5",
-        "sqlite:///o.db: found a query, …; expected sqlite:///FILE, and nothing else. Write …",
+        "sqlite:///o.db?timeout=5: found a query, …; expected sqlite:///FILE, and nothing else. Write …",
     ),
     Case(
         "a storage in memory",
         "--storage sqlite://",
         "sqlite://: found no file; expected sqlite:///FILE, …. Write sqlite:///optuna.db, …",
+    ),
+    Case(
+        "UIs of a storage that is a text",
+        "--storage sqlite:///notes.txt",
+        "sqlite:///notes.txt: found a file that is not a SQLite database; expected …. …",
+        {"notes.txt": "some notes, which nobody would want to lose\n"},
+        command="ui",
+    ),
+    Case(
+        "UIs of no study",
+        "",
+        "sqlite:///optuna.db: found no file optuna.db; expected the storage of a study. …",
+        command="ui",
+    ),
+    Case(
+        "a flush of another program's storage",
+        "--flush --storage sqlite:///mlflow.db",
+        "sqlite:///mlflow.db: found the tables of an MLflow tracking store; expected …. …",
+        {"mlflow.db": database("experiments", "runs", "alembic_version")},
+        command="doctor",
     ),
     Case(
         "a storage that is MLflow's",

@@ -104,11 +104,12 @@ class Shell:
         return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*")}
 
     def contents(self) -> dict[str, bytes | None]:
-        """The bytes of every file in the folder; None for a folder."""
-        return {
-            name: path.read_bytes() if (path := self.folder / name).is_file() else None
-            for name in self.listing()
-        }
+        """The bytes of every file in the folder and, by its whole path, in the cache; None for a folder."""
+        found = {name: self.folder / name for name in self.listing()}
+        cache = self.environment.get("HPO_CACHE")
+        if cache is not None:
+            found |= {str(path): path for path in Path(cache).rglob("*")}
+        return {name: path.read_bytes() if path.is_file() else None for name, path in found.items()}
 
 
 def clean_environment() -> dict[str, str]:

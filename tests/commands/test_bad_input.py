@@ -8,9 +8,12 @@ import re
 import shlex
 import shutil
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -43,6 +46,12 @@ def chosen(names: tuple[str, ...], cases: tuple[Case, ...]) -> list[Case]:
     found = [case for case in cases if case.name in names]
     assert len(found) == len(names)
     return found
+
+
+@pytest.fixture
+def shell(shell: Shell, tmp_path: Path) -> Shell:
+    """With a cache of its own, which is not there yet: nothing may be written there either."""
+    return replace(shell, environment={"HPO_CACHE": str(tmp_path / "cache")})
 
 
 @pytest.fixture(scope="session")
@@ -206,6 +215,82 @@ def test_a_worker_waits_for_a_study_that_may_be_submitted_later(shell: Shell) ->
     line = worker.stderr.readline()
     killed(worker)
     assert line.startswith("no study later yet: waiting until it is submitted")
+
+
+@pytest.mark.parametrize("study", [(), ("--study", "later")])
+def test_a_worker_that_waits_makes_no_storage_and_stops_cleanly(
+    shell: Shell, light: str, study: tuple[str, ...]
+) -> None:
+    worker = shell.start("worker", *study, PYTHONPATH=light)
+    assert worker.stderr is not None
+    assert "waiting until" in worker.stderr.readline()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.communicate(timeout=60)[1] == "stopped cleanly\n"
+    assert worker.returncode == 0
+    assert shell.contents() == {}
+
+
+@pytest.mark.slow
+def test_a_worker_that_came_first_takes_up_the_study_that_is_submitted_later(
+    shell: Shell, light: str
+) -> None:
+    tree = light.rpartition(os.pathsep)[2]
+    worker = shell.start("worker", "--study", "tiny", PYTHONPATH=tree)
+    assert worker.stderr is not None
+    assert "waiting until" in worker.stderr.readline()
+    shell.write("tiny.toml", TINY_STUDY)
+    shell.hpo("submit", "tiny.toml", "--no-check", PYTHONPATH=light).done()
+    while "working on study tiny" not in (line := worker.stderr.readline()):
+        assert line, "the worker ended"
+    killed(worker)
+
+
+def test_a_flush_where_nothing_waits_makes_no_storage(shell: Shell, light: str) -> None:
+    tree = light.rpartition(os.pathsep)[2]
+    assert "flush: 0 operations sent" in shell.hpo("doctor", "--flush", PYTHONPATH=tree).out
+    assert shell.contents() == {}
+
+
+def test_uis_that_cannot_be_had_are_told_before_mlflows_store_is_made(
+    shell: Shell, light: str
+) -> None:
+    shell.write("tiny.toml", TINY_STUDY)
+    shell.hpo("submit", "tiny.toml", "--no-check", PYTHONPATH=light).done()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for option in ("--mlflow-port", "--dashboard-port"):
+            case = Case(
+                "a port that is taken",
+                f"{option} {port}",
+                f"{option} {port}: found a port that is taken; expected a free one. Name another, …",
+                command="ui",
+            )
+            told_of(case, shell, PYTHONPATH=light)
+
+
+def test_a_small_disk_of_the_state_is_told_by_every_command(
+    shell: Shell, light: str, tmp_path: Path
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "hpo-test", str(small)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        for command in ("run", "submit", "worker"):
+            case = Case(
+                "a small disk",
+                "",
+                "HPO_STATE (…/small/state): found 8 MiB free on the disk; expected 64 MiB or more for …",
+                environment={"HPO_STATE": str(small / "state")},
+                command=command,
+            )
+            told_of(case, shell, PYTHONPATH=light)
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
 
 
 def test_a_command_that_there_is_not_is_told(shell: Shell) -> None:

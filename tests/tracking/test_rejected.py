@@ -261,6 +261,54 @@ def test_a_champion_that_is_sent_again_leaves_the_alias_to_a_later_one(
     assert len(client(local_store).search_model_versions(f"name = '{name}'")) == 2
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_the_alias_is_the_later_champions_whoever_arrives_last_and_whatever_the_clocks_say(
+    local_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    folder, far = tmp_path / "champion", tmp_path / "far"
+    save_tiny_classifier(folder)
+    refusing = Refusing(monkeypatch, "log_batch", has_metric("test/accuracy"))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 3600 * hours)  # on the far machine
+    tracker = open_study(local_store, far)
+    tracker.publish_champion(folder, "# One", {"test/accuracy": 0.1}, 1, times_tested=1)
+    assert tracker.flush(0.1) > 0
+    tracker.close()
+    monkeypatch.setattr(time, "time", now)
+    refusing.refuse = never
+    with open_study(local_store, tmp_path / "near") as tracker:
+        tracker.publish_champion(folder, "# Two", {"test/accuracy": 0.2}, 2, times_tested=2)
+        assert tracker.flush(60) == 0
+    assert drain_abandoned(far).waiting == 0
+    name = registered_name("refused")
+    assert len(client(local_store).search_model_versions(f"name = '{name}'")) == 2
+    found = client(local_store).get_model_version_by_alias(name, "champion")
+    assert found.tags["optuna.trial_number"] == "2"
+    assert client(local_store).get_registered_model(name).description == "# Two"
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_so_it_is_where_the_earlier_one_was_refused_and_is_sent_again(
+    local_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    folder = tmp_path / "champion"
+    save_tiny_classifier(folder)
+    refusing = Refusing(monkeypatch, "log_batch", has_metric("test/accuracy"))
+    now = time.time
+    with open_study(local_store, tmp_path) as tracker:
+        monkeypatch.setattr(time, "time", lambda: now() + 3600 * hours)
+        tracker.publish_champion(folder, "# One", {"test/accuracy": 0.1}, 1, times_tested=1)
+        assert tracker.flush(60) == 0
+        monkeypatch.setattr(time, "time", now)
+        refusing.refuse = never
+        tracker.publish_champion(folder, "# Two", {"test/accuracy": 0.2}, 2, times_tested=2)
+        assert tracker.flush(60) == 0
+    assert send_again(tmp_path) == DrainReport(1, 1, 0, 0)
+    found = client(local_store).get_model_version_by_alias(registered_name("refused"), "champion")
+    assert found.tags["optuna.trial_number"] == "2"
+
+
 def test_lines_that_cannot_be_read_are_left_as_they_are(local_store: str, tmp_path: Path) -> None:
     leave_behind(local_store, tmp_path, "run")
     file = tmp_path / "outbox" / "rejected.jsonl"
