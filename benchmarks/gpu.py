@@ -17,7 +17,7 @@ from hpo.model.gpt2 import load_pretrained
 from hpo.model.prefix import Prefix
 from hpo.model.prefix_cache import PrefixCache
 from hpo.spec.training import TrainingSection, TrialParams
-from hpo.training.gradients import RecordedPasses
+from hpo.training.cuda_graphs import RecordedPasses
 from hpo.training.loop import Trial, Workbench
 from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.result import TrialResult, Verdict
@@ -75,8 +75,8 @@ def _trial(
 ) -> tuple[float, TrialResult, int]:
     """Milliseconds a step, the result, and how many steps there were."""
     trial = Trial(bench, params, seed=0)
-    assert isinstance(trial._add_gradient, RecordedPasses)
-    trial._add_gradient._records = records
+    assert isinstance(trial.training_pass, RecordedPasses)
+    trial.training_pass._records = records
     torch.cuda.synchronize()
     started = time.perf_counter()
     result = trial.run(lambda _: Verdict.GO_ON)

@@ -30,6 +30,7 @@ import torch
 from prefill import add_finished_trials, set_budget
 
 import hpo.search.worker as workers
+import hpo.training.evaluate as evaluation
 import hpo.training.loop as loop
 from hpo.search.claims import Claim
 from hpo.search.finish import finish_study, tidy
@@ -226,8 +227,8 @@ def _artifacts(folder: Path, options: argparse.Namespace) -> int:
 def _stub_training() -> None:
     """Steps that do nothing, evaluations that like large models best: everything else is as ever."""
 
-    def train_step(trial: loop.Trial, step: int, texts: Any) -> None:
-        trial.progress.step = step + 1
+    def train_step(trial: loop.Trial, texts: Any) -> None:
+        trial.progress.step += 1
         trial.progress.examples_seen += len(texts)
 
     def predict(classifier: Any, inputs: Any) -> Any:
@@ -238,7 +239,7 @@ def _stub_training() -> None:
         return (noise + 10 * torch.nn.functional.one_hot(chosen, 2)).softmax(-1).numpy()
 
     _replace(loop.Trial, "_train_step", train_step)
-    _replace(loop, "predict", predict)
+    _replace(evaluation, "predict", predict)
 
 
 def _replace(owner: Any, name: str, function: Any) -> None:

@@ -47,8 +47,17 @@ class Vocabulary:
         return Vocabulary(used.astype(np.int64), longest)
 
     def rows(self, tokens: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Token ids -> rows of the compact table, (tokens,)."""
-        return np.searchsorted(self.tokens, tokens)
+        """Token ids -> rows of the compact table, (tokens,).
+
+        Raises ValueError for an id that the vocabulary lacks, whose row would be another token's.
+        """
+        rows = np.searchsorted(self.tokens, tokens)
+        if len(tokens):
+            # Beyond the last row means beyond the last id; the ids compared there differ.
+            unseen = self.tokens[np.minimum(rows, len(self.tokens) - 1)] != tokens
+            if unseen.any():
+                raise ValueError(f"token {tokens[unseen][0]} is not in the vocabulary")
+        return rows
 
 
 class Classifier:

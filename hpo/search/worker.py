@@ -32,7 +32,8 @@ from hpo.search.studies import OpenStudy
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.checkpoint import CheckpointFile
-from hpo.training.loop import TrainingDiverged, TrainingStopped, Trial
+from hpo.training.evaluate import TrainingDiverged
+from hpo.training.loop import TrainingStopped, Trial
 from hpo.training.memory import BatchTooLarge, MicroBatches
 from hpo.training.result import Evaluation, TrialResult, Verdict
 

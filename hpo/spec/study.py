@@ -20,9 +20,18 @@ DEMO = "demo"
 MAX_NAME_CHARACTERS = 200
 
 
+DIRECTIONS: Mapping[Metric, Direction] = {
+    "accuracy": "maximize",
+    "balanced_accuracy": "maximize",
+    "f1_macro": "maximize",
+    "mcc": "maximize",
+    "log_loss": "minimize",
+}
+
+
 def direction_of(metric: Metric) -> Direction:
-    """Whether more or less of the metric is better."""
-    return "minimize" if metric == "log_loss" else "maximize"
+    """Whether more or less of the metric is better. Raises KeyError for one that there is not."""
+    return DIRECTIONS[metric]
 
 
 class _Section(BaseModel):

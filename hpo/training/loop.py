@@ -8,42 +8,39 @@ of them: the same trial run again, or resumed from a checkpoint, gives the same 
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from hpo.data.batches import epoch_batches, steps_per_epoch
 from hpo.data.tokens import TokenizedData
 from hpo.model.classifier import Classifier, Vocabulary
 from hpo.model.dropout import Dropout
 from hpo.model.gpt2 import PretrainedModel
-from hpo.model.inputs import SplitInputs
+from hpo.model.inputs import Batch, SplitInputs
 from hpo.model.prefix import Prefix
-from hpo.model.saved import predict
-from hpo.spec.study import Metric, direction_of
+from hpo.spec.study import Metric
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.training.allocator import keep_freed_memory
-from hpo.training.checkpoint import Checkpoint, CheckpointFile
+from hpo.training.checkpoint import CheckpointFile
+from hpo.training.cuda_graphs import passes_on
 from hpo.training.determinism import choose_deterministic_kernels
-from hpo.training.gradients import gradient_pass
+from hpo.training.evaluate import evaluate, evaluations_by_step, improves
 from hpo.training.memory import MicroBatches
-from hpo.training.metrics import classification_metrics, confusion, recalls
+from hpo.training.metrics import confusion, recalls
 from hpo.training.optimizer import TrialOptimizer
+from hpo.training.progress import Progress, TrialState
 from hpo.training.result import Evaluation, Stopped, TrialResult, Verdict
 from hpo.training.schedule import learning_rate_factor
 
 logger = logging.getLogger(__name__)
-
-
-class TrainingDiverged(Exception):  # noqa: N818
-    """The loss became NaN or infinite."""
 
 
 class TrainingStopped(Exception):  # noqa: N818
@@ -71,25 +68,6 @@ class Workbench:
         )
 
 
-@dataclass
-class _Progress:
-    """Where a trial is. With weights, optimiser and random state it makes up a checkpoint."""
-
-    step: int = 0
-    examples_seen: int = 0
-    loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))  # since the last evaluation
-    loss_examples: int = 0
-    without_improvement: int = 0
-    seconds: float = 0.0
-    history: list[Evaluation] = field(default_factory=list)
-    best: Evaluation | None = None
-    best_decay: float = 1.0
-    best_weights: Mapping[str, Tensor] = field(default_factory=dict)
-    best_probabilities: NDArray[np.float32] = field(
-        default_factory=lambda: np.empty((0, 0), np.float32)
-    )
-
-
 class Trial:
     """One trial in training."""
 
@@ -105,7 +83,6 @@ class Trial:
         self.bench = bench
         self.params = params
         self.seed = seed
-        self.progress = _Progress()
         self.micro_batches = micro_batches or MicroBatches()
         self._clock = clock
         data, model, prefix = bench.data, bench.model, bench.prefix
@@ -131,9 +108,15 @@ class Trial:
         self.optimizer = TrialOptimizer(
             self.classifier.parameters, params, model.architecture.n_layer
         )
-        self._add_gradient = gradient_pass(self.classifier, self.dropout, params.label_smoothing)
+        self.state = TrialState(self.classifier, self.optimizer, self.dropout, self.micro_batches)
+        self.training_pass = passes_on(prefix.device)
         self.steps_per_epoch = steps_per_epoch(len(data.train), params.batch_size)
         self.steps = self.steps_per_epoch * params.epochs
+
+    @property
+    def progress(self) -> Progress:
+        """Where the trial is."""
+        return self.state.progress
 
     @property
     def history(self) -> Sequence[Evaluation]:
@@ -151,7 +134,7 @@ class Trial:
         if saved.facts.get("trial") != self._identity():
             logger.warning("%s is of another trial; this one starts anew", checkpoint.path)
             return False
-        self._restore(saved)
+        self.state.restore(saved)
         return True
 
     def run(
@@ -168,10 +151,12 @@ class Trial:
         """
         started = self._clock() - self.progress.seconds
         last_saved = self._clock()
-        evaluations = self._evaluations()
+        evaluations = evaluations_by_step(
+            self.steps, self.bench.settings.evaluations_per_epoch * self.params.epochs
+        )
         stopped: Stopped = "finished"
-        for step, texts in self._remaining_batches():
-            self._train_step(step, texts)
+        for texts in self._remaining_batches():
+            self._train_step(texts)
             evaluation = evaluations.get(self.progress.step)
             if evaluation is not None:
                 self.progress.seconds = self._clock() - started
@@ -189,39 +174,51 @@ class Trial:
                 stopping
                 or (
                     evaluation is not None
-                    and checkpoint.is_due(self._clock() - last_saved, self._checkpoint_bytes())
+                    and checkpoint.is_due(self._clock() - last_saved, self.state.checkpoint_bytes)
                 )
             ):
                 self.progress.seconds = self._clock() - started
-                checkpoint.write(self._checkpoint(), clock=self._clock)
+                checkpoint.write(self.state.checkpoint(self._identity()), clock=self._clock)
                 last_saved = self._clock()
             if stopping:
                 raise TrainingStopped
         self.progress.seconds = self._clock() - started
         return self._result(stopped)
 
-    def _remaining_batches(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    def _remaining_batches(self) -> Iterator[NDArray[np.int64]]:
         lengths, size = self.bench.data.train.lengths, self.params.batch_size
         first_epoch, skip = divmod(self.progress.step, self.steps_per_epoch)
         for epoch in range(first_epoch, self.params.epochs):
-            batches = epoch_batches(lengths, size, seed=self.seed, epoch=epoch)
-            for within in range(skip, len(batches)):
-                yield epoch * self.steps_per_epoch + within, batches[within]
+            yield from epoch_batches(lengths, size, seed=self.seed, epoch=epoch)[skip:]
             skip = 0
 
-    def _train_step(self, step: int, texts: NDArray[np.int64]) -> None:
+    def _train_step(self, texts: NDArray[np.int64]) -> None:
+        """One update of the weights. texts: indices of the batch's texts, (batch,)."""
         random = self.dropout.state()
+
+        def forward_and_backward(batch: Batch) -> Tensor:
+            logits = self.classifier.logits(batch.inputs, batch.layout, self.dropout)
+            loss = functional.cross_entropy(
+                logits, batch.labels, reduction="sum", label_smoothing=self.params.label_smoothing
+            )
+            self.optimizer.backward(loss / len(texts))
+            return loss.detach()
+
+        def accumulate(part: NDArray[np.int64], batch_size: int) -> Tensor:
+            batch = self.train_inputs.batch(part)
+            return self.training_pass(forward_and_backward, batch, batch_size)
 
         def begin_again() -> None:
             self.optimizer.clear_gradients()
             self.dropout.restore(random)
 
-        loss = self.micro_batches.run(texts, self._accumulate, clear=begin_again)
-        self.classifier.decay *= self.optimizer.step(self._factor(step))
-        self.progress.step = step + 1
-        self.progress.examples_seen += len(texts)
-        self.progress.loss_sum = self.progress.loss_sum + loss
-        self.progress.loss_examples += len(texts)
+        loss = self.micro_batches.run(texts, accumulate, clear=begin_again)
+        factor = self._factor(self.progress.step)
+        self.optimizer.clip_gradients()
+        self.optimizer.step(factor)
+        self.optimizer.clear_gradients()
+        self.classifier.decay *= self.optimizer.decay_of_unused_rows(factor)
+        self.progress.count(loss, len(texts))
 
     def _factor(self, step: int) -> float:
         """The share of the peak learning rate at a step."""
@@ -232,65 +229,31 @@ class Trial:
             schedule=self.params.schedule,
         )
 
-    def _accumulate(self, texts: NDArray[np.int64], of: int) -> Tensor:
-        """Add the gradient of some texts of a batch of `of`; their summed loss, left on its device."""
-        return self._add_gradient(self.train_inputs.batch(texts), of)
-
-    def _evaluations(self) -> dict[int, int]:
-        """Step -> index of the evaluation after it: even fractions of an epoch, the last at the end.
-
-        Where fractions fall on one step, the last of them counts.
-        """
-        count = self.bench.settings.evaluations_per_epoch * self.params.epochs
-        return {max(1, round(self.steps * part / count)): part for part in range(1, count + 1)}
-
     def _evaluate(self, index: int) -> Evaluation:
         progress = self.progress
-        train_loss = float(progress.loss_sum) / max(progress.loss_examples, 1)
-        progress.loss_sum, progress.loss_examples = torch.zeros(()), 0
-        probabilities = predict(self.classifier, self.validation_inputs)
-        if not (math.isfinite(train_loss) and np.isfinite(probabilities).all()):
-            raise TrainingDiverged(
-                f"the loss became {train_loss} at step {progress.step} of {self.steps}"
-            )
-        scores = classification_metrics(probabilities, self.bench.data.validation.labels)
+        epoch, train_loss = progress.step / self.steps_per_epoch, progress.take_mean_loss()
+        probabilities, scores = evaluate(
+            self.classifier,
+            self.validation_inputs,
+            train_loss,
+            at=f"step {progress.step} of {self.steps}",
+        )
         evaluation = Evaluation(
             index=index,
             step=progress.step,
-            epoch=progress.step / self.steps_per_epoch,
+            epoch=epoch,
             examples_seen=progress.examples_seen,
             metrics={
                 "train/loss": train_loss,
                 "train/learning_rate": self.params.learning_rate * self._factor(progress.step - 1),
-                "train/epoch": progress.step / self.steps_per_epoch,
+                "train/epoch": epoch,
                 "train/examples_per_second": progress.examples_seen / max(progress.seconds, 1e-9),
-                "val/loss": scores["log_loss"],  # so that MLflow finds the pair of train/loss
-                **{f"val/{name}": value for name, value in scores.items()},
+                **scores,
             },
         )
-        progress.history.append(evaluation)
-        if self._improves(evaluation):
-            progress.best, progress.without_improvement = evaluation, 0
-            progress.best_weights = self.classifier.snapshot()
-            progress.best_decay = self.classifier.decay
-            progress.best_probabilities = probabilities
-        else:
-            progress.without_improvement += 1
+        is_best = improves(evaluation, progress.best, self.bench.metric)
+        progress.note(evaluation, probabilities, self.classifier, is_best=is_best)
         return evaluation
-
-    def _improves(self, evaluation: Evaluation) -> bool:
-        """Whether the metric is better than ever or, where it is as good, the validation loss is lower.
-
-        On few texts accuracy stands still for many evaluations while the model goes on learning.
-        """
-        best = self.progress.best
-        if best is None:
-            return True
-        key = f"val/{self.bench.metric}"
-        gain = evaluation.metrics[key] - best.metrics[key]
-        if gain == 0:
-            return evaluation.metrics["val/log_loss"] < best.metrics["val/log_loss"]
-        return (gain > 0) == (direction_of(self.bench.metric) == "maximize")
 
     def _result(self, stopped: Stopped) -> TrialResult:
         progress = self.progress
@@ -310,36 +273,6 @@ class Trial:
             micro_batch=self.micro_batches.size,
         )
 
-    def _checkpoint(self) -> Checkpoint:
-        progress, best = self.progress, self.progress.best
-        tensors = {f"weights/{name}": t for name, t in self.classifier.parameters.items()}
-        tensors |= {f"optimizer/{key}": t for key, t in self.optimizer.state().items()}
-        tensors |= {f"best/{name}": t for name, t in progress.best_weights.items()}
-        tensors["best_probabilities"] = torch.from_numpy(progress.best_probabilities)
-        tensors["loss_sum"] = progress.loss_sum
-        return Checkpoint(
-            tensors,
-            {
-                "trial": self._identity(),
-                "step": progress.step,
-                "examples_seen": progress.examples_seen,
-                "loss_examples": progress.loss_examples,
-                "without_improvement": progress.without_improvement,
-                "seconds": progress.seconds,
-                "history": [vars(evaluation) for evaluation in progress.history],
-                "best": None if best is None else progress.history.index(best),
-                "best_decay": progress.best_decay,
-                "decay": self.classifier.decay,
-                "random": self.dropout.state(),
-                "micro_batch": self.micro_batches.size,
-            },
-        )
-
-    def _checkpoint_bytes(self) -> int:
-        """About how large a checkpoint is: weights, best weights, and the rule's state of each."""
-        slots = 2 if self.params.optimizer == "adamw" else 1
-        return (2 + slots) * sum(tensor.nbytes for tensor in self.classifier.parameters.values())
-
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to be this trial's; JSON."""
         bench = self.bench
@@ -353,24 +286,6 @@ class Trial:
             "evaluations_per_epoch": bench.settings.evaluations_per_epoch,
         }
 
-    def _restore(self, saved: Checkpoint) -> None:
-        facts: dict[str, Any] = dict(saved.facts)
-        del facts["trial"]
-        self.classifier.restore(_under("weights/", saved.tensors), facts.pop("decay"))
-        self.optimizer.restore(_under("optimizer/", saved.tensors))
-        self.dropout.restore(facts.pop("random"))
-        history = [Evaluation(**evaluation) for evaluation in facts.pop("history")]
-        best, micro_batch = facts.pop("best"), facts.pop("micro_batch")
-        self.micro_batches.learn(micro_batch)
-        self.progress = _Progress(
-            **facts,
-            loss_sum=saved.tensors["loss_sum"],
-            history=history,
-            best=None if best is None else history[best],
-            best_weights=_under("best/", saved.tensors),
-            best_probabilities=saved.tensors["best_probabilities"].numpy(),
-        )
-
 
 def _dropout_of(
     model: PretrainedModel, params: TrialParams, seed: int, device: torch.device
@@ -383,7 +298,3 @@ def _dropout_of(
         seed=seed,
         device=device,
     )
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}

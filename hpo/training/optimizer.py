@@ -2,81 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from hpo.model.gpt2 import TOKEN_EMBEDDING, depth_of, is_decayed
-from hpo.spec.training import TrialParams
+from hpo.spec.training import Optimizer, TrialParams
+
+Groups = list[dict[str, Any]]  # as torch.optim takes them
+
+
+@dataclass(frozen=True)
+class UpdateRule:
+    """One of PyTorch's optimisers. slots: numbers that it keeps for each weight; decays: whether its
+    own weight decay is decoupled, so that ours is left to it.
+    """
+
+    make: Callable[[Groups, TrialParams], torch.optim.Optimizer]
+    slots: int
+    decays: bool
+
+
+def _adamw(groups: Groups, params: TrialParams) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, fused=True)
+
+
+def _sgd(groups: Groups, params: TrialParams) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, lr=params.learning_rate, momentum=params.momentum, fused=True)
+
+
+UPDATE_RULES: Final[Mapping[Optimizer, UpdateRule]] = {
+    "adamw": UpdateRule(_adamw, slots=2, decays=True),  # Loshchilov and Hutter, 2019
+    "sgd": UpdateRule(_sgd, slots=1, decays=False),
+}
 
 
 class TrialOptimizer:
-    """AdamW (Loshchilov and Hutter, 2019) or SGD with momentum, both with decoupled weight decay."""
+    """An update rule over the trial's weights, with decoupled weight decay.
+
+    Raises KeyError for a rule that there is not.
+    """
 
     def __init__(self, parameters: Mapping[str, Tensor], params: TrialParams, n_layer: int) -> None:
         self.parameters = parameters
         self._params = params
+        self._kind = UPDATE_RULES[params.optimizer]
         groups: dict[tuple[float, bool], list[Tensor]] = {}
         for name, tensor in parameters.items():
             scale = params.layer_decay ** depth_of(name, n_layer)
             groups.setdefault((scale, is_decayed(name)), []).append(tensor)
-        self._groups = [
+        as_torch_takes_them = [
             {
                 "params": tensors,
                 "rate_scale": scale,
                 "decay": params.weight_decay if decayed else 0.0,
-                "weight_decay": params.weight_decay if decayed else 0.0,
+                "weight_decay": params.weight_decay if decayed and self._kind.decays else 0.0,
             }
             for (scale, decayed), tensors in groups.items()
         ]
-        if params.optimizer == "adamw":
-            self._rule: torch.optim.Optimizer = torch.optim.AdamW(self._groups, fused=True)
-        else:
-            for group in self._groups:
-                group["weight_decay"] = 0.0  # SGD's own is not decoupled
-            self._rule = torch.optim.SGD(
-                self._groups, lr=params.learning_rate, momentum=params.momentum, fused=True
-            )
+        self._rule = self._kind.make(as_torch_takes_them, params)
         self._embedding_scale = params.layer_decay ** depth_of(TOKEN_EMBEDDING, n_layer)
         self._keeps_gradients = any(tensor.is_cuda for tensor in parameters.values())
         if self._keeps_gradients:
             for tensor in parameters.values():
                 tensor.grad = torch.zeros_like(tensor)
 
-    def step(self, factor: float) -> float:
-        """Clip, update with `factor` of the peak learning rate, and clear the gradients.
+    @property
+    def slots(self) -> int:
+        """Numbers that the rule keeps for each weight."""
+        return self._kind.slots
 
-        Returns the factor by which weight decay shrinks a decayed embedding row without gradient.
-        """
-        rate = self._params.learning_rate * factor
-        if self._params.max_grad_norm > 0:
-            self._clip(self._params.max_grad_norm)
-        for group in self._rule.param_groups:
-            group["lr"] = rate * group["rate_scale"]
-            if self._params.optimizer == "sgd" and group["decay"]:
-                with torch.no_grad():
-                    torch._foreach_mul_(group["params"], 1 - group["lr"] * group["decay"])
-        self._rule.step()
-        self.clear_gradients()
-        return 1 - rate * self._embedding_scale * self._params.weight_decay
-
-    def clear_gradients(self) -> None:
-        """Begin a new sum of gradients; on a GPU in place, for recorded passes add to it there."""
-        self._rule.zero_grad(set_to_none=not self._keeps_gradients)
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of a loss to what is there; on a GPU in place, as recorded passes need it."""
+        if not self._keeps_gradients:
+            loss.backward()  # type: ignore[no-untyped-call]
+            return
+        weights = list(self.parameters.values())
+        sums = [weight.grad for weight in weights if weight.grad is not None]
+        # By one kernel, where backward() would add them one by one.
+        torch._foreach_add_(sums, list(torch.autograd.grad(loss, weights)))
 
     @torch.no_grad()
-    def _clip(self, most: float) -> None:
-        """Have the update divide the gradients by what their norm exceeds `most` by.
+    def clip_gradients(self) -> None:
+        """Have the update divide the gradients by what their norm exceeds `max_grad_norm` by.
 
         The fused kernels do it as they read the gradients; a pass of its own would cost as much
         as reading all weights once more.
         """
+        most = self._params.max_grad_norm
+        if most == 0:
+            return
         gradients = [t.grad for t in self.parameters.values() if t.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         excess = (norm / most).clamp_(min=1.0)
         exceeds = excess.device.type != "cpu" or float(excess) != 1.0
         self._rule.grad_scale = excess if exceeds else None  # type: ignore[attr-defined]
+
+    def step(self, factor: float) -> None:
+        """Update the weights with `factor` of the peak learning rate."""
+        rate = self._params.learning_rate * factor
+        for group in self._rule.param_groups:
+            group["lr"] = rate * group["rate_scale"]
+            if group["decay"] and not self._kind.decays:
+                with torch.no_grad():
+                    torch._foreach_mul_(group["params"], 1 - group["lr"] * group["decay"])
+        self._rule.step()
+
+    def decay_of_unused_rows(self, factor: float) -> float:
+        """What weight decay makes of an embedding row without gradient at such a step, as a factor."""
+        rate = self._params.learning_rate * factor * self._embedding_scale
+        return 1 - rate * self._params.weight_decay
+
+    def clear_gradients(self) -> None:
+        """Begin a new sum of gradients; on a GPU in place, for recorded passes add to it there."""
+        self._rule.zero_grad(set_to_none=not self._keeps_gradients)
 
     def state(self) -> dict[str, Tensor]:
         """The rule's state, `<weight>/<slot>` -> tensor; empty before the first step."""

@@ -98,9 +98,9 @@ def test_recorded_passes_give_the_same_numbers_bit_for_bit(
 
     def course(*, records: bool) -> tuple[np.ndarray, list[dict[str, float]], int]:
         trial = Trial(bench, params, seed=3)
-        trial._add_gradient._records = records
+        trial.training_pass._records = records
         result, told = finish(trial)
-        return result.probabilities, [scores(e) for e in told], len(trial._add_gradient._recordings)
+        return result.probabilities, [scores(e) for e in told], len(trial.training_pass._recordings)
 
     recorded, again, plain = (course(records=records) for records in (True, True, False))
     assert plain[2] == 0 < recorded[2]

@@ -14,9 +14,12 @@ from torch.nn import functional
 
 from hpo.data.batches import epoch_batches
 from hpo.model.gpt2 import HEAD, is_decayed, trained_names
+from hpo.model.inputs import Batch
 from hpo.model.saved import predict
 from hpo.spec.training import TrialParams
-from hpo.training.loop import TrainingDiverged, Trial, Workbench
+from hpo.training.cuda_graphs import TrainingPass
+from hpo.training.evaluate import TrainingDiverged
+from hpo.training.loop import Trial, Workbench
 from hpo.training.memory import MicroBatches
 from hpo.training.metrics import classification_metrics
 from hpo.training.result import Evaluation, Verdict
@@ -128,16 +131,16 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_metric(
     _, expected = finish(Trial(bench, tiny_params(), seed=0))
     memory = MicroBatches()
     trial = Trial(bench, tiny_params(), seed=0, micro_batches=memory)
-    accumulate = trial._accumulate
+    training_pass = trial.training_pass
     calls = itertools.count()
 
-    def short_of_memory(texts: np.ndarray, of: int) -> torch.Tensor:
-        loss = accumulate(texts, of)  # the failure leaves gradients behind
-        if len(texts) > 3 and next(calls) > 2:
+    def short_of_memory(run: TrainingPass, batch: Batch, of: int) -> torch.Tensor:
+        loss = training_pass(run, batch, of)  # the failure leaves gradients behind
+        if len(batch.labels) > 3 and next(calls) > 2:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried …")
         return loss
 
-    monkeypatch.setattr(trial, "_accumulate", short_of_memory)
+    monkeypatch.setattr(trial, "training_pass", short_of_memory)
     result, found = finish(trial)
     assert result.micro_batch == memory.size == 2
     assert_same_course(found, expected)
@@ -149,15 +152,15 @@ def test_a_batch_that_was_split_ends_as_if_it_had_been_from_the_beginning(
     bench = tiny_bench(tmp_path, dropout=0.3)
     expected = finish(Trial(bench, tiny_params(), seed=0, micro_batches=MicroBatches(4)))[1]
     trial = Trial(bench, tiny_params(), seed=0)
-    accumulate = trial._accumulate
+    training_pass = trial.training_pass
 
-    def short_of_memory(texts: np.ndarray, of: int) -> torch.Tensor:
-        loss = accumulate(texts, of)  # random numbers of dropout are drawn before it fails
-        if len(texts) > 4:
+    def short_of_memory(run: TrainingPass, batch: Batch, of: int) -> torch.Tensor:
+        loss = training_pass(run, batch, of)  # random numbers of dropout are drawn before it fails
+        if len(batch.labels) > 4:
             raise torch.OutOfMemoryError("out of memory")
         return loss
 
-    monkeypatch.setattr(trial, "_accumulate", short_of_memory)
+    monkeypatch.setattr(trial, "training_pass", short_of_memory)
     assert_same_course(finish(trial)[1], expected)
 
 

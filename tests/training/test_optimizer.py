@@ -27,6 +27,13 @@ def give_gradients(parameters: dict[str, Tensor], step: int, size: float = 1.0) 
         tensor.grad = size * torch.randn(3, 4, generator=generator)
 
 
+def update(rule: TrialOptimizer, factor: float) -> None:
+    """What a training step does once the gradients are there."""
+    rule.clip_gradients()
+    rule.step(factor)
+    rule.clear_gradients()
+
+
 def decays(name: str) -> bool:
     return name.endswith("weight") and ".ln_" not in name
 
@@ -77,7 +84,7 @@ def test_updates_are_those_of_the_papers(
             expected[name] = reference_step(
                 name, expected[name], scale * gradient, states[name], params
             )
-        rule.step(1.0)
+        update(rule, 1.0)
     for name, tensor in parameters.items():
         torch.testing.assert_close(tensor.double(), expected[name], rtol=1e-4, atol=1e-6)
         assert tensor.grad is None
@@ -87,7 +94,7 @@ def test_every_step_says_how_much_an_unused_embedding_row_decays() -> None:
     params = TrialParams(learning_rate=0.1, weight_decay=0.2, layer_decay=0.5)
     parameters = leaves()
     give_gradients(parameters, 0)
-    factor = TrialOptimizer(parameters, params, N_LAYER).step(0.5)
+    factor = TrialOptimizer(parameters, params, N_LAYER).decay_of_unused_rows(0.5)
     assert factor == pytest.approx(1 - 0.1 * 0.5 * 0.5**3 * 0.2)
 
 
@@ -104,7 +111,7 @@ def test_layer_decay_gives_the_head_the_full_rate_and_embeddings_the_least() -> 
     before = {name: tensor.detach().clone() for name, tensor in parameters.items()}
     for tensor in parameters.values():
         tensor.grad = torch.ones(3, 4)
-    TrialOptimizer(parameters, params, N_LAYER).step(1.0)
+    update(TrialOptimizer(parameters, params, N_LAYER), 1.0)
     rates = {
         name: round(float((before[name] - t.detach()).mean()), 5) for name, t in parameters.items()
     }
@@ -122,7 +129,7 @@ def test_state_comes_back_whole(optimizer: Any, momentum: float) -> None:
     going_on = TrialOptimizer(first, params, N_LAYER)
     for step in range(3):
         give_gradients(first, step)
-        going_on.step(0.5)
+        update(going_on, 0.5)
     resumed = TrialOptimizer(second, params, N_LAYER)
     with torch.no_grad():
         for name, tensor in second.items():
@@ -130,7 +137,7 @@ def test_state_comes_back_whole(optimizer: Any, momentum: float) -> None:
     resumed.restore(going_on.state())
     for rule, parameters in ((going_on, first), (resumed, second)):
         give_gradients(parameters, 3)
-        rule.step(1.0)
+        update(rule, 1.0)
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name])
 
@@ -144,5 +151,5 @@ def test_a_leaf_without_gradient_is_left_alone_but_for_its_decay() -> None:
     before = {name: tensor.detach().clone() for name, tensor in parameters.items()}
     give_gradients(parameters, 0)
     parameters[HEAD].grad = None
-    TrialOptimizer(parameters, TrialParams(weight_decay=0.0), N_LAYER).step(1.0)
+    update(TrialOptimizer(parameters, TrialParams(weight_decay=0.0), N_LAYER), 1.0)
     assert torch.equal(parameters[HEAD], before[HEAD])

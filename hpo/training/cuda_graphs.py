@@ -1,8 +1,8 @@
-"""Forward and backward over a batch, and on a GPU as a recorded graph.
+"""A training pass as one launch: recorded as a CUDA graph for each shape of a batch, and replayed.
 
 A pass over a batch of short texts launches hundreds of small kernels. Python needs many times as long
-to launch them as a GPU to run them, so there a pass is recorded as a CUDA graph, once for each shape
-of a batch, and then launched as one.
+to launch them as a GPU to run them, so there a pass is recorded, once for each shape of a batch, and
+then launched as one.
 """
 
 from __future__ import annotations
@@ -13,46 +13,24 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from hpo.model.classifier import Classifier
-from hpo.model.dropout import Dropout
 from hpo.model.inputs import Batch
 from hpo.training.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
-GradientPass = Callable[[Batch, int], Tensor]
-"""Adds the gradient of a batch, part of one of so many texts; its summed loss, on its device."""
+TrainingPass = Callable[[Batch], Tensor]
+"""Forward and backward over a batch: adds to the gradients and gives the summed loss, on its device."""
 
 
-def gradient_pass(classifier: Classifier, dropout: Dropout, label_smoothing: float) -> GradientPass:
-    """The pass over a classifier that suits its device.
+def run_plainly(run: TrainingPass, batch: Batch, batch_size: int) -> Tensor:
+    """What stands in for `RecordedPasses` on a CPU: the pass itself."""
+    return run(batch)
 
-    On a GPU it adds to gradients that are there already, and leaves them where they are in memory.
-    """
 
-    def loss_of(batch: Batch) -> Tensor:
-        logits = classifier.logits(batch.inputs, batch.layout, dropout)
-        return functional.cross_entropy(
-            logits, batch.labels, reduction="sum", label_smoothing=label_smoothing
-        )
-
-    def run(batch: Batch, of: int) -> Tensor:
-        loss = loss_of(batch)
-        (loss / of).backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
-
-    def run_on_gpu(batch: Batch, of: int) -> Tensor:
-        loss = loss_of(batch)
-        weights = list(classifier.parameters.values())
-        sums = [weight.grad for weight in weights if weight.grad is not None]
-        assert len(sums) == len(weights), "the optimiser makes them"
-        # By one kernel, where backward() would add them one by one.
-        torch._foreach_add_(sums, list(torch.autograd.grad(loss / of, weights)))
-        return loss.detach()
-
-    return run if classifier.device.type == "cpu" else RecordedPasses(run_on_gpu)
+def passes_on(device: torch.device) -> Callable[[TrainingPass, Batch, int], Tensor]:
+    """The way in which a device runs training passes."""
+    return run_plainly if device.type == "cpu" else RecordedPasses()
 
 
 @dataclass(frozen=True)
@@ -65,36 +43,38 @@ class _Recording:
 
 
 class RecordedPasses:
-    """A gradient pass that is recorded for each shape, and replayed; with the numbers of a plain one.
+    """A training pass that is recorded for each shape, and replayed; with the numbers of a plain one.
 
-    To record a pass takes about as long as to run it, so it is done at first sight of a shape.
+    What the pass makes of a batch may depend on nothing but the batch, the number of texts that its
+    gradient is divided by, and what lies in memory at the same place each time. To record a pass
+    takes about as long as to run it, so it is done at first sight of a shape.
     """
 
-    def __init__(self, run: GradientPass) -> None:
-        self._run = run
+    def __init__(self) -> None:
         self._records = True
         # Passes are run plainly where they are recorded, for cuBLAS keeps memory for each stream,
         # which must be there before a recording.
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._forget()
 
-    def __call__(self, batch: Batch, of: int) -> Tensor:
-        key = (*batch.shape, of)
+    def __call__(self, run: TrainingPass, batch: Batch, batch_size: int) -> Tensor:
+        """The loss that `run` gives for the batch, which is a part of one of `batch_size` texts."""
+        key = (*batch.shape, batch_size)
         if key not in self._recordings and self._has_run and self._records:
-            self._record(key, batch, of)
+            self._record(key, run, batch)
         recording = self._recordings.get(key)
         if recording is None:
-            return self._run_plainly(batch, of)
+            return self._run_plainly(run, batch)
         recording.batch.become(batch)
         recording.graph.replay()
         return recording.loss.clone()
 
-    def _run_plainly(self, batch: Batch, of: int) -> Tensor:
+    def _run_plainly(self, run: TrainingPass, batch: Batch) -> Tensor:
         """Run in order with all that came and comes on the current stream."""
         self._stream.wait_stream(torch.cuda.current_stream())
         try:
             with torch.cuda.stream(self._stream):
-                loss = self._run(batch, of)
+                loss = run(batch)
         except RuntimeError as error:
             if is_out_of_memory(error):
                 self._forget()  # what recordings hold may be what was missing
@@ -104,7 +84,7 @@ class RecordedPasses:
         self._has_run = True
         return loss
 
-    def _record(self, key: tuple[int, ...], batch: Batch, of: int) -> None:
+    def _record(self, key: tuple[int, ...], run: TrainingPass, batch: Batch) -> None:
         """Record a pass, which computes nothing. Where that fails, all passes to come are run plainly."""
         graph = torch.cuda.CUDAGraph()
         try:
@@ -115,7 +95,7 @@ class RecordedPasses:
                 torch.cuda.stream(self._stream),
                 torch.cuda.graph(graph, self._memory, self._stream, "thread_local"),
             ):
-                loss = self._run(held, of)
+                loss = run(held)
         except RuntimeError as error:
             logger.warning("training goes on without CUDA graphs: %s", error)
             self._records = False

@@ -1,0 +1,58 @@
+"""An evaluation: when it is due, what it measures on the validation split, and whether it is the best."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.model.classifier import Classifier
+from hpo.model.inputs import SplitInputs
+from hpo.model.saved import predict
+from hpo.spec.study import Metric, direction_of
+from hpo.training.metrics import classification_metrics
+from hpo.training.result import Evaluation
+
+
+class TrainingDiverged(Exception):  # noqa: N818
+    """The loss became NaN or infinite."""
+
+
+def evaluations_by_step(steps: int, count: int) -> dict[int, int]:
+    """Step -> index of the evaluation after it: even fractions of training, the last at the end.
+
+    Where fractions fall on one step, the last of them counts.
+    """
+    return {max(1, round(steps * part / count)): part for part in range(1, count + 1)}
+
+
+def evaluate(
+    classifier: Classifier, validation: SplitInputs, train_loss: float, *, at: str
+) -> tuple[NDArray[np.float32], dict[str, float]]:
+    """Class probabilities of the validation texts, (texts, classes), and their metrics `val/…`.
+
+    train_loss: the mean since the last evaluation; at: where training is, in words. Raises
+    TrainingDiverged where the loss or a probability is not finite.
+    """
+    probabilities = predict(classifier, validation)
+    if not (math.isfinite(train_loss) and np.isfinite(probabilities).all()):
+        raise TrainingDiverged(f"the loss became {train_loss} at {at}")
+    scores = classification_metrics(probabilities, validation.split.labels)
+    return probabilities, {
+        "val/loss": scores["log_loss"],  # so that MLflow finds the pair of train/loss
+        **{f"val/{name}": value for name, value in scores.items()},
+    }
+
+
+def improves(evaluation: Evaluation, best: Evaluation | None, metric: Metric) -> bool:
+    """Whether the metric is better than ever or, where it is as good, the validation loss is lower.
+
+    On few texts accuracy stands still for many evaluations while the model goes on learning.
+    """
+    if best is None:
+        return True
+    gain = evaluation.metrics[f"val/{metric}"] - best.metrics[f"val/{metric}"]
+    if gain == 0:
+        return evaluation.metrics["val/log_loss"] < best.metrics["val/log_loss"]
+    return (gain > 0) == (direction_of(metric) == "maximize")
