@@ -32,7 +32,7 @@ def steps_per_epoch(texts: int, batch_size: int) -> int:
 
 
 def evaluation_batches(lengths: NDArray[np.int64], most_tokens: int) -> list[NDArray[np.int64]]:
-    """Batches for a pass without gradients: by length, each of about `most_tokens` cells of grid."""
+    """Batches for a pass without gradients: by length, each of about `most_tokens` when padded."""
     order = np.argsort(lengths, kind="stable")
     batches, start = [], 0
     for end in range(1, len(order) + 1):

@@ -45,8 +45,8 @@ class Dropout:
     def embeddings(self, x: Tensor) -> Tensor:
         return self._drop(x, self.embedding_probability)
 
-    def attention(self, shares: Tensor) -> Tensor:
-        return self._drop(shares, self.attention_probability)
+    def attention(self, weights: Tensor) -> Tensor:
+        return self._drop(weights, self.attention_probability)
 
     def residual(self, x: Tensor) -> Tensor:
         return self._drop(x, self.residual_probability)

@@ -1,9 +1,9 @@
 """The forward pass over packed tokens: no padding, and the last block for the last token alone.
 
-A batch is one run of tokens, (tokens, width), with a `Layout` that says where each text lies in it.
-Linear layers, layer norms and activations see real tokens only. Attention alone works on a grid,
-(texts, longest): texts are left-aligned in it and the mask is causal, so no real token ever attends
-to an empty cell.
+A batch is its texts' tokens one after another, (tokens, width), with a `Layout` that says where each
+text lies. Linear layers, layer norms and activations see real tokens only. Attention alone works on
+the padded form, (texts, max_seqlen): texts are left-aligned in it and the mask is causal, so no real
+token ever attends to padding.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _FUSES_BF16 = hasattr(torch.ops.mkldnn, "_linear_pointwise") and bool(
     torch.ops.mkldnn._is_mkldnn_bf16_supported()
 )
 
-# Up to here, plain products beat PyTorch's fused bf16 attention on a CPU, made for long texts.
-_LONGEST_FOR_PRODUCTS = 128
+# Up to here, plain matmuls beat PyTorch's fused bf16 attention on a CPU, made for long texts.
+_LONGEST_FOR_MATMULS = 128
 
 
 class BlockWeights(NamedTuple):
@@ -116,7 +116,7 @@ def last_block(
     (tokens, width) -> (texts, width). With one query a text, keys and values need not be projected
     token by token: q·(W_k h) = (W_k^T q)·h, and the attention-weighted sum of values is the
     projection of the weighted sum of hidden states. The same holds for the layer norm's scale and
-    shift, so that all work per token is two products with the normalised hidden states.
+    shift, so that all work per token is two matmuls with the normalised hidden states.
     """
     width, heads = architecture.width, architecture.n_head
     dtype = weights.qkv_weight.dtype
@@ -125,7 +125,7 @@ def last_block(
         dtype
     )
     query_in = normal[layout.last] * scale + shift
-    normal = layout.to_grid(normal)  # (texts, longest, width)
+    normal = layout.to_padded(normal)  # (texts, max_seqlen, width)
 
     to_query, to_key, to_value = torch.split(weights.qkv_weight, width, dim=1)
     query_bias, _, value_bias = torch.split(
@@ -137,11 +137,11 @@ def last_block(
     scores = torch.bmm(key_query, normal.transpose(1, 2)).float()
     scores = scores * architecture.attention_scales[index]
     if layout.ragged:
-        empty = torch.arange(layout.longest, device=hidden.device) >= layout.lengths[:, None]
-        scores = scores.masked_fill(empty[:, None, :], -torch.inf)
-    shares = dropout.attention(scores.softmax(-1)).to(dtype)  # (texts, heads, longest)
-    total = shares.sum(-1, keepdim=True)  # 1 without dropout
-    context = torch.bmm(shares, normal) * scale + total * shift  # (texts, heads, width)
+        padding = torch.arange(layout.max_seqlen, device=hidden.device) >= layout.lengths[:, None]
+        scores = scores.masked_fill(padding[:, None, :], -torch.inf)
+    attention = dropout.attention(scores.softmax(-1)).to(dtype)  # (texts, heads, max_seqlen)
+    total = attention.sum(-1, keepdim=True)  # 1 without dropout
+    context = torch.bmm(attention, normal) * scale + total * shift  # (texts, heads, width)
     values = torch.bmm(context.transpose(0, 1), _by_head(to_value, heads)).transpose(0, 1)
     attended = (values + total * value_bias.view(heads, -1)).reshape(-1, width)
 
@@ -173,7 +173,7 @@ def _up(normed: Tensor, weights: BlockWeights, activation: str) -> Tensor:
     weight, bias = weights.up_weight, weights.up_bias
     fused = weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and _FUSES_BF16
     if fused and activation in TANH_GELUS and not torch.is_grad_enabled():
-        # At widths of a few hundred, PyTorch's bf16 GELU takes as long as the product before it.
+        # At widths of a few hundred, PyTorch's bf16 GELU takes as long as the matmul before it.
         inner: Tensor = torch.ops.mkldnn._linear_pointwise(
             normed.to(weight.dtype), weight.t(), bias, "gelu", [], "tanh"
         )
@@ -187,35 +187,35 @@ def _attention(
     """Causal self-attention of each text by itself, (tokens, 3 width) -> (tokens, width)."""
     split = layout.split_heads(qkv, architecture.n_head)
     scale = architecture.attention_scales[index]
-    if _attends_by_products(qkv, layout, dropout):
-        attended = _products(split, scale, dropout)
+    if _attends_by_matmuls(qkv, layout, dropout):
+        attended = _matmul_attention(split, scale, dropout)
     else:
-        query, key, value = split  # each (texts, heads, longest, head width)
+        query, key, value = split  # each (texts, heads, max_seqlen, head width)
         attended = functional.scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=scale, dropout_p=dropout.attention_probability
         )
     return layout.join_heads(attended)
 
 
-def _attends_by_products(qkv: Tensor, layout: Layout, dropout: Dropout) -> bool:
+def _attends_by_matmuls(qkv: Tensor, layout: Layout, dropout: Dropout) -> bool:
     # PyTorch's fused CPU kernel has no dropout; its fallback draws random numbers one by one.
-    short = qkv.dtype == torch.bfloat16 and layout.longest <= _LONGEST_FOR_PRODUCTS
+    short = qkv.dtype == torch.bfloat16 and layout.max_seqlen <= _LONGEST_FOR_MATMULS
     return qkv.device.type == "cpu" and (short or dropout.drops_attention)
 
 
-def _products(split: Tensor, scale: float, dropout: Dropout) -> Tensor:
-    """Attention written out: (3, texts, heads, longest, head width) -> (texts, heads, longest, …)."""
-    _, texts, heads, longest, _ = split.shape
+def _matmul_attention(split: Tensor, scale: float, dropout: Dropout) -> Tensor:
+    """Attention written out, (3, texts, heads, max_seqlen, head width) -> (texts, heads, …)."""
+    _, texts, heads, max_seqlen, _ = split.shape
     query, key, value = split.flatten(1, 2)
-    mask = _causal_mask(longest, split.dtype)
+    mask = _causal_mask(max_seqlen, split.dtype)
     scores = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=scale)
-    shares = dropout.attention(scores.softmax(-1))
-    return torch.bmm(shares, value).view(texts, heads, longest, -1)
+    attention = dropout.attention(scores.softmax(-1))
+    return torch.bmm(attention, value).view(texts, heads, max_seqlen, -1)
 
 
 @lru_cache(maxsize=64)
-def _causal_mask(longest: int, dtype: torch.dtype) -> Tensor:
-    return torch.full((longest, longest), -torch.inf, dtype=dtype).triu_(1)
+def _causal_mask(max_seqlen: int, dtype: torch.dtype) -> Tensor:
+    return torch.full((max_seqlen, max_seqlen), -torch.inf, dtype=dtype).triu_(1)
 
 
 def _by_head(projection: Tensor, heads: int) -> Tensor:

@@ -1,12 +1,15 @@
-"""Packing: a run of tokens, the grid of its texts, and heads apart."""
+"""Packing: packed sequences, the same padded, and heads apart."""
 
 from __future__ import annotations
+
+import doctest
 
 import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.model import layout as layout_module
 from hpo.model.layout import COARSE, FINE, Layout, Rounding
 
 CPU = torch.device("cpu")
@@ -22,45 +25,45 @@ def run_of(layout: Layout, width: int = 3) -> torch.Tensor:
 
 
 @given(lengths, roundings)
-def test_each_text_lies_in_its_row_of_the_grid(
-    lengths: np.ndarray, rounding: Rounding | None
-) -> None:
+def test_each_text_lies_in_its_padded_row(lengths: np.ndarray, rounding: Rounding | None) -> None:
     layout = Layout.of(lengths, CPU, rounding)
     packed = run_of(layout)
-    grid = layout.to_grid(packed)
-    assert grid.shape == (len(lengths), layout.longest, 3)
+    padded = layout.to_padded(packed)
+    assert padded.shape == (len(lengths), layout.max_seqlen, 3)
     for text, (length, end) in enumerate(zip(lengths, np.cumsum(lengths), strict=True)):
-        assert torch.equal(grid[text, :length], packed[end - length : end])
-        assert torch.equal(packed[layout.last[text]], grid[text, length - 1])
+        assert torch.equal(padded[text, :length], packed[end - length : end])
+        assert torch.equal(packed[layout.last[text]], padded[text, length - 1])
         assert layout.positions[end - length : end].tolist() == list(range(length))
 
 
 @given(lengths, roundings)
-def test_an_empty_cell_shows_a_token_of_its_own_text(
+def test_padding_shows_a_token_of_its_own_text(
     lengths: np.ndarray, rounding: Rounding | None
 ) -> None:
     """Whatever is wrong with a text stays its own."""
     layout = Layout.of(lengths, CPU, rounding)
-    grid = layout.to_grid(run_of(layout))
+    padded = layout.to_padded(run_of(layout))
     for text, length in enumerate(lengths):
-        assert torch.equal(grid[text, length:], grid[text, :1].expand(layout.longest - length, -1))
-    empty = len(lengths) * layout.longest - lengths.sum()
+        assert torch.equal(
+            padded[text, length:], padded[text, :1].expand(layout.max_seqlen - length, -1)
+        )
+    empty = len(lengths) * layout.max_seqlen - lengths.sum()
     assert layout.ragged == (empty > 0)
-    assert len(set(layout.empty.tolist())) == empty
+    assert len(set(layout.padding.tolist())) == empty
     if rounding is not COARSE:
         assert layout.ragged == (len(set(lengths.tolist())) > 1)
     if rounding is None:
-        assert len(layout.empty) == empty
+        assert len(layout.padding) == empty
 
 
 @given(lengths, heads, roundings)
-def test_heads_apart_lie_where_the_grid_has_them(
+def test_heads_apart_lie_where_the_padded_form_has_them(
     lengths: np.ndarray, heads: int, rounding: Rounding | None
 ) -> None:
     layout = Layout.of(lengths, CPU, rounding)
     qkv = run_of(layout, 3 * heads * HEAD_WIDTH)
-    grid = layout.to_grid(qkv).view(len(lengths), layout.longest, 3, heads, HEAD_WIDTH)
-    assert torch.equal(layout.split_heads(qkv, heads), grid.permute(2, 0, 3, 1, 4))
+    padded = layout.to_padded(qkv).view(len(lengths), layout.max_seqlen, 3, heads, HEAD_WIDTH)
+    assert torch.equal(layout.split_heads(qkv, heads), padded.permute(2, 0, 3, 1, 4))
 
 
 @given(lengths, heads, roundings)
@@ -82,15 +85,15 @@ def test_heads_apart_and_together_again_are_what_they_were(
 
 
 @given(lengths, roundings)
-def test_gradients_of_the_grid_come_back_to_every_real_token(
+def test_gradients_of_the_padded_form_come_back_to_every_real_token(
     lengths: np.ndarray, rounding: Rounding | None
 ) -> None:
     layout = Layout.of(lengths, CPU, rounding)
     packed = run_of(layout).requires_grad_()
     real = int(lengths.sum())
     weights = torch.randn(real, 3)
-    cells = layout.to_grid(packed).flatten(0, 1)[layout.cells[:real]]
-    (cells * weights).sum().backward()
+    slots = layout.to_padded(packed).flatten(0, 1)[layout.scatter[:real]]
+    (slots * weights).sum().backward()
     assert torch.equal(packed.grad[:real], weights)
     assert not packed.grad[real:].any()
 
@@ -100,7 +103,7 @@ def test_rounding_wastes_little(lengths: np.ndarray, rounding: Rounding) -> None
     exact, rounded = Layout.of(lengths, CPU), Layout.of(lengths, CPU, rounding)
     assert len(exact.positions) == lengths.sum()
     assert len(rounded.positions) <= len(exact.positions) * (1 + 1 / 2**rounding.step_bits)
-    assert rounded.longest < exact.longest + rounding.cell_step
+    assert rounded.max_seqlen < exact.max_seqlen + rounding.max_seqlen_step
 
 
 def test_few_run_lengths_occur_when_rounded() -> None:
@@ -132,9 +135,15 @@ def test_a_copy_is_equal_and_shares_no_memory(
     layout = Layout.of(lengths, CPU, rounding)
     copy = layout.copy()
     assert copy.shape == layout.shape
-    before = layout.sources.clone()
-    for name in ("lengths", "positions", "last", "cells", "sources", "empty"):
+    before = layout.gather.clone()
+    for name in ("lengths", "positions", "last", "scatter", "gather", "padding"):
         assert torch.equal(getattr(copy, name), getattr(layout, name))
         getattr(copy, name).zero_()
     assert not copy.indices.any()
-    assert torch.equal(layout.sources, before)
+    assert torch.equal(layout.gather, before)
+
+
+def test_the_worked_example_is_true() -> None:
+    failed, tried = doctest.testmod(layout_module)
+    assert tried > 5
+    assert not failed
