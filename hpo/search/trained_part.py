@@ -20,7 +20,8 @@ from hpo.search.events import TrialEnded, TrialEvaluated, TrialStarted
 from hpo.search.preparation import trial_params
 from hpo.search.samplers import seed_for
 from hpo.search.session import Session
-from hpo.training.loop import TrainingDiverged, Trial
+from hpo.training.evaluate import TrainingDiverged
+from hpo.training.loop import Trial
 from hpo.training.memory import BatchTooLarge
 from hpo.training.result import Evaluation, TrialResult, Verdict
 
