@@ -67,20 +67,26 @@ class DataSection(_Section):
         min_length=1,
         description='a file (csv, tsv, jsonl, parquet), a folder of splits, a hub id, or "demo"',
     )
-    config: str | None = Field(None, description="configuration of a hub data set")
-    revision: str | None = Field(None, description="branch, tag or commit of a hub data set")
-    text: str | None = Field(None, description="column of the texts; left out, found by convention")
-    label: str | None = Field(
-        None, description="column of the labels; left out, found by convention"
+    config: str | None = Field(None, min_length=1, description="configuration of a hub data set")
+    revision: str | None = Field(
+        None, min_length=1, description="branch, tag or commit of a hub data set"
     )
-    train_split: str = Field("train", description="name of the training split")
+    text: str | None = Field(
+        None, min_length=1, description="column of the texts; left out, found by convention"
+    )
+    label: str | None = Field(
+        None, min_length=1, description="column of the labels; left out, found by convention"
+    )
+    train_split: str = Field("train", min_length=1, description="name of the training split")
     validation_split: str | None = Field(
         None,
+        min_length=1,
         description="name of the validation split; left out, found, "
         "or carved off the training split",
     )
     test_split: str | None = Field(
         None,
+        min_length=1,
         description="name of the test split; left out, found, or carved off the training split",
     )
     validation_fraction: float = Field(
@@ -108,7 +114,9 @@ class ModelSection(_Section):
     name: str = Field(
         DEMO, min_length=1, description='hub id or local directory of a GPT-2 model, or "demo"'
     )
-    revision: str | None = Field(None, description="branch, tag or commit of a hub model")
+    revision: str | None = Field(
+        None, min_length=1, description="branch, tag or commit of a hub model"
+    )
 
 
 class Plugin(BaseModel):

@@ -105,3 +105,15 @@ def test_what_a_file_says_of_its_data_and_model_is_not_said_of_others(tmp_path: 
     assert told_of_sources(read_study(path, named)) == ("Mine.", None, "v9", "v2")
     same = read_study(path, {"data.source": "somebody/reviews"})
     assert told_of_sources(same) == ("About them.", "plain", "v1", "v2")
+
+
+def test_no_key_but_the_description_takes_an_empty_text(tmp_path: Path) -> None:
+    texts = [key for key in study_keys() if key.kind.startswith("text")]
+    assert len(texts) > 8
+    for key in texts:
+        path = study(tmp_path, f"[{key.section}]\n{key.name} = ''\n")
+        if key.name == "description":
+            read_study(path)
+            continue
+        with pytest.raises(StudyFileError, match=f"{key.section}.{key.name}: found ''"):
+            read_study(path)
