@@ -29,18 +29,18 @@ import optuna
 import torch
 from prefill import add_finished_trials, set_budget
 
-import hpo.search.worker as workers
+import hpo.runtime.worker as workers
 import hpo.training.evaluate as evaluation
 import hpo.training.loop as loop
-from hpo.search.claims import Claim
-from hpo.search.finish import finish_study, tidy
-from hpo.search.preparation import prepare
-from hpo.search.registration import submit
-from hpo.search.session import Session, open_session
-from hpo.search.storage import open_storage
-from hpo.search.studies import open_study
+from hpo.leases.claims import Claim
+from hpo.runtime.finish import finish_study, tidy
+from hpo.runtime.preparation import prepare
+from hpo.runtime.session import Session, open_session
 from hpo.spec.locations import Locations
 from hpo.spec.study import StudySpec
+from hpo.storage.storage import open_storage
+from hpo.studies.registration import submit
+from hpo.studies.studies import open_study
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.checkpoint import CheckpointFile
@@ -104,7 +104,9 @@ def main() -> int:
 
 def _costs(folder: Path, options: argparse.Namespace) -> int:
     begun = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import hpo.search.session, mlflow.tracking"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", "import hpo.runtime.session, mlflow.tracking"], check=True
+    )
     imports = time.perf_counter() - begun
     costs: list[Cost] = []
     _write_checkpoints_as_in_half_a_minute()

@@ -13,10 +13,10 @@ from optuna.trial import TrialState
 from sqlalchemy import insert, select, update
 
 from hpo.search.distributions import distributions
-from hpo.search.seals import seal_trial, sealed_spec
-from hpo.search.storage import Storage
-from hpo.search.studies import OpenStudy
-from hpo.search.tables import (
+from hpo.spec.space import Choice, FloatRange
+from hpo.storage.seals import seal_trial, sealed_spec
+from hpo.storage.storage import Storage
+from hpo.storage.tables import (
     HPO_CLAIMS,
     HPO_STUDIES,
     TRIAL_INTERMEDIATE_VALUES,
@@ -25,7 +25,7 @@ from hpo.search.tables import (
     TRIAL_VALUES,
     TRIALS,
 )
-from hpo.spec.space import Choice, FloatRange
+from hpo.studies.studies import OpenStudy
 
 _ATTRIBUTES = ("accuracy", "f1_macro", "log_loss", "seconds", "epochs_run", "mlflow_run_id")
 

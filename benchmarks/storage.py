@@ -28,13 +28,13 @@ import optuna
 from optuna.trial import TrialState
 from prefill import add_finished_trials, set_budget
 
-from hpo.search.budget import NoTrial, claim_trial
-from hpo.search.claims import Claim
-from hpo.search.heartbeat import Worker
-from hpo.search.registration import submit
-from hpo.search.storage import open_storage
-from hpo.search.studies import open_study
+from hpo.leases.budget import NoTrial, claim_trial
+from hpo.leases.claims import Claim
+from hpo.leases.heartbeat import Worker
 from hpo.spec.study import StudySpec
+from hpo.storage.storage import open_storage
+from hpo.studies.registration import submit
+from hpo.studies.studies import open_study
 
 CALLS = ("claim", "suggest", "report", "prune", "attributes", "finish")
 OURS = ("claim", "report", "attributes", "finish")

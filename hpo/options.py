@@ -183,8 +183,8 @@ def check_early(spec: StudySpec | None, locations: Locations, *, wait_seconds: f
 
     wait_seconds: for how long a database that does not answer is waited for. Writes nothing.
     """
-    from hpo.search.early_checks import check_places
-    from hpo.search.studies import check_plan
+    from hpo.runtime.early_checks import check_places
+    from hpo.studies.studies import check_plan
 
     if spec is not None:
         check_plan(spec)

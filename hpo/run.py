@@ -28,12 +28,12 @@ from hpo.options import (
 
 if TYPE_CHECKING:
     from hpo.execution.processes import WorkerPool
-    from hpo.search.finish import Summary
-    from hpo.search.preparation import Prepared
-    from hpo.search.session import Session
-    from hpo.search.storage import Storage
+    from hpo.runtime.finish import Summary
+    from hpo.runtime.preparation import Prepared
+    from hpo.runtime.session import Session
     from hpo.spec.locations import Locations
     from hpo.spec.study import StudySpec
+    from hpo.storage.storage import Storage
     from hpo.terminal import View
 
 
@@ -102,8 +102,8 @@ def _run(options: argparse.Namespace) -> int:
     stop = _Stop()
     stop_on_signals(stop.ask)
     with _early_pool(asked) as pool:
-        from hpo.search.preparation import prepare
-        from hpo.search.storage import open_storage
+        from hpo.runtime.preparation import prepare
+        from hpo.storage.storage import open_storage
         from hpo.terminal import tell_data
 
         prepared = prepare(spec, locations)
@@ -133,11 +133,11 @@ def _work(
     stop: _Stop,
 ) -> Summary:
     from hpo.results.leaderboard import leaderboard
-    from hpo.search.confirmation import confirm_champion
-    from hpo.search.finish import finish_study, known_champion, summarise, tidy
-    from hpo.search.registration import submit
-    from hpo.search.session import open_session
-    from hpo.search.studies import open_study
+    from hpo.runtime.confirmation import confirm_champion
+    from hpo.runtime.finish import finish_study, known_champion, summarise, tidy
+    from hpo.runtime.session import open_session
+    from hpo.studies.registration import submit
+    from hpo.studies.studies import open_study
     from hpo.terminal import StudyState, make_view
     from hpo.tracking.outbox import waiting_in
 

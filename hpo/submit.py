@@ -44,14 +44,14 @@ def main() -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from hpo.search.registration import submit
-    from hpo.search.storage import open_storage
+    from hpo.storage.storage import open_storage
+    from hpo.studies.registration import submit
 
     spec, locations = read_spec(options), read_locations(options)
     check_early(spec, locations, wait_seconds=_WAIT_SECONDS)
     materials = None
     if not options.no_check:
-        from hpo.search.preparation import prepare
+        from hpo.runtime.preparation import prepare
         from hpo.terminal import tell_data
 
         prepared = prepare(spec, locations)

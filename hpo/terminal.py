@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from hpo.search.events import (
+from hpo.runtime.events import (
     Event,
     PrefixProgress,
     TrialEnded,
@@ -21,8 +21,8 @@ from hpo.search.events import (
 if TYPE_CHECKING:
     from hpo.results.champion import Champion
     from hpo.results.leaderboard import Entry
-    from hpo.search.finish import Summary
-    from hpo.search.preparation import Prepared
+    from hpo.runtime.finish import Summary
+    from hpo.runtime.preparation import Prepared
 
 _PLAIN_LINE_SECONDS = 5.0
 # The spaces that belong to a number: `trial 7`, `121 test texts`, `95 % interval`.

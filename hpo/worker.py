@@ -21,7 +21,7 @@ from hpo.options import (
 )
 
 if TYPE_CHECKING:
-    from hpo.search.events import Event
+    from hpo.runtime.events import Event
     from hpo.spec.locations import Locations
     from hpo.tracking.registry import Registered
 
@@ -66,8 +66,8 @@ def _work(options: argparse.Namespace) -> int:
         say("stopped cleanly")
         return DONE
     from hpo.execution.shares import Share, available_cores
-    from hpo.search.service import Service
-    from hpo.search.storage import open_storage
+    from hpo.runtime.service import Service
+    from hpo.storage.storage import open_storage
 
     settle_places(locations)
     Share(options.threads or available_cores()).take()
@@ -101,9 +101,9 @@ def _has_something_to_serve(options: argparse.Namespace, locations: Locations) -
     A worker may be started before its study is submitted, as compose starts all services at once; one
     that ends when all is done has nothing to wait for.
     """
-    from hpo.search.progress import no_such_study
-    from hpo.search.storage import registered_names
     from hpo.spec.locations import redacted
+    from hpo.storage.storage import registered_names
+    from hpo.studies.progress import no_such_study
 
     names = registered_names(locations.storage_url)
     if options.study is None or options.study in names:
@@ -124,7 +124,7 @@ def _storage_is_there(locations: Locations, stop: threading.Event) -> bool:
 
     On a server whoever comes first makes the tables, for other services wait for them too.
     """
-    from hpo.search.storage import registered_names
+    from hpo.storage.storage import registered_names
 
     url = locations.storage_url
     while url.startswith("sqlite") and not registered_names(url):
@@ -134,7 +134,7 @@ def _storage_is_there(locations: Locations, stop: threading.Event) -> bool:
 
 
 def _tell(event: Event) -> None:
-    from hpo.search.events import TrialEnded, TrialStarted
+    from hpo.runtime.events import TrialEnded, TrialStarted
 
     match event:
         case TrialStarted():

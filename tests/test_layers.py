@@ -27,8 +27,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hpo.model",),
     ("hpo.training",),
     ("hpo.tracking",),
-    ("hpo.results",),
     ("hpo.search",),
+    ("hpo.storage",),
+    ("hpo.studies",),
+    ("hpo.leases",),
+    ("hpo.results",),
+    ("hpo.runtime",),
     ("hpo.execution",),
     ("hpo.options", "hpo.terminal"),
     (*(f"hpo.{command}" for command in COMMANDS), "hpo.__main__"),
@@ -163,7 +167,7 @@ def test_only_one_module_opens_storages() -> None:
         and getattr(node.func, "attr", getattr(node.func, "id", None)) in STORAGE_MAKERS
     }
     # The outbox's ledger is a file of its own, which no storage knows.
-    assert makers == {"hpo/search/storage.py", "hpo/tracking/ledger.py"}
+    assert makers == {"hpo/storage/storage.py", "hpo/tracking/ledger.py"}
 
 
 def test_only_one_module_knows_the_inner_names_of_gpt2() -> None:
@@ -210,7 +214,7 @@ def test_what_commands_begin_with_loads_no_heavy_library(module: str) -> None:
         ("hpo.spec.study_file", {"torch", "optuna", "mlflow", "transformers", "numpy"}),
         ("hpo.tracking", {"torch", "optuna", "mlflow", "transformers"}),
         ("hpo.data.dataset", {"torch", "optuna", "mlflow", "transformers", "datasets"}),
-        ("hpo.search.events", {"torch", "optuna", "mlflow", "transformers"}),
+        ("hpo.runtime.events", {"torch", "optuna", "mlflow", "transformers"}),
     ],
 )
 def test_a_layer_loads_a_heavy_library_only_once_it_is_needed(

@@ -12,7 +12,7 @@ from hpo.results.champion import Champion
 from hpo.results.final_test import TestScore
 from hpo.results.leaderboard import Counts, Entry
 from hpo.results.noise import Noise
-from hpo.search.finish import Summary
+from hpo.runtime.finish import Summary
 from hpo.terminal import print_summary, wrapped
 from hpo.tracking.registry import Registered
 

@@ -50,12 +50,12 @@ def flush(locations: Locations, seconds: float) -> Finding:
 
     seconds: how long that may take at most.
     """
-    from hpo.search.storage import check_storage, open_storage
+    from hpo.storage.storage import check_storage, open_storage
 
     check_storage(locations.storage_url)
     if not (locations.state / "outbox").is_dir():
         return Finding("ok", "flush", _sent(0, 0, 0))
-    from hpo.search.outcomes import outcome_reader, run_linker
+    from hpo.runtime.outcomes import outcome_reader, run_linker
     from hpo.tracking.drain import drain_abandoned
     from hpo.tracking.rejected import requeue_rejected
 
@@ -103,9 +103,9 @@ def _device() -> Finding:
 
 
 def _storage(locations: Locations) -> Finding:
-    from hpo.search.integrity import check_study
-    from hpo.search.progress import all_progress
-    from hpo.search.storage import open_storage
+    from hpo.storage.storage import open_storage
+    from hpo.studies.integrity import check_study
+    from hpo.studies.progress import all_progress
 
     url = redacted(locations.storage_url)
     file = Path(locations.storage_url.removeprefix("sqlite:///"))
@@ -172,7 +172,7 @@ def _cache(locations: Locations) -> Finding:
 
 
 def _disks(locations: Locations) -> Iterator[Finding]:
-    from hpo.search.early_checks import check_folder, nearest_existing
+    from hpo.runtime.early_checks import check_folder, nearest_existing
 
     for subject, path, option in (
         ("disk here", locations.state, "HPO_STATE"),

@@ -16,7 +16,7 @@ from multiprocessing.context import SpawnProcess
 
 from hpo.errors import HpoError, StudyFailedError
 from hpo.execution.shares import Share
-from hpo.search.events import Event, Listener, TrialEnded
+from hpo.runtime.events import Event, Listener, TrialEnded
 from hpo.spec.locations import Locations
 
 logger = logging.getLogger(__name__)
@@ -162,8 +162,8 @@ def _serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
-    from hpo.search.session import open_session
-    from hpo.search.storage import open_storage
+    from hpo.runtime.session import open_session
+    from hpo.storage.storage import open_storage
 
     try:
         job = connection.recv()

@@ -22,8 +22,8 @@ from typing import IO, Final, Self
 
 from hpo.errors import HpoError, OptionError, ServerError
 from hpo.execution.dashboard import check_dashboard
-from hpo.search.storage import check_storage
 from hpo.spec.locations import Locations
+from hpo.storage.storage import check_storage
 from hpo.tracking.local_store import make_local_store
 from hpo.tracking.uri import (
     LOCAL_UI,

@@ -287,7 +287,7 @@ def test_one_worker_serves_all_studies_the_most_urgent_first(shell: Shell) -> No
     urgent = shell.hpo(*submit, "--name", "urgent", "--priority", "5", "--no-check").done()
     assert urgent.out == "Study urgent: 0 of 2 trials finished, priority 5.\n"
     worker = shell.hpo("worker", "--exit-when-done", HPO_LOG="INFO").done()
-    assert worker.err.count("INFO hpo.search.service: Read demo: columns text and label;") == 2
+    assert worker.err.count("INFO hpo.runtime.service: Read demo: columns text and label;") == 2
     assert re.findall(r"working on study (\w+)", worker.err) == ["urgent", "calm"]
     assert worker.err.endswith("stopped cleanly\n")
     for name in ("urgent", "calm"):

@@ -16,7 +16,7 @@ import hpo.execution.processes as processes
 from hpo.errors import StudyFailedError
 from hpo.execution.processes import Job, WorkerPool
 from hpo.execution.shares import Share
-from hpo.search.events import Event, TrialEnded, TrialStarted
+from hpo.runtime.events import Event, TrialEnded, TrialStarted
 from hpo.spec.locations import Locations
 
 pytestmark = pytest.mark.slow

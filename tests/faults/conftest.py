@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from hpo.search.storage import open_storage
+from hpo.storage.storage import open_storage
 from hpo.tracking.local_store import make_local_store, prepare_environment
 from tests.faults.crew import Crew, Order, crew
 from tests.faults.invariants import Findings, examine, hold

@@ -31,16 +31,16 @@ import optuna
 import torch
 import transformers.models.gpt2.modeling_gpt2  # noqa: F401
 
-import hpo.search.heartbeat as heartbeat
-import hpo.search.session as sessions
-import hpo.search.worker as workers
+import hpo.leases.heartbeat as heartbeat
+import hpo.runtime.session as sessions
+import hpo.runtime.worker as workers
 import hpo.training.checkpoint as checkpoints
 from hpo.errors import HpoError
-from hpo.search.claims import Claim
-from hpo.search.finish import finish_study, tidy
-from hpo.search.kept_models import KeptModels
-from hpo.search.registration import submit
-from hpo.search.storage import open_storage
+from hpo.leases.claims import Claim
+from hpo.runtime.finish import finish_study, tidy
+from hpo.runtime.kept_models import KeptModels
+from hpo.storage.storage import open_storage
+from hpo.studies.registration import submit
 from hpo.tracking.delivery import Delivery
 from hpo.tracking.outbox import Outbox
 from hpo.tracking.tracker import StudyTracker

@@ -18,11 +18,11 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import select
 
 from hpo.results.leaderboard import leaderboard, top_numbers
-from hpo.search.finish import known_champion
-from hpo.search.progress import progress
-from hpo.search.storage import Storage, open_storage
-from hpo.search.studies import OpenStudy, open_study
-from hpo.search.tables import HPO_CLAIMS, TRIALS
+from hpo.runtime.finish import known_champion
+from hpo.storage.storage import Storage, open_storage
+from hpo.storage.tables import HPO_CLAIMS, TRIALS
+from hpo.studies.progress import progress
+from hpo.studies.studies import OpenStudy, open_study
 from hpo.tracking.keys import registered_name, trial_run_key
 from hpo.tracking.outbox import waiting_in
 from tests.faults.place import EVALUATIONS, STUDY, Place

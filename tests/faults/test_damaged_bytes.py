@@ -25,10 +25,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hpo.errors import HpoError
 from hpo.results.leaderboard import leaderboard
-from hpo.search.finish import finish_study, tidy
-from hpo.search.registration import submit
-from hpo.search.session import open_session
-from hpo.search.storage import open_storage
+from hpo.runtime.finish import finish_study, tidy
+from hpo.runtime.session import open_session
+from hpo.storage.storage import open_storage
+from hpo.studies.registration import submit
 from hpo.tracking.drain import Drainer
 from hpo.tracking.local_store import make_local_store, prepare_environment
 from tests.faults.conftest import FULL

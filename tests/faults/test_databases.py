@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 
 from hpo.errors import StorageError
-from hpo.search.progress import progress
-from hpo.search.storage import open_storage
+from hpo.storage.storage import open_storage
+from hpo.studies.progress import progress
 from tests.faults.conftest import FULL, Checked
 from tests.faults.crew import Crew, Order, register
 from tests.faults.place import STUDY, Place

@@ -8,8 +8,8 @@ from multiprocessing.process import BaseProcess
 import pytest
 from optuna.trial import TrialState
 
-from hpo.search.storage import open_storage
-from hpo.search.studies import open_study
+from hpo.storage.storage import open_storage
+from hpo.studies.studies import open_study
 from tests.faults.conftest import FULL, Checked, end_in_peace
 from tests.faults.crew import POINTS, Crew, Fates, Order, Peaceful, RandomInstants, register
 from tests.faults.place import STUDY, Place

@@ -19,13 +19,13 @@ from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.trial import TrialState
 
-from hpo.search.budget import claim_trial
-from hpo.search.claims import Claim, ClaimLost
-from hpo.search.heartbeat import Worker
-from hpo.search.progress import all_progress
-from hpo.search.registration import submit
-from hpo.search.storage import Storage, open_storage
-from hpo.search.studies import OpenStudy, open_study
+from hpo.leases.budget import claim_trial
+from hpo.leases.claims import Claim, ClaimLost
+from hpo.leases.heartbeat import Worker
+from hpo.storage.storage import Storage, open_storage
+from hpo.studies.progress import all_progress
+from hpo.studies.registration import submit
+from hpo.studies.studies import OpenStudy, open_study
 from hpo.tracking import StudyTracker
 from tests.faults.place import STUDY, Place
 from tests.search.conftest import RestartablePostgres, started_postgres

@@ -19,9 +19,9 @@ import psycopg
 import pytest
 from optuna.storages import get_storage
 
-from hpo.search.storage import Storage, open_storage
-from hpo.search.tables import METADATA, OPTUNA_METADATA
 from hpo.spec.study import StudySpec
+from hpo.storage.storage import Storage, open_storage
+from hpo.storage.tables import METADATA, OPTUNA_METADATA
 
 SpecFactory = Callable[..., StudySpec]
 

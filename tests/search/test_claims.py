@@ -14,16 +14,14 @@ from optuna.trial import TrialState
 from sqlalchemy import exc
 
 from hpo.errors import StorageError
-from hpo.search.budget import NoTrial, claim_trial
-from hpo.search.claim_rows import live_holds
-from hpo.search.claims import Claim, ClaimLost
-from hpo.search.heartbeat import Worker
-from hpo.search.liveness import Observer
-from hpo.search.progress import progress
-from hpo.search.registration import submit
-from hpo.search.storage import Storage
-from hpo.search.studies import OpenStudy, open_study
-from hpo.search.tables import (
+from hpo.leases.budget import NoTrial, claim_trial
+from hpo.leases.claim_rows import live_holds
+from hpo.leases.claims import Claim, ClaimLost
+from hpo.leases.heartbeat import Worker
+from hpo.leases.liveness import Observer
+from hpo.spec.study import StudySpec
+from hpo.storage.storage import Storage
+from hpo.storage.tables import (
     STUDIES,
     STUDY_DIRECTIONS,
     STUDY_SYSTEM_ATTRIBUTES,
@@ -33,7 +31,9 @@ from hpo.search.tables import (
     TRIAL_VALUES,
     TRIALS,
 )
-from hpo.spec.study import StudySpec
+from hpo.studies.progress import progress
+from hpo.studies.registration import submit
+from hpo.studies.studies import OpenStudy, open_study
 
 SpecFactory = Callable[..., StudySpec]
 COMPLETE, PRUNED, FAIL, RUNNING = (

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StorageError
-from hpo.search import confirmation
-from hpo.search.confirmation import confirm_champion
-from hpo.search.finish import finish_study, summarise, tidy
-from hpo.search.preparation import Prepared, prepare
-from hpo.search.registration import submit
-from hpo.search.service import Service
-from hpo.search.session import open_session
-from hpo.search.storage import open_storage
+from hpo.runtime import confirmation
+from hpo.runtime.confirmation import confirm_champion
+from hpo.runtime.finish import finish_study, summarise, tidy
+from hpo.runtime.preparation import Prepared, prepare
+from hpo.runtime.service import Service
+from hpo.runtime.session import open_session
 from hpo.spec.locations import Locations
+from hpo.storage.storage import open_storage
+from hpo.studies.registration import submit
 from hpo.terminal import print_summary
 from hpo.tracking.answers import Refused
 from hpo.tracking.registry import Registered
@@ -209,7 +209,7 @@ def test_a_champion_that_the_server_has_not_heard_of_waits(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confirmation, "_FLUSH_SECONDS", 0.5)
-    monkeypatch.setattr("hpo.search.finish._FLUSH_SECONDS", 0.5)
+    monkeypatch.setattr("hpo.runtime.finish._FLUSH_SECONDS", 0.5)
     monkeypatch.setattr(StudyTracker, "flush", lambda self, seconds=0: 1)
     away = stage.with_store(f"http://127.0.0.1:{free_port()}")
     assert_unannounced(away.work(), "MLflow cannot be asked for it")

@@ -16,22 +16,22 @@ from optuna.trial import TrialState
 from sqlalchemy import text
 
 from hpo.errors import StorageError
+from hpo.leases.budget import claim_trial
+from hpo.leases.claims import Claim
+from hpo.leases.heartbeat import Worker
 from hpo.model.saved import FACTS_FILE, TRAINED_FILE
 from hpo.results.leaderboard import counts, importances, leaderboard
-from hpo.search.budget import claim_trial
-from hpo.search.claims import Claim
-from hpo.search.heartbeat import Worker
-from hpo.search.kept_models import KeptModels
-from hpo.search.materials import Materials
-from hpo.search.memory import recall, remember
-from hpo.search.outcomes import outcome_reader, set_trial_run
-from hpo.search.presentation import CHAMPION_KEY, present_trial
-from hpo.search.progress import studies_with_work
-from hpo.search.registration import submit
-from hpo.search.storage import Storage, check_storage, open_storage
-from hpo.search.studies import OpenStudy, open_study
-from hpo.search.trained_part import fetched_part
+from hpo.results.presentation import CHAMPION_KEY, present_trial
+from hpo.runtime.kept_models import KeptModels
+from hpo.runtime.outcomes import outcome_reader, set_trial_run
+from hpo.runtime.trained_part import fetched_part
 from hpo.spec.study import StudySpec
+from hpo.storage.storage import Storage, check_storage, open_storage
+from hpo.studies.fingerprints import Materials
+from hpo.studies.memory import recall, remember
+from hpo.studies.progress import studies_with_work
+from hpo.studies.registration import submit
+from hpo.studies.studies import OpenStudy, open_study
 from hpo.tracking.keys import trial_run_key
 from tests.search.conftest import SPACE, SpecFactory
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from hpo.search.liveness import (
+from hpo.leases.liveness import (
     Hold,
     Observer,
     fate,

@@ -16,16 +16,16 @@ from optuna.study import MaxTrialsCallback
 from optuna.trial import TrialState
 from sqlalchemy import event
 
-from hpo.search.budget import NoTrial, claim_trial
-from hpo.search.claims import Claim
+from hpo.leases.budget import NoTrial, claim_trial
+from hpo.leases.claims import Claim
+from hpo.leases.heartbeat import Worker
 from hpo.search.distributions import suggest
-from hpo.search.heartbeat import Worker
-from hpo.search.registration import submit
 from hpo.search.samplers import make_sampler
-from hpo.search.storage import Storage, open_storage
-from hpo.search.studies import open_study
 from hpo.spec.space import FloatRange
 from hpo.spec.study import SamplerChoice, StudySpec
+from hpo.storage.storage import Storage, open_storage
+from hpo.studies.registration import submit
+from hpo.studies.studies import open_study
 
 SpecFactory = Callable[..., StudySpec]
 

@@ -17,16 +17,16 @@ from typing import Any
 import pytest
 
 from hpo.errors import StudyGoneError
-from hpo.search import finish
-from hpo.search.finish import finish_study, known_champion
-from hpo.search.liveness import this_worker
-from hpo.search.memory import recall, remember
-from hpo.search.once import Once, TurnLost
-from hpo.search.preparation import prepare
-from hpo.search.registration import submit
-from hpo.search.session import Session, open_session
-from hpo.search.storage import Storage, open_storage
+from hpo.leases.liveness import this_worker
+from hpo.leases.once import Once, TurnLost
+from hpo.runtime import finish
+from hpo.runtime.finish import finish_study, known_champion
+from hpo.runtime.preparation import prepare
+from hpo.runtime.session import Session, open_session
 from hpo.spec.locations import Locations
+from hpo.storage.storage import Storage, open_storage
+from hpo.studies.memory import recall, remember
+from hpo.studies.registration import submit
 from tests.search.conftest import SpecFactory
 from tests.search.test_liveness import StoppedClock
 
@@ -299,7 +299,7 @@ def test_a_worker_that_hung_while_it_crowned_publishes_nothing_after_it_was_over
 
     monkeypatch.setattr(crowning, "while_testing", while_testing)
     # As a process that is stopped: it neither works nor beats.
-    monkeypatch.setattr("hpo.search.once.Turn._beat", lambda self: None)
+    monkeypatch.setattr("hpo.leases.once.Turn._beat", lambda self: None)
     champions = crowning.finish()
     first, second = crowning.looks
     assert {first, second} == {"ahead", "right"}

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from hpo.leases.budget import claim_trial
+from hpo.leases.claims import Claim, ClaimLost
+from hpo.leases.heartbeat import Worker
 from hpo.model.saved import FACTS_FILE, TRAINED_FILE
-from hpo.search.budget import claim_trial
-from hpo.search.claims import Claim, ClaimLost
-from hpo.search.heartbeat import Worker
-from hpo.search.kept_models import KeptModels
-from hpo.search.outcomes import EXAMPLES_SEEN, outcome_reader
-from hpo.search.registration import submit
-from hpo.search.storage import Storage
-from hpo.search.studies import OpenStudy, open_study
+from hpo.runtime.kept_models import KeptModels
+from hpo.runtime.outcomes import EXAMPLES_SEEN, outcome_reader
 from hpo.spec.study import StudySpec
+from hpo.storage.storage import Storage
+from hpo.studies.registration import submit
+from hpo.studies.studies import OpenStudy, open_study
 from hpo.tracking.keys import trial_run_key
 
 SpecFactory = Callable[..., StudySpec]

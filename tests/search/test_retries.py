@@ -10,7 +10,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
 from hpo.errors import StorageError
-from hpo.search.retries import with_retries
+from hpo.storage.retries import with_retries
 
 
 def sqlite_fault(code: int, message: str) -> exc.OperationalError:

@@ -20,17 +20,17 @@ from hpo.errors import (
     TrackingError,
 )
 from hpo.model import prefix
-from hpo.search import worker
-from hpo.search.events import Event, PrefixProgress, TrialEnded, TrialEvaluated, TrialStarted
-from hpo.search.preparation import Prepared, prepare
-from hpo.search.progress import progress
-from hpo.search.registration import submit
-from hpo.search.service import Service
-from hpo.search.session import open_session
-from hpo.search.storage import Storage, open_storage
-from hpo.search.studies import open_study
+from hpo.runtime import worker
+from hpo.runtime.events import Event, PrefixProgress, TrialEnded, TrialEvaluated, TrialStarted
+from hpo.runtime.preparation import Prepared, prepare
+from hpo.runtime.service import Service
+from hpo.runtime.session import open_session
 from hpo.spec.locations import Locations
 from hpo.spec.study import StudySpec
+from hpo.storage.storage import Storage, open_storage
+from hpo.studies.progress import progress
+from hpo.studies.registration import submit
+from hpo.studies.studies import open_study
 from hpo.tracking.outbox import Outbox, Spooled
 from tests.search.conftest import SpecFactory
 from tests.tracking.reading import run_named

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import text
 
 from hpo.errors import StorageError
-from hpo.search.storage import Storage, open_storage
+from hpo.storage.storage import Storage, open_storage
 
 FORK = multiprocessing.get_context("fork")
 

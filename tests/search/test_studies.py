@@ -21,18 +21,18 @@ from hpo.errors import (
     StudyFileError,
     StudyGoneError,
 )
-from hpo.search.budget import claim_trial
-from hpo.search.claims import Claim
-from hpo.search.heartbeat import Worker
-from hpo.search.materials import Materials, check_materials
-from hpo.search.memory import recall, remember
-from hpo.search.once import Once
-from hpo.search.outcomes import set_trial_run
-from hpo.search.progress import progress, studies_with_work
-from hpo.search.registration import submit
-from hpo.search.storage import Storage, open_storage
-from hpo.search.studies import load_spec, open_study
+from hpo.leases.budget import claim_trial
+from hpo.leases.claims import Claim
+from hpo.leases.heartbeat import Worker
+from hpo.leases.once import Once
+from hpo.runtime.outcomes import set_trial_run
 from hpo.spec.study import StudySpec
+from hpo.storage.storage import Storage, open_storage
+from hpo.studies.fingerprints import Materials, check_materials
+from hpo.studies.memory import recall, remember
+from hpo.studies.progress import progress, studies_with_work
+from hpo.studies.registration import submit
+from hpo.studies.studies import load_spec, open_study
 
 SpecFactory = Callable[..., StudySpec]
 FORK = multiprocessing.get_context("fork")

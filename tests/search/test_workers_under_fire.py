@@ -24,14 +24,14 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from hpo.search.budget import NoTrial, claim_trial
-from hpo.search.claims import Claim, ClaimLost
-from hpo.search.heartbeat import Worker
-from hpo.search.progress import progress
-from hpo.search.registration import submit
-from hpo.search.storage import open_storage
-from hpo.search.studies import open_study
+from hpo.leases.budget import NoTrial, claim_trial
+from hpo.leases.claims import Claim, ClaimLost
+from hpo.leases.heartbeat import Worker
 from hpo.spec.study import StudySpec
+from hpo.storage.storage import open_storage
+from hpo.studies.progress import progress
+from hpo.studies.registration import submit
+from hpo.studies.studies import open_study
 
 SpecFactory = Callable[..., StudySpec]
 Process = multiprocessing.process.BaseProcess

@@ -11,16 +11,16 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from hpo.results.dashboard_figures import artifact_folder, show_with_study, show_with_trial
 from hpo.results.leaderboard import counts, leaderboard
 from hpo.results.notes import TrialFacts, study_note, trial_note
-from hpo.search.figures import artifact_folder, show_with_study, show_with_trial
-from hpo.search.outcomes import set_trial_run
-from hpo.search.presentation import present_study, present_trial
-from hpo.search.reading import known_reading, note_reading
-from hpo.search.registration import submit
-from hpo.search.storage import Storage, open_storage
-from hpo.search.studies import OpenStudy, open_study
+from hpo.results.presentation import present_study, present_trial
+from hpo.runtime.outcomes import set_trial_run
 from hpo.spec.study import StudySpec
+from hpo.storage.storage import Storage, open_storage
+from hpo.studies.reading import known_reading, note_reading
+from hpo.studies.registration import submit
+from hpo.studies.studies import OpenStudy, open_study
 from tests.test_terminal import READING, champion
 
 dashboard = pytest.importorskip("optuna_dashboard")

@@ -1,0 +1,256 @@
+"""The budget, exact under any number of workers and deaths: who may work on which trial.
+
+All that decides is one transaction with the study's row locked: how many trials are finished, how
+many are in somebody's hands, whether one of those hands is dead, and then the creation of the trial
+in Optuna's own table together with the claim on it. So a worker can be killed at any instant and
+leave neither a trial without a claim nor a claim without a trial.
+
+RUNNING trials that other means made (`study.optimize` on the same study) have no claim: they are
+left alone, and count towards the budget once they are finished. Enqueued trials (WAITING) are
+handed out first.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import TrialState
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from hpo.leases.claim_rows import change_claim, end_trial, holds, live_rows, now_utc
+from hpo.leases.claims import Claim, Taken
+from hpo.leases.heartbeat import Worker
+from hpo.leases.liveness import WorkerIdentity
+from hpo.search.grid import GRID_SLOT
+from hpo.storage.tables import (
+    FREE,
+    HELD,
+    HPO_CLAIMS,
+    HPO_STUDIES,
+    OVER,
+    TRIAL_SYSTEM_ATTRIBUTES,
+    TRIALS,
+    lock_study,
+    set_attribute,
+)
+from hpo.studies.progress import FINISHED
+from hpo.studies.studies import OpenStudy
+
+logger = logging.getLogger(__name__)
+
+
+class NoTrial(enum.Enum):
+    """Why there is no trial to work on."""
+
+    DONE = "the budget is met"
+    WAIT = "all that is left is in other workers' hands"
+
+
+class _ChangedMeanwhile(Exception):  # noqa: N818
+    """A claim is not what it was when it was read."""
+
+
+@dataclass(frozen=True)
+class _GivenUp:
+    """A trial that the deciding transaction ended, for too many workers died over it."""
+
+    number: int
+    attempt: int
+    reason: str
+
+
+def claim_trial(study: OpenStudy, worker: Worker) -> Claim | NoTrial:
+    """The next trial for a worker: one whose worker died or gave it back, or else a new one.
+
+    Raises StudyGoneError where the study was deleted, StorageError where the database stays away.
+    """
+    token = uuid.uuid4().hex
+
+    def decide() -> tuple[Taken | NoTrial, list[_GivenUp]]:
+        given_up: list[_GivenUp] = []
+        with study.storage.write() as connection:
+            return _decide(connection, study, worker, token, given_up), given_up
+
+    outcome, given_up = study.storage.retry(decide, "claiming a trial")
+    for trial in given_up:
+        logger.warning("Trial %d has failed: %s.", trial.number, trial.reason)
+        worker.on_given_up(trial.number, trial.attempt, trial.reason)
+    if isinstance(outcome, NoTrial):
+        return outcome
+    claim = Claim(study, worker, token, outcome)
+    worker.holds(claim)
+    return claim
+
+
+def _decide(
+    connection: Connection,
+    study: OpenStudy,
+    worker: Worker,
+    token: str,
+    given_up: list[_GivenUp],
+) -> Taken | NoTrial:
+    if not lock_study(connection, study.study_id, study.uid):
+        raise study.gone()
+    repeated = _taken_before(connection, token)
+    if repeated is not None:
+        return repeated  # an earlier try went through, and only its answer was lost
+    while True:
+        try:
+            return _decide_once(connection, study, worker, token, given_up)
+        except _ChangedMeanwhile:
+            logger.debug("A claim changed while it was looked at; looking again.")
+
+
+def _decide_once(
+    connection: Connection,
+    study: OpenStudy,
+    worker: Worker,
+    token: str,
+    given_up: list[_GivenUp],
+) -> Taken | NoTrial:
+    wanted = connection.execute(
+        select(HPO_STUDIES.c.trials).where(HPO_STUDIES.c.study_id == study.study_id)
+    ).scalar_one()
+    # In this order: a trial that ends between the two reads is counted twice, and never not at all.
+    rows = live_rows(connection, study.study_id)
+    finished = _count_finished(connection, study.study_id)
+    dead = worker.observer.dead(study.study_id, holds(rows))
+    orphans = [row for row in rows if row.status == FREE or row.claim_id in dead]
+    if finished >= wanted:
+        return NoTrial.DONE
+    if finished + len(rows) - len(orphans) >= wanted:
+        return NoTrial.WAIT
+    for row in orphans:
+        taken = _take_over(connection, row, worker, token)
+        if isinstance(taken, Taken):
+            return taken
+        given_up.append(taken)
+    return _begin_trial(connection, study, worker.identity, token)
+
+
+def _taken_before(connection: Connection, token: str) -> Taken | None:
+    row = connection.execute(
+        select(HPO_CLAIMS.c.claim_id, HPO_CLAIMS.c.trial_id, TRIALS.c.number, HPO_CLAIMS.c.attempt)
+        .join(TRIALS, TRIALS.c.trial_id == HPO_CLAIMS.c.trial_id)
+        .where(HPO_CLAIMS.c.token == token)
+    ).first()
+    return None if row is None else Taken(*row)
+
+
+def _count_finished(connection: Connection, study_id: int) -> int:
+    return connection.execute(
+        select(func.count())
+        .select_from(TRIALS)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state.in_(FINISHED))
+    ).scalar_one()
+
+
+def _take_over(
+    connection: Connection, row: Row[Any], worker: Worker, token: str
+) -> Taken | _GivenUp:
+    """Go on with a trial that was given back or whose worker died, or end it."""
+    deaths = row.deaths + (1 if row.status == HELD else 0)
+    changes: dict[str, Any] = {"deaths": deaths}
+    if deaths >= worker.max_deaths:
+        changes |= {"status": OVER}
+    else:
+        changes |= _held_by(worker.identity, token) | {"attempt": row.attempt + 1}
+    # Under PostgreSQL the worker may beat, or finish, until the claim itself is locked.
+    if not change_claim(connection, row.claim_id, row.token, row.status, changes, beat=row.beat):
+        raise _ChangedMeanwhile
+    if deaths >= worker.max_deaths:
+        reason = f"{deaths} workers died over this trial"
+        end_trial(connection, row.trial_id, TrialState.FAIL, None, reason)
+        return _GivenUp(row.number, row.attempt, reason)
+    return Taken(row.claim_id, row.trial_id, row.number, row.attempt + 1)
+
+
+def _begin_trial(
+    connection: Connection, study: OpenStudy, identity: WorkerIdentity, token: str
+) -> Taken:
+    """A new trial with its claim: an enqueued one, or else one that the sampler will fill."""
+    slot = None
+    waiting = connection.execute(
+        select(TRIALS.c.trial_id, TRIALS.c.number)
+        .where(TRIALS.c.study_id == study.study_id, TRIALS.c.state == TrialState.WAITING)
+        .order_by(TRIALS.c.number)
+        .limit(1)
+        .with_for_update()
+    ).first()
+    if waiting is not None:
+        trial_id, number = int(waiting.trial_id), int(waiting.number)
+        connection.execute(
+            update(TRIALS)
+            .where(TRIALS.c.trial_id == trial_id)
+            .values(state=TrialState.RUNNING, datetime_start=now_utc())
+        )
+    else:
+        trial_id, number = _insert_trial(connection, study.study_id)
+        if study.grid_size is not None:
+            slot = _next_slot(connection, study.study_id, study.grid_size)
+            set_attribute(connection, TRIAL_SYSTEM_ATTRIBUTES, trial_id, GRID_SLOT, slot)
+    result = connection.execute(
+        insert(HPO_CLAIMS).values(
+            study_id=study.study_id,
+            trial_id=trial_id,
+            attempt=1,
+            deaths=0,
+            grid_slot=slot,
+            **_held_by(identity, token),
+        )
+    )
+    assert result.inserted_primary_key is not None
+    return Taken(int(result.inserted_primary_key[0]), trial_id, number, 1)
+
+
+def _insert_trial(connection: Connection, study_id: int) -> tuple[int, int]:
+    """The row that Optuna's `ask` writes; its number is the count of those before it, as there."""
+    number = connection.execute(
+        select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == study_id)
+    ).scalar_one()
+    result = connection.execute(
+        insert(TRIALS).values(
+            study_id=study_id, number=number, state=TrialState.RUNNING, datetime_start=now_utc()
+        )
+    )
+    assert result.inserted_primary_key is not None
+    return int(result.inserted_primary_key[0]), number
+
+
+def _next_slot(connection: Connection, study_id: int, size: int) -> int:
+    """The grid slot for a new trial: one never given out, or else one whose trials all failed."""
+    claims = HPO_CLAIMS
+    highest = connection.execute(
+        select(func.max(claims.c.grid_slot)).where(claims.c.study_id == study_id)
+    ).scalar_one()
+    if highest is None or highest + 1 < size:
+        return 0 if highest is None else int(highest) + 1
+    live = select(claims.c.grid_slot).join(TRIALS, TRIALS.c.trial_id == claims.c.trial_id)
+    taken = live.where(
+        claims.c.study_id == study_id,
+        claims.c.grid_slot.is_not(None),
+        TRIALS.c.state != TrialState.FAIL,
+    )
+    failed = connection.execute(
+        select(func.min(claims.c.grid_slot)).where(
+            claims.c.study_id == study_id, claims.c.grid_slot.not_in(taken)
+        )
+    ).scalar_one()
+    return int(failed or 0)
+
+
+def _held_by(identity: WorkerIdentity, token: str) -> dict[str, Any]:
+    return {
+        "status": HELD,
+        "token": token,
+        "worker": identity.worker,
+        "machine": identity.machine,
+        "pid": identity.pid,
+        "process_started": identity.process_started,
+        "beat": 0,
+        "taken_utc": now_utc(),
+    }

@@ -1,0 +1,188 @@
+"""How a study shows itself to people: the description of its MLflow run, notes and names in the dashboard.
+
+The dashboard keeps notes in system attributes of the study, numbered and cut into pieces. They are written
+here as it writes them, for workers need not have it installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import replace
+
+from sqlalchemy import Connection, select
+
+from hpo.results.champion import Champion
+from hpo.results.leaderboard import Entry, counts, leaderboard
+from hpo.results.notes import TrialFacts, study_note, trial_note
+from hpo.spec.locations import dashboard_url
+from hpo.spec.study import StudySpec
+from hpo.storage.seals import read_trial
+from hpo.storage.storage import Storage
+from hpo.storage.tables import (
+    HPO_STUDIES,
+    STUDIES,
+    STUDY_SYSTEM_ATTRIBUTES,
+    STUDY_USER_ATTRIBUTES,
+    TRIAL_USER_ATTRIBUTES,
+    TRIALS,
+    set_attribute,
+)
+from hpo.studies.reading import known_reading
+from hpo.studies.studies import OpenStudy, stored_spec
+from hpo.tracking.tracker import StudyTracker
+
+CHAMPION_KEY = "champion"  # under which the study remembers it
+_METRIC_NAMES = "study:metric_names"
+_PIECE = 2045  # characters in one attribute, as the dashboard cuts them
+_SEAL = re.compile(r"\n\n\[//\]: # \(hpo (?P<digest>[0-9a-f]{16})\)$")
+
+
+def present_study(
+    study: OpenStudy,
+    tracker: StudyTracker,
+    champion: Champion | None = None,
+    registered: str | None = None,
+) -> None:
+    """Describe the study as it stands in both places. registered: where the champion was seen to be."""
+    spec = study.spec
+    entries, counted = linked_leaderboard(study), study.read(counts)
+    reading = known_reading(study.storage, study.study_id)
+
+    def note(links: dict[str, str]) -> str:
+        return study_note(spec, study.space, counted, entries, champion, links, reading, registered)
+
+    dashboard = f"{dashboard_url()}/dashboard/studies/{study.study_id}"
+    table = tracker.table_url
+    tracker.describe(note({"Optuna dashboard": dashboard, "all trials as a table": table}))
+    body = note({"MLflow run of the study": tracker.study_url, "all trials as a table": table})
+
+    def write() -> None:
+        with study.storage.write() as connection:
+            names = [spec.study.metric]
+            set_attribute(connection, STUDY_SYSTEM_ATTRIBUTES, study.study_id, _METRIC_NAMES, names)
+            for key, value in _what_it_is(spec).items():
+                set_attribute(connection, STUDY_USER_ATTRIBUTES, study.study_id, key, value)
+            _write_note(connection, study.study_id, None, body)
+
+    study.storage.retry(write, "writing the study's note")
+
+
+def trial_runs(storage: Storage, study_id: int) -> dict[int, tuple[str, str]]:
+    """The MLflow run of each trial that has a link to it, as run id and address, by the trial's number.
+
+    As they are now: Optuna keeps in memory what a finished trial's attributes were when it was first read.
+    """
+    table = TRIAL_USER_ATTRIBUTES
+    query = (
+        select(TRIALS.c.number, table.c.key, table.c.value_json)
+        .join(table, table.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, table.c.key.in_(("mlflow_run_id", "mlflow_url")))
+    )
+
+    def read() -> dict[int, tuple[str, str]]:
+        found: dict[int, dict[str, str]] = {}
+        with storage.read() as connection:
+            for row in connection.execute(query):
+                found.setdefault(row.number, {})[row.key] = str(json.loads(row.value_json))
+        return {
+            number: (each.get("mlflow_run_id", ""), each["mlflow_url"])
+            for number, each in found.items()
+            if each.get("mlflow_url")
+        }
+
+    return storage.retry(read, "looking up the trials' runs")
+
+
+def linked_leaderboard(study: OpenStudy) -> list[Entry]:
+    """The leaderboard, with the links to MLflow's runs that hold now."""
+    links = trial_runs(study.storage, study.study_id)
+    return [
+        replace(entry, mlflow_url=links[entry.number][1] if entry.number in links else None)
+        for entry in study.read(leaderboard)
+    ]
+
+
+def present_trial(storage: Storage, uid: str, number: int) -> None:
+    """Write the note of a trial from what the storage knows of it. uid: the study's."""
+    query = (
+        select(
+            TRIALS.c.trial_id,
+            TRIALS.c.study_id,
+            HPO_STUDIES.c.uid,
+            HPO_STUDIES.c.spec_json,
+            HPO_STUDIES.c.trials,
+            STUDIES.c.study_name,
+        )
+        .join(HPO_STUDIES, HPO_STUDIES.c.study_id == TRIALS.c.study_id)
+        .join(STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
+        .where(HPO_STUDIES.c.uid == uid, TRIALS.c.number == number)
+    )
+
+    def write() -> None:
+        with storage.write() as connection:
+            row = connection.execute(query).first()
+            if row is None:  # deleted meanwhile
+                return
+            trial = read_trial(connection, row.trial_id)
+            attributes = trial.user_attrs
+            metric = stored_spec(storage, row).study.metric
+            attributes.setdefault("reason", attributes.get("hpo.reason"))
+            facts = TrialFacts(
+                number=number,
+                state=trial.state.name,
+                metric=metric,
+                # A pruned trial has no value of its own; its best evaluation is what it reached.
+                value=attributes.get(metric) if trial.value is None else trial.value,
+                attributes=attributes,
+            )
+            body = trial_note(facts)
+            if body:
+                _write_note(connection, row.study_id, row.trial_id, body)
+
+    storage.retry(write, f"writing the note of trial {number}")
+
+
+def _what_it_is(spec: StudySpec) -> dict[str, str]:
+    """What tells studies apart that are looked at side by side."""
+    return {
+        "model": spec.model.name,
+        "data": spec.data.source,
+        "metric": spec.study.metric,
+        "sampler": spec.search.sampler.name,
+        "pruner": spec.search.pruner.name,
+    }
+
+
+def _write_note(connection: Connection, study_id: int, trial_id: int | None, body: str) -> None:
+    """Write a note, unless a person has changed the one that is there."""
+    scope = "dashboard" if trial_id is None else f"dashboard:{trial_id}"
+    version_key, piece_key = f"{scope}:note_ver", f"{scope}:note_str:"
+    table = STUDY_SYSTEM_ATTRIBUTES
+    rows = connection.execute(
+        select(table.c.key, table.c.value_json).where(
+            table.c.study_id == study_id,
+            table.c.key.startswith(f"{scope}:note_", autoescape=True),
+        )
+    )
+    known = {row.key: json.loads(row.value_json) for row in rows}
+    pieces = [known.get(f"{piece_key}{index}", "") for index in range(len(known))]
+    if not _is_ours("".join(pieces)):
+        return
+    sealed = f"{body}\n\n[//]: # (hpo {_digest(body)})"
+    set_attribute(connection, table, study_id, version_key, int(known.get(version_key, 0)) + 1)
+    for index in range(max(math.ceil(len(sealed) / _PIECE), len(known) - 1)):
+        piece = sealed[index * _PIECE : (index + 1) * _PIECE]
+        set_attribute(connection, table, study_id, f"{piece_key}{index}", piece)
+
+
+def _is_ours(note: str) -> bool:
+    """Whether a note is as we wrote it: its last line, which Markdown does not show, is its digest."""
+    seal = _SEAL.search(note)
+    return not note or (seal is not None and seal["digest"] == _digest(note[: seal.start()]))
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()[:16]

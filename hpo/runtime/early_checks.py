@@ -1,0 +1,79 @@
+"""Whether the places of a study can be used, told before data and model are loaded.
+
+Nothing here imports PyTorch or MLflow, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from hpo.errors import OptionError
+from hpo.spec.locations import Locations, why_unwritable
+from hpo.storage.storage import check_storage
+from hpo.tracking.moved import moves
+from hpo.tracking.outbox import DISK_MARGIN
+from hpo.tracking.uri import TrackingServerAway, ping
+
+
+def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[str, ...]:
+    """What should be said of the places before work begins: that the tracking server is away.
+
+    wait_seconds: for how long a database that does not answer is waited for.
+    Raises StorageError, TrackingError (also for a local store that was moved without its files), and
+    OptionError for folders that cannot be used.
+    """
+    check_folder(locations.state, "HPO_STATE", writable=True)
+    _check_room(locations.state, "HPO_STATE")
+    # A cache that cannot be written is gone without, so it only must not be something else.
+    check_folder(locations.cache, "HPO_CACHE", writable=False)
+    check_storage(locations.storage_url, wait_seconds=wait_seconds)
+    try:
+        ping(locations.tracking_uri)
+    except TrackingServerAway as away:
+        return (str(away),)
+    moves(locations.tracking_uri)
+    return ()
+
+
+def check_folder(folder: Path, option: str, *, writable: bool) -> None:
+    """Raise OptionError where a folder, which need not be there yet, cannot be used as one.
+
+    option: names the environment variable that sets it; writable: it must be, too.
+    """
+    there = nearest_existing(folder)
+    if not there.is_dir():
+        raise OptionError(
+            f"{option} ({folder})",
+            found=f"{there}, which is a file",
+            expected="a folder, or a name for one",
+            mend=f"Set {option} to another folder.",
+        )
+    why = why_unwritable(there) if writable else None
+    if why is not None:
+        raise OptionError(
+            f"{option} ({folder})",
+            found=f"{there}, where nothing can be written ({why})",
+            expected="a folder that can be written",
+            mend=f"Mend its rights, or set {option}.",
+        )
+
+
+def _check_room(folder: Path, option: str) -> None:
+    """Raise OptionError where what waits for MLflow would be refused for want of space on the disk."""
+    free = shutil.disk_usage(nearest_existing(folder)).free
+    if free < DISK_MARGIN:
+        raise OptionError(
+            f"{option} ({folder})",
+            found=f"{free >> 20} MiB free on the disk",
+            expected=f"{DISK_MARGIN >> 20} MiB or more for checkpoints and what waits for MLflow",
+            mend=f"Free some space, or set {option}.",
+        )
+
+
+def nearest_existing(path: Path) -> Path:
+    """The path itself, or the nearest of the folders above it that is there."""
+    whole = path.absolute()
+    # Not Path.exists, which raises where a folder may not be searched.
+    return next(each for each in (whole, *whole.parents) if os.path.exists(each))

@@ -1,0 +1,281 @@
+"""The end of a study: when the budget is met, the champion is crowned, once, by whoever sees it first."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.data.reading import Reading
+from hpo.errors import TrackingError
+from hpo.leases.once import Once, Turn, TurnLost
+from hpo.results.appraisal import appraise
+from hpo.results.champion import Champion, crown
+from hpo.results.dashboard_figures import show_with_study
+from hpo.results.figures import confusion_figure, curves_figure
+from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
+from hpo.results.noise import Noise, noise_of, why_no_importances
+from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_study
+from hpo.runtime.session import Session
+from hpo.runtime.trained_part import trained_part
+from hpo.spec.study import Metric
+from hpo.studies.memory import recall
+from hpo.studies.reading import known_reading
+from hpo.studies.studies import OpenStudy
+from hpo.tracking.outbox import waiting_in
+from hpo.tracking.registry import Registered
+from hpo.training.metrics import constant_answer
+
+logger = logging.getLogger(__name__)
+
+_CURVES = 5
+_LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A study as it stands. registered: what MLflow has of the champion, where that was looked at."""
+
+    name: str
+    metric: Metric
+    counts: Counts
+    entries: list[Entry]
+    importances: Mapping[str, float]
+    importances_left_out: str | None
+    noise: Noise | None
+    reading: Reading | None
+    champion: Champion | None
+    registered: Registered | None
+    study_url: str
+    waiting_for_mlflow: int
+
+    def as_json(self) -> dict[str, Any]:
+        """One JSON document for programs."""
+        best = self.entries[0] if self.entries else None
+        return {
+            "study": self.name,
+            "metric": self.metric,
+            "trials": {**vars(self.counts), "finished": self.counts.finished},
+            "best": None if best is None else _entry_json(best),
+            "leaderboard": [_entry_json(entry) for entry in self.entries[:10]],
+            "importances": dict(self.importances),
+            "importances_left_out": self.importances_left_out,
+            "noise": None if self.noise is None else asdict(self.noise),
+            "champion": None if self.champion is None else self._champion_json(self.champion),
+            "data": None if self.reading is None else self.reading.as_json(),
+            "baseline": None if self.reading is None else self._baselines(self.reading),
+            "study_url": self.study_url,
+            "waiting_for_mlflow": self.waiting_for_mlflow,
+        }
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The classes, as far as they are known."""
+        return () if self.reading is None else self.reading.classes
+
+    def _champion_json(self, champion: Champion) -> dict[str, Any]:
+        """Its facts; registered: where it loads from, or null and why that is so."""
+        appraisal = appraise(champion.test, self.metric, self.label_names)
+        seen = self.registered or Registered(None, "nobody has looked")
+        return {
+            **champion.as_json(),
+            **appraisal.as_json(),
+            "registered": seen.uri,
+            "registered_note": seen.words or None,
+        }
+
+    def _baselines(self, reading: Reading) -> dict[str, dict[str, float]]:
+        """What the same answer for every text would give, by split and metric."""
+        return {
+            split: constant_answer(reading.class_counts[split]) for split in ("validation", "test")
+        }
+
+
+def finish_study(session: Session) -> Champion | None:
+    """Crown the champion of a study whose budget is met; the one there is, where it still is the best.
+
+    None where no trial is complete. Raises ModelError where the best trial's weights are nowhere, and
+    another training does not bring them back.
+    """
+    study = session.study
+    entries = study.read(leaderboard)
+    if not entries:
+        return None
+    best, known = entries[0], known_champion(study)
+    crowning = Once(study.storage, study.study_id, crowning_of(best.number))
+    while known is None or known.number != best.number:
+        known = _crown_in_turn(session, entries, crowning)
+        if known is None:
+            time.sleep(_LOOK_SECONDS)
+            known = known_champion(study)
+    return known
+
+
+def crowning_of(number: int) -> str:
+    """What the study calls the crowning of a trial, which it wants done once."""
+    return f"crowning trial {number}"
+
+
+def _crown_in_turn(session: Session, entries: list[Entry], crowning: Once) -> Champion | None:
+    """The champion; None while another process is at it, for the test split is to be looked at by one."""
+    turn = crowning.begin()
+    if turn is None:
+        return None
+    try:
+        with turn:
+            known = known_champion(session.study)
+            if known is not None and known.number == entries[0].number:
+                return known  # by whoever had the turn before
+            return _crown(session, entries, known, turn)
+    except TurnLost as lost:
+        logger.warning("study %s: %s", session.study.name, lost)
+        return None
+
+
+def _crown(session: Session, entries: list[Entry], known: Champion | None, turn: Turn) -> Champion:
+    study, bench, best = session.study, session.prepared.bench, entries[0]
+    with TemporaryDirectory(prefix="hpo-download-") as folder:
+        trained = trained_part(session, best, Path(folder))
+        turn.check()
+        champion = crown(
+            best,
+            trained,
+            model=bench.model,
+            test=bench.data.test,
+            tracker=session.tracker,
+            study_name=study.name,
+            metric=study.spec.study.metric,
+            seed=study.spec.study.seed,
+            times_tested_before=0 if known is None else known.times_tested,
+            before_publishing=turn.check,
+        )
+    turn.end_with(CHAMPION_KEY, champion.as_json())
+    kept = top_numbers(entries, study.spec.tracking.kept_models)
+    session.models.drop(session.models.numbers() - kept)
+    _show_figures(session, entries, champion)
+    present_study(study, session.tracker, champion)
+    return champion
+
+
+def tidy(session: Session) -> None:
+    """Once a study is done and MLflow has everything, drop what is twice on the disk, or outdone.
+
+    To be called with the session over. Does nothing where MLflow is not there to say what it has.
+    """
+    if waiting_in(session.work.state):
+        return
+    kept = top_numbers(session.study.read(leaderboard), session.study.spec.tracking.kept_models)
+    try:
+        logged = session.tracker.trials_with_models()
+        # A worker that was killed in the middle of keeping to the policy may have left some.
+        session.tracker.delete_models(logged - kept)
+    except TrackingError as error:
+        logger.info("Nothing is tidied up: %s", error)
+        return
+    for number in session.models.numbers() & logged:
+        session.models.drop_weights(number)
+    states = session.study.read(_states)
+    for number, state in states.items():
+        if state.is_finished():
+            # What a worker left that was killed right after its trial's end.
+            session.work.checkpoint_of(number).remove()
+
+
+def _show_figures(session: Session, entries: list[Entry], champion: Champion) -> None:
+    """The champion's confusion matrix and the best trials' learning curves, in MLflow and the dashboard."""
+    study, metric = session.study, session.study.spec.study.metric
+    drawings = {
+        "test_confusion.svg": confusion_figure(
+            np.array(champion.test.confusion, np.int64),
+            session.prepared.bench.data.label_names,
+            "Confusion on the test split",
+            f"champion: trial {champion.number}, {metric} {champion.test.metrics[metric]:.4f}",
+        ),
+        "learning_curves.svg": curves_figure(
+            _learning_curves(study, entries[:_CURVES]),
+            "Learning curves of the best trials",
+            x_label="epochs",
+            y_label=f"validation {metric}",
+            subtitle=f"study {study.name}",
+        ),
+    }
+    for name, drawing in drawings.items():
+        session.tracker.log_study_text(drawing, f"figures/{name}")
+        show_with_study(study.storage, study.study_id, session.work.state, name, drawing)
+
+
+def _learning_curves(
+    study: OpenStudy, entries: list[Entry]
+) -> dict[str, list[tuple[float, float]]]:
+    """The metric at each evaluation of the trials, by epochs."""
+    trials = study.read(_by_number)
+    an_epoch = study.spec.training.evaluations_per_epoch
+    return {
+        f"trial {entry.number}": [
+            (index / an_epoch, value)
+            for index, value in sorted(trials[entry.number].intermediate_values.items())
+        ]
+        for entry in entries
+    }
+
+
+def _by_number(study: optuna.Study) -> dict[int, FrozenTrial]:
+    return {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+
+
+def _states(study: optuna.Study) -> dict[int, TrialState]:
+    return {trial.number: trial.state for trial in study.get_trials(deepcopy=False)}
+
+
+def known_champion(study: OpenStudy) -> Champion | None:
+    """The champion that the study has, if it has one."""
+    document = recall(study.storage, study.study_id, CHAMPION_KEY)
+    return Champion.from_json(document) if isinstance(document, dict) else None
+
+
+def summarise(
+    study: OpenStudy,
+    champion: Champion | None,
+    study_url: str,
+    waiting_for_mlflow: int,
+    registered: Registered | None = None,
+) -> Summary:
+    """The study as it stands, for people and programs."""
+    metric, entries = study.spec.study.metric, linked_leaderboard(study)
+    reading = known_reading(study.storage, study.study_id)
+    counted = None if reading is None else reading.class_counts["validation"]
+    values = [entry.value for entry in entries]
+    unexplained = why_no_importances(values, metric, counted)
+    return Summary(
+        name=study.name,
+        metric=metric,
+        counts=study.read(counts),
+        entries=entries,
+        importances={} if unexplained else study.read(importances),
+        importances_left_out=unexplained,
+        noise=None if counted is None else noise_of(values, metric, counted),
+        reading=reading,
+        champion=champion,
+        registered=registered,
+        study_url=study_url,
+        waiting_for_mlflow=waiting_for_mlflow,
+    )
+
+
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    return {
+        "number": entry.number,
+        "value": entry.value,
+        "params": dict(entry.params),
+        "epochs_run": entry.epochs_run,
+        "seconds": entry.seconds,
+        "mlflow_url": entry.mlflow_url,
+    }

@@ -1,0 +1,198 @@
+"""From a study file to a workbench: data read and tokenised, model loaded, both checked against each other."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import torch
+
+from hpo.data.dataset import LabelledData, load_data
+from hpo.data.reading import Reading, reading_of
+from hpo.data.tokens import tokenize
+from hpo.errors import StudyFileError
+from hpo.model.gpt2 import Architecture, PretrainedModel, is_on_the_hub, load_pretrained
+from hpo.model.prefix import Prefix
+from hpo.model.prefix_cache import PrefixCache
+from hpo.spec.effects import Need, idle, idle_searched, refuse_idle
+from hpo.spec.locations import Locations
+from hpo.spec.space import Choice, IntRange, OptionValue
+from hpo.spec.study import StudySpec
+from hpo.spec.study_file import search_space
+from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
+from hpo.studies.fingerprints import Materials
+from hpo.studies.studies import check_plan
+from hpo.tracking.tracker import DatasetInfo
+from hpo.training.loop import Workbench
+from hpo.training.precision import pick_device, pick_dtype
+
+USUAL_MAX_LENGTH = 256
+_PACKAGES = (
+    "hpo",
+    "torch",
+    "transformers",
+    "optuna",
+    "mlflow",
+    "datasets",
+    "numpy",
+    "scikit-learn",
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study's data and model, ready for trials in this process."""
+
+    spec: StudySpec
+    data: LabelledData
+    bench: Workbench
+
+    @property
+    def n_layer(self) -> int:
+        return self.bench.model.architecture.n_layer
+
+    @property
+    def materials(self) -> Materials:
+        """What all trials of the study must share."""
+        return Materials(self.data.fingerprint, self.bench.model.fingerprint)
+
+    @property
+    def reading(self) -> Reading:
+        """What was read, in numbers."""
+        bench = self.bench
+        side = bench.model.tokenizer.truncation_side
+        return reading_of(self.data, bench.data, truncation_side=side)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should know of the data before they believe a score."""
+        misleading = self.reading.large_class() if self.spec.study.metric == "accuracy" else None
+        return (*self.data.warnings, *([misleading] if misleading else []))
+
+    def dataset_info(self) -> DatasetInfo:
+        """The data as MLflow is told of them."""
+        data = self.data
+        return DatasetInfo(
+            name=self.spec.data.source,
+            digest=data.fingerprint[:32],
+            source=data.source,
+            examples={
+                "train": len(data.train),
+                "validation": len(data.validation),
+                "test": len(data.test),
+            },
+        )
+
+    def environment(self) -> dict[str, str]:
+        """What may make a difference to the numbers besides the study file."""
+        prefix, model = self.bench.prefix, self.bench.model
+        return {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "device": torch.cuda.get_device_name() if prefix.device.type == "cuda" else "cpu",
+            "threads": str(torch.get_num_threads()),
+            "precision": str(prefix.dtype).removeprefix("torch."),
+            "model": model.name,
+            "model_fingerprint": model.fingerprint,
+            "data_fingerprint": self.data.fingerprint,
+            **{name: version(name) for name in _PACKAGES},
+        }
+
+
+def prepare(spec: StudySpec, locations: Locations) -> Prepared:
+    """Read, check and tokenise the data, load and check the model. Writes nothing but caches.
+
+    Raises DataError, ModelError, and StudyFileError where the file asks for what the model does not have.
+    """
+    if not is_on_the_hub(spec.model.name):
+        refuse_idle("model", spec.model, "a hub model", f"{spec.model.name} is a directory")
+    # The data first: a fault in somebody's own file should be told before a model is fetched.
+    data = load_data(spec.data, seed=spec.study.seed)
+    model = load_pretrained(spec.model.name, spec.model.revision)
+    max_length = check_against_model(spec, model)
+    check_plan(spec, model.architecture.n_layer)
+    tokens = tokenize(
+        data,
+        model.tokenizer,
+        tokenizer_fingerprint=model.tokenizer_fingerprint,
+        max_length=max_length,
+        cache_dir=locations.cache,
+    )
+    device = pick_device()
+    cache = None
+    if locations.cache_limit is not None:
+        cache = PrefixCache(locations.cache / "prefix", locations.cache_limit)
+    prefix = Prefix(
+        model,
+        cache=cache,
+        dtype=pick_dtype(spec.training.precision, device, model.architecture.width),
+        device=device,
+    )
+    bench = Workbench(model, tokens, prefix, spec.study.metric, spec.training)
+    return Prepared(spec, data, bench)
+
+
+def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:
+    """The study's max_length.
+
+    Raises StudyFileError where freeze depth or length exceed the model, or leave a setting nothing to do.
+    """
+    architecture = model.architecture
+    depth, place = _deepest(spec)
+    if depth > architecture.n_layer:
+        raise StudyFileError(
+            place,
+            found=f"freeze depth {depth}",
+            expected=f"at most {architecture.n_layer}, the layers of {model.name}",
+            mend='Lower it, or write high = "n_layer".',
+        )
+    if _shallowest(spec) == architecture.n_layer:
+        lacking: Need = "a freeze_depth that leaves blocks to train"
+        why = f"all {architecture.n_layer} blocks are frozen"
+        refuse_idle("training", spec.training, lacking, why)
+        for key in idle_searched(search_space(spec), lacking):
+            raise StudyFileError(key, **idle("a searched option", lacking, why))
+    return _max_length(spec, architecture, model.name)
+
+
+def trial_params(spec: StudySpec, sampled: Mapping[str, OptionValue]) -> TrialParams:
+    """A point of the search space with the options that are not searched."""
+    fixed = spec.training.model_dump(include=set(SEARCHABLE_OPTIONS))
+    return TrialParams.model_validate({**fixed, **sampled})
+
+
+def _deepest(spec: StudySpec) -> tuple[int, str]:
+    dimension = search_space(spec).get("freeze_depth")
+    if dimension is None:
+        return spec.training.freeze_depth, "training.freeze_depth"
+    place = "search.space.freeze_depth"
+    if isinstance(dimension, Choice):
+        return max(int(value) for value in dimension.values), place
+    assert isinstance(dimension, IntRange), "freeze_depth is a whole number"
+    return (dimension.low if dimension.high is None else dimension.high), place
+
+
+def _shallowest(spec: StudySpec) -> int:
+    dimension = search_space(spec).get("freeze_depth")
+    if dimension is None:
+        return spec.training.freeze_depth
+    if isinstance(dimension, Choice):
+        return min(int(value) for value in dimension.values)
+    assert isinstance(dimension, IntRange), "freeze_depth is a whole number"
+    return dimension.low
+
+
+def _max_length(spec: StudySpec, architecture: Architecture, model_name: str) -> int:
+    asked = spec.data.max_length
+    if asked is None:
+        return min(USUAL_MAX_LENGTH, architecture.n_positions)
+    if asked > architecture.n_positions:
+        raise StudyFileError(
+            "data.max_length",
+            found=str(asked),
+            expected=f"at most {architecture.n_positions}, the positions of {model_name}",
+            mend="Lower it, or leave it out.",
+        )
+    return asked

@@ -1,0 +1,109 @@
+"""One process's part in a study: storage, tracker and heartbeat opened together, closed together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from hpo.leases.heartbeat import Worker
+from hpo.model.prefix import BuildProgress
+from hpo.results.presentation import CHAMPION_KEY, present_study
+from hpo.runtime.events import Listener, PrefixProgress
+from hpo.runtime.kept_models import KeptModels
+from hpo.runtime.outcomes import outcome_reader, run_linker
+from hpo.runtime.preparation import Prepared, prepare
+from hpo.runtime.worker import StudyWork
+from hpo.spec.locations import Locations
+from hpo.spec.study_file import study_toml
+from hpo.storage.storage import Storage
+from hpo.studies.fingerprints import check_materials
+from hpo.studies.memory import recall
+from hpo.studies.reading import note_reading
+from hpo.studies.studies import OpenStudy, load_spec, open_study
+from hpo.tracking.tracker import StudyTracker
+from hpo.tracking.views import TrialsTable
+from hpo.training.loop import TrainingStopped
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a process needs to work on a study and to finish it."""
+
+    study: OpenStudy
+    prepared: Prepared
+    tracker: StudyTracker
+    models: KeptModels
+    work: StudyWork
+
+
+@contextmanager
+def open_session(
+    storage: Storage,
+    name: str,
+    locations: Locations,
+    *,
+    prepared: Prepared | None = None,
+    on_event: Listener = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Session]:
+    """Join a registered study. prepared: its data and model, where the caller has them already.
+
+    should_stop: asked at evaluations, and while hidden states are computed or waited for.
+    Raises DataError or ModelError where the study's trials were trained on other data, or from another
+    model; StudyGoneError where there is no such study.
+    """
+    if prepared is None:
+        prepared = prepare(load_spec(storage, name), locations)
+    prepared.bench.prefix.on_progress = _build_progress(on_event, should_stop)
+    study = open_study(storage, name, n_layer=prepared.n_layer)
+    check_materials(storage, study.study_id, name, prepared.materials)
+    note_reading(storage, study.study_id, prepared.reading)
+    with (
+        _open_tracker(study, prepared, locations) as tracker,
+        Worker(storage, on_given_up=tracker.fail_attempt) as worker,
+    ):
+        work = StudyWork(
+            study=study,
+            prepared=prepared,
+            tracker=tracker,
+            worker=worker,
+            state=locations.state,
+            study_uid=study.uid,
+            on_event=on_event,
+            should_stop=should_stop,
+        )
+        if recall(storage, study.study_id, CHAMPION_KEY) is None:
+            present_study(study, tracker)
+        yield Session(study, prepared, tracker, KeptModels(locations.state, name, study.uid), work)
+
+
+def _open_tracker(study: OpenStudy, prepared: Prepared, locations: Locations) -> StudyTracker:
+    return StudyTracker.open(
+        locations.tracking_uri,
+        study.name,
+        locations.state,
+        study_uid=study.uid,
+        study_file=study_toml(prepared.spec),
+        environment=prepared.environment(),
+        dataset=prepared.dataset_info(),
+        table=TrialsTable(
+            study.spec.study.metric,
+            tuple(study.space),
+            maximize=study.spec.direction == "maximize",
+        ),
+        on_run_opened=run_linker(study.storage),
+        outcome_of=outcome_reader(study.storage, locations.state),
+        system_metrics=prepared.spec.tracking.system_metrics,
+    )
+
+
+def _build_progress(on_event: Listener, should_stop: Callable[[], bool]) -> BuildProgress:
+    """Tell of hidden states that are computed, and end the trial that waits for them when asked to."""
+
+    def on_progress(depth: int, done: int, total: int) -> None:
+        if should_stop():
+            raise TrainingStopped
+        on_event(PrefixProgress(depth, done, total))
+
+    return on_progress

@@ -1,0 +1,72 @@
+"""What a study's trials are trained on, and from: the same for all of them, or they cannot be compared."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from sqlalchemy import Connection, delete
+
+from hpo.errors import DataError, ModelError
+from hpo.storage.storage import Storage
+from hpo.storage.tables import HPO_MEMORY
+from hpo.studies.memory import keep, kept, locked_study
+
+_KEY: Final = "materials"
+_SHOWN: Final = 12  # digits of a fingerprint, enough to tell two apart
+_MEND: Final = "Put the old {} back, or use another --name."
+
+
+@dataclass(frozen=True)
+class Materials:
+    """Fingerprints of a study's texts with their labels, and of the model that its trials begin with."""
+
+    data: str
+    model: str
+
+
+def check_materials(storage: Storage, study_id: int, name: str, materials: Materials) -> None:
+    """See that a process has what the study's trials are made of; the first to come says what that is.
+
+    Raises DataError or ModelError where it has something else, StudyGoneError where the study was
+    deleted.
+    """
+
+    def check() -> None:
+        with locked_study(storage, study_id) as connection:
+            agree_on(connection, study_id, name, materials)
+
+    storage.retry(check, "comparing data and model with the study's")
+
+
+def agree_on(connection: Connection, study_id: int, name: str, materials: Materials) -> None:
+    """The same in a transaction of the caller's that holds the study's row."""
+    known = kept(connection, study_id, _KEY)
+    if not isinstance(known, dict):
+        keep(connection, study_id, _KEY, asdict(materials))
+        return
+    if known["data"] != materials.data:
+        raise DataError(
+            f"study {name}",
+            found=f"other data than its trials were trained on ({_differ(known['data'], materials.data)})",
+            expected="the same texts, labels and splits, so that its trials can be compared",
+            mend=_MEND.format("data"),
+        )
+    if known["model"] != materials.model:
+        raise ModelError(
+            f"study {name}",
+            found=f"another model than its trials began with ({_differ(known['model'], materials.model)})",
+            expected="the same weights, so that its trials can be compared",
+            mend=_MEND.format("model"),
+        )
+
+
+def forget(connection: Connection, study_id: int) -> None:
+    """Leave what the study is made of to whoever comes next."""
+    connection.execute(
+        delete(HPO_MEMORY).where(HPO_MEMORY.c.study_id == study_id, HPO_MEMORY.c.key == _KEY)
+    )
+
+
+def _differ(known: object, now: str) -> str:
+    return f"fingerprint {now[:_SHOWN]}, theirs {str(known)[:_SHOWN]}"

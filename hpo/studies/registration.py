@@ -1,0 +1,194 @@
+"""Studies registered with their file and their budget; refused under the name of another study."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from hpo.errors import StorageError
+from hpo.search.grid import check_grid_budget, grid_size
+from hpo.spec.study import StudySpec
+from hpo.spec.study_file import search_space
+from hpo.storage.seals import sealed_spec
+from hpo.storage.storage import Storage
+from hpo.storage.tables import HPO_STUDIES, STUDIES, STUDY_DIRECTIONS, TRIALS
+from hpo.studies.fingerprints import Materials, agree_on, forget
+from hpo.studies.progress import StudyProgress, progress
+from hpo.studies.studies import needs_model, stored_spec
+
+# What may change from one run of a study to the next without making its trials another thing.
+_MAY_CHANGE: Final = (
+    "study.trials",
+    "study.description",
+    "search.sampler",
+    "search.pruner",
+    "training.checkpoint",
+    "tracking",
+)
+
+
+def submit(
+    storage: Storage,
+    spec: StudySpec,
+    *,
+    priority: int | None = None,
+    materials: Materials | None = None,
+) -> StudyProgress:
+    """Register a study and its budget, or set the budget of one that is there; any number may at once.
+
+    The last word on the budget holds: more trials raise it, fewer than are finished leave nothing to
+    do. priority: studies of a higher one are worked on first; None leaves it as it is, 0 at first.
+    materials: its data and model, where the caller has them; the first worker sees them otherwise.
+    Raises StorageError where a study of that name is another one, StudyFileError where a grid is too
+    small, DataError or ModelError where the study's trials were trained on others; nothing is
+    written then.
+    """
+    if spec.search.sampler.name == "grid":
+        space = search_space(spec)
+        if not needs_model(space):
+            check_grid_budget(grid_size(space), spec.study.trials)
+
+    def register() -> None:
+        with storage.write() as connection:
+            study_id = _register(connection, storage, spec, priority)
+            if materials is not None:
+                if not _has_begun(connection, study_id):
+                    forget(connection, study_id)
+                agree_on(connection, study_id, spec.name, materials)
+
+    def register_or_join() -> None:
+        try:
+            register()
+        except (
+            IntegrityError
+        ):  # under PostgreSQL: another process registered it at the same instant
+            register()
+
+    storage.retry(register_or_join, "registering the study")
+    return progress(storage, spec.name)
+
+
+def _register(
+    connection: Connection, storage: Storage, spec: StudySpec, priority: int | None
+) -> int:
+    """Write what the study is and what is wanted of it. Returns its id."""
+    name = spec.name
+    row = connection.execute(
+        select(STUDIES.c.study_id).where(STUDIES.c.study_name == name).with_for_update()
+    ).first()
+    study_id = _create(connection, spec) if row is None else int(row.study_id)
+    known = connection.execute(
+        select(
+            HPO_STUDIES.c.uid, HPO_STUDIES.c.spec_json, HPO_STUDIES.c.trials, STUDIES.c.study_name
+        )
+        .join(STUDIES, STUDIES.c.study_id == HPO_STUDIES.c.study_id)
+        .where(HPO_STUDIES.c.study_id == study_id)
+    ).first()
+    uid = uuid.uuid4().hex if known is None else known.uid
+    trials = spec.study.trials
+    sealed = sealed_spec(spec.model_dump_json(), uid=uid, name=name, trials=trials)
+    changes: dict[str, Any] = {"spec_json": sealed, "trials": trials}
+    if known is None:
+        if row is not None:
+            _refuse_foreign_study(connection, storage, study_id, spec)
+        connection.execute(
+            insert(HPO_STUDIES).values(
+                study_id=study_id,
+                uid=uid,
+                priority=priority or 0,
+                created_utc=datetime.now(UTC).replace(tzinfo=None),
+                **changes,
+            )
+        )
+        return study_id
+    _refuse_another_spec(storage, stored_spec(storage, known), spec)
+    if priority is not None:
+        changes["priority"] = priority
+    connection.execute(
+        update(HPO_STUDIES).where(HPO_STUDIES.c.study_id == study_id).values(**changes)
+    )
+    return study_id
+
+
+def _has_begun(connection: Connection, study_id: int) -> bool:
+    """Whether a trial came to something, or may yet: the data may be mended after trials that failed."""
+    worthless = (TrialState.FAIL, TrialState.WAITING)
+    query = select(TRIALS.c.trial_id).where(
+        TRIALS.c.study_id == study_id, TRIALS.c.state.not_in(worthless)
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _create(connection: Connection, spec: StudySpec) -> int:
+    """The rows that Optuna's create_study writes, here in the transaction that registers the budget."""
+    result = connection.execute(insert(STUDIES).values(study_name=spec.name))
+    assert result.inserted_primary_key is not None
+    study_id = int(result.inserted_primary_key[0])
+    direction = StudyDirection[spec.direction.upper()]
+    connection.execute(
+        insert(STUDY_DIRECTIONS).values(study_id=study_id, direction=direction, objective=0)
+    )
+    return study_id
+
+
+def _refuse_foreign_study(
+    connection: Connection, storage: Storage, study_id: int, spec: StudySpec
+) -> None:
+    """A study that other means made is taken on only where it is as good as new."""
+    directions = connection.execute(
+        select(STUDY_DIRECTIONS.c.direction).where(STUDY_DIRECTIONS.c.study_id == study_id)
+    ).scalars()
+    trials = connection.execute(
+        select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == study_id)
+    ).scalar_one()
+    if trials or [each.name.lower() for each in directions] != [spec.direction]:
+        raise StorageError(
+            storage.redacted,
+            found=f"a study {spec.name} that was made by other means",
+            expected="a name that is free, or a study that hpo made",
+            mend="Use another --name.",
+        )
+
+
+def _refuse_another_spec(storage: Storage, known: StudySpec, spec: StudySpec) -> None:
+    before, now = _identity(known), _identity(spec)
+    differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if not differing:
+        return
+    shown = [f"{key} = {_shown(before, key)} (now {_shown(now, key)})" for key in differing[:4]]
+    more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
+    raise StorageError(
+        storage.redacted,
+        found=f"a study {spec.name} with other settings: {', '.join(shown)}{more}",
+        expected="the same settings, so that its trials can be compared",
+        mend="Use another --name, or restore " + ("them." if len(differing) > 1 else "it."),
+    )
+
+
+def _identity(spec: StudySpec) -> dict[str, object]:
+    """Dotted keys and values of all that makes the study what it is."""
+    flat: dict[str, object] = {}
+
+    def flatten(prefix: str, value: object) -> None:
+        if prefix.startswith(_MAY_CHANGE):
+            return
+        if isinstance(value, Mapping) and not prefix.startswith("search.space."):
+            for key, inner in value.items():
+                flatten(f"{prefix}.{key}" if prefix else str(key), inner)
+        else:
+            flat[prefix] = value
+
+    flatten("", json.loads(spec.model_dump_json()))
+    return flat
+
+
+def _shown(flat: Mapping[str, object], key: str) -> str:
+    return json.dumps(flat[key], ensure_ascii=False) if key in flat else "nothing"
