@@ -6,18 +6,24 @@ import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Protocol, Self
 
 from hpo.leases.liveness import BEATS_PER_LEASE, DEFAULT_LEASE_SECONDS, Observer, this_worker
 from hpo.storage.retries import one_line
 from hpo.storage.storage import Storage
 
-if TYPE_CHECKING:
-    from hpo.leases.claims import Claim
-
 logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_DEATHS: Final = 3
+
+
+class Held(Protocol):
+    """What a worker beats for: its claim on a trial. number: of the trial in its study."""
+
+    claim_id: int
+    number: int
+
+    def beat(self) -> None: ...
 
 
 class Worker:
@@ -45,7 +51,7 @@ class Worker:
         self.on_given_up = on_given_up
         self.observer = observer or Observer(lease_seconds)
         self._interval = lease_seconds / BEATS_PER_LEASE
-        self._held: dict[int, Claim] = {}
+        self._held: dict[int, Held] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -67,7 +73,7 @@ class Worker:
     ) -> None:
         self.close()
 
-    def holds(self, claim: Claim) -> None:
+    def holds(self, claim: Held) -> None:
         """Beat for a claim from now on."""
         with self._lock:
             self._held[claim.claim_id] = claim
@@ -75,7 +81,7 @@ class Worker:
                 self._thread = threading.Thread(target=self._beat, name="hpo-beat", daemon=True)
                 self._thread.start()
 
-    def drops(self, claim: Claim) -> None:
+    def drops(self, claim: Held) -> None:
         """Beat for a claim no longer."""
         with self._lock:
             self._held.pop(claim.claim_id, None)

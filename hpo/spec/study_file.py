@@ -20,7 +20,7 @@ from hpo.spec.study import DEFAULT_SPACE, DEMO, MAX_NAME_CHARACTERS, StudySpec
 from hpo.spec.training import SEARCHABLE_OPTIONS
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-STUDY_FOLDERS = (Path("studies"), _PACKAGE.parent / "studies", _PACKAGE / "studies")
+STUDY_FOLDERS = (Path("studies"), _PACKAGE.parent / "studies", _PACKAGE / "study_files")
 _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 

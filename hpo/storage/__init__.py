@@ -1,0 +1,1 @@
+"""The database that workers share: how it is opened, what tables it has, what happens while it is away."""

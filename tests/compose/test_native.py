@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tests.compose.stack import ROOT, free_ports
-from tests.search.conftest import started_postgres
+from tests.storages import started_postgres
 from tests.ui.finished_studies import STUDY, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]

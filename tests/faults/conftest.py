@@ -16,7 +16,7 @@ from hpo.tracking.local_store import make_local_store, prepare_environment
 from tests.faults.crew import Crew, Order, crew
 from tests.faults.invariants import Findings, examine, hold
 from tests.faults.place import Place, write_data
-from tests.search.conftest import started_postgres
+from tests.storages import started_postgres
 
 # `HPO_FAULTS=full` makes the faults more and longer; without it the campaign fits into CI.
 FULL = os.environ.get("HPO_FAULTS") == "full"

@@ -16,7 +16,7 @@ from hpo.studies.progress import progress
 from tests.faults.conftest import FULL, Checked
 from tests.faults.crew import Crew, Order, register
 from tests.faults.place import STUDY, Place
-from tests.search.conftest import RestartablePostgres, started_postgres
+from tests.storages import RestartablePostgres, started_postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.campaign, pytest.mark.timeout(600)]
 

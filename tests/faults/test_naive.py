@@ -1,6 +1,6 @@
 """The libraries alone, in the same places: what each of our own parts is there for, and whether it still is.
 
-What Optuna does to budgets and enqueued trials is in tests/search/test_naive_optuna.py.
+What Optuna does to budgets and enqueued trials is in tests/storage/test_naive_optuna.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hpo.studies.registration import submit
 from hpo.studies.studies import OpenStudy, open_study
 from hpo.tracking import StudyTracker
 from tests.faults.place import STUDY, Place
-from tests.search.conftest import RestartablePostgres, started_postgres
+from tests.storages import RestartablePostgres, started_postgres
 from tests.tracking.conftest import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]

@@ -32,7 +32,7 @@ from hpo.studies.progress import progress
 from hpo.studies.registration import submit
 from hpo.studies.studies import open_study
 from hpo.tracking.outbox import Outbox, Spooled
-from tests.search.conftest import SpecFactory
+from tests.storages import SpecFactory
 from tests.tracking.reading import run_named
 
 EXAMPLES = 64
