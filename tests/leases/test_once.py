@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.search.conftest import SpecFactory
-from tests.search.test_liveness import StoppedClock
 
 from hpo.errors import StudyGoneError
 from hpo.leases.liveness import this_worker
@@ -29,6 +27,8 @@ from hpo.spec.locations import Locations
 from hpo.storage.storage import Storage, open_storage
 from hpo.studies.memory import recall, remember
 from hpo.studies.registration import submit
+from tests.leases.test_liveness import StoppedClock
+from tests.storages import SpecFactory
 
 FORK = multiprocessing.get_context("fork")
 LEASE, HOUR, KEY, RESULT = 0.8, 3600.0, "crowning trial 3", "champion"

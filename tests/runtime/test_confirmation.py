@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from tests.search.conftest import SpecFactory
 
 from hpo.errors import StorageError
 from hpo.runtime import confirmation
@@ -27,6 +26,7 @@ from hpo.tracking.answers import Refused
 from hpo.tracking.registry import Registered
 from hpo.tracking.tracker import StudyTracker
 from hpo.worker import _tell_champion
+from tests.storages import SpecFactory
 from tests.tracking.conftest import free_port
 from tests.tracking.reading import client, runs
 from tests.ui.test_presentation import note as note_of

@@ -14,7 +14,6 @@ import pytest
 from optuna.storages import get_storage
 from optuna.trial import TrialState
 from sqlalchemy import text
-from tests.search.conftest import SPACE, SpecFactory
 
 from hpo.errors import StorageError
 from hpo.leases.budget import claim_trial
@@ -34,6 +33,7 @@ from hpo.studies.progress import studies_with_work
 from hpo.studies.registration import submit
 from hpo.studies.studies import OpenStudy, open_study
 from hpo.tracking.keys import trial_run_key
+from tests.storages import SPACE, SpecFactory
 
 MATERIALS = Materials("d" * 64, "e" * 64)
 CHAMPION = {"number": 3, "value": 0.8125, "registered_name": "study"}
