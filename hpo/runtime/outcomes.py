@@ -32,6 +32,7 @@ from hpo.tracking.tracker import RunListener
 from hpo.tracking.trial_run import OutcomeOf, RunOutcome
 
 EXAMPLES_SEEN = "examples_seen"
+THREADS = "threads"
 
 
 def run_linker(storage: Storage) -> RunListener:

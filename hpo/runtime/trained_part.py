@@ -9,19 +9,23 @@ import json
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
+import torch
 
 from hpo.errors import ModelError
 from hpo.model.saved import FACTS_FILE, damage_in_trained, save_trained
 from hpo.results.leaderboard import Entry
 from hpo.runtime.events import TrialEnded, TrialEvaluated, TrialStarted
+from hpo.runtime.outcomes import THREADS
 from hpo.runtime.preparation import trial_params
 from hpo.runtime.session import Session
 from hpo.search.samplers import seed_for
 from hpo.training.evaluate import TrainingDiverged
-from hpo.training.loop import Trial
+from hpo.training.loop import TrainingStopped, Trial
 from hpo.training.memory import BatchTooLarge
 from hpo.training.result import Evaluation, TrialResult, Verdict
 
@@ -36,7 +40,7 @@ def trained_part(session: Session, best: Entry, download_to: Path) -> Path:
     """A folder of what a trial trained, as it was written.
 
     Raises TrackingError where MLflow is needed and away, ModelError where the trial has to be trained
-    again and does not come out as it did.
+    again and does not come out as it did, KeyboardInterrupt where that is stopped.
     """
     models, number = session.models, best.number
     if models.whole(number):
@@ -91,7 +95,10 @@ def _train_again(session: Session, best: Entry) -> Path:
     started = time.monotonic()
     work.on_event(TrialStarted(best.number, 1))
     try:
-        result = trial.run(on_evaluation, should_stop=work.should_stop)
+        with _threads(stored.user_attrs.get(THREADS)):
+            result = trial.run(on_evaluation, should_stop=work.should_stop)
+    except TrainingStopped as stopped:
+        raise KeyboardInterrupt from stopped  # nothing is left to give back: the trial is over
     except (TrainingDiverged, BatchTooLarge) as error:
         raise _not_the_same(best, str(error)) from error
     finally:
@@ -109,6 +116,17 @@ def _train_again(session: Session, best: Entry) -> Path:
     folder = session.models.writing(best.number)
     save_trained(folder, trial.classifier, bench.data.label_names, bench.data.max_length, facts)
     return session.models.commit(best.number)
+
+
+@contextmanager
+def _threads(count: object) -> Iterator[None]:
+    """As many threads as the trial had, where that is known: with others, sums end in other digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count if isinstance(count, int) else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _trial(study: optuna.Study, number: int) -> optuna.trial.FrozenTrial:

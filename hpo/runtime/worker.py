@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from optuna.trial import TrialState
 
 from hpo.errors import DiskError, HpoError, StudyFailedError, TrackingError
@@ -23,7 +24,7 @@ from hpo.results.leaderboard import Entry, leaderboard, top_numbers
 from hpo.results.presentation import present_study, present_trial
 from hpo.runtime.events import Listener, TrialEnded, TrialEvaluated, TrialStarted
 from hpo.runtime.kept_models import KeptModels, study_folder
-from hpo.runtime.outcomes import EXAMPLES_SEEN
+from hpo.runtime.outcomes import EXAMPLES_SEEN, THREADS
 from hpo.runtime.preparation import Prepared, trial_params
 from hpo.search.samplers import seed_for
 from hpo.storage.retries import database_error, fault_in_words
@@ -306,6 +307,7 @@ def _attributes(result: TrialResult) -> dict[str, float | int | str]:
         "seconds": round(result.seconds, 3),
         "examples_per_second": round(result.examples_seen / max(result.seconds, 1e-9), 1),
         "stopped": result.stopped,
+        THREADS: torch.get_num_threads(),
     }
 
 
