@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -98,15 +99,27 @@ def check_sqlite_file(url: URL, place: str) -> None:
             expected="a file and a folder that can be written",
             mend="Change the rights, or use another --storage.",
         )
-    if path.exists() and path.stat().st_size:
-        with path.open("rb") as file:
-            if file.read(16) != b"SQLite format 3\0":
-                raise StorageError(
-                    place,
-                    found="a file that is not a SQLite database",
-                    expected="a SQLite database, or a file that does not exist yet",
-                    mend="Name another file.",
-                )
+    if path.exists() and path.stat().st_size and not _is_sqlite(path):
+        raise StorageError(
+            place,
+            found="a file that is not a SQLite database",
+            expected="a SQLite database, or a file that does not exist yet",
+            mend="Name another file.",
+        )
+
+
+def _is_sqlite(path: Path) -> bool:
+    """Asked of SQLite, and not read from the file: to close a file that was opened beside SQLite lets go
+    of all locks that this process has on it, so that others may pull its log away.
+    """
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)
+    try:
+        connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        return error.sqlite_errorcode != sqlite3.SQLITE_NOTADB
+    finally:
+        connection.close()
+    return True
 
 
 def engine_options(url: URL) -> dict[str, Any]:

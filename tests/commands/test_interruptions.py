@@ -98,7 +98,7 @@ def test_a_worker_waits_for_work_and_stops_cleanly_on_sigterm(shell: Shell) -> N
     shell.write("tiny.toml", TINY_STUDY.replace("epochs = 1", "epochs = 100"))
     worker = shell.start("worker", "--threads", "1")
     try:
-        until((shell.folder / "optuna.db").exists, "no storage")
+        wait_for_line(worker, r".*waiting until one is submitted")
         shell.hpo("submit", "tiny.toml", "--no-check", "--name", "later").done()
         wait_for_line(worker, r"trial 0 begun")
         worker.terminate()

@@ -203,7 +203,7 @@ def test_the_study_is_in_mlflow_for_those_who_know_the_password(service: Service
     ]
     assert len(notes) == 1
     assert "https://dashboard.example.org/dashboard/studies/1" in notes[0]
-    assert "alias `champion`" in notes[0]
+    assert "Registered as `models:/first@champion`" in notes[0]
 
 
 def test_both_answer_under_their_public_names_and_no_others(service: Service) -> None:

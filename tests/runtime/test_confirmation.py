@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import threading
@@ -69,12 +70,12 @@ class Stage:
             with suppress(StorageError):
                 tidy(session)
             summary = summarise(session.study, champion, url, 0, seen)
-            text: list[str] = []
-            print_summary(summary, text.append)
+            text = io.StringIO()
+            print_summary(summary, text)
             note = note_of(session.study)
         document = json.loads(json.dumps(summary.as_json()))
         return Announced(
-            "".join(text),
+            text.getvalue(),
             document["champion"],
             note,
             self.description(),
@@ -199,9 +200,22 @@ def test_a_store_that_is_gone_is_given_the_champion_again_from_its_files(
     assert "no longer has the runs" not in caplog.text
 
 
-def test_where_nothing_is_kept_it_is_said_everywhere(stage: Stage, tmp_path: Path) -> None:
+def test_where_nothing_is_kept_the_champion_is_trained_again(
+    stage: Stage, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     said = stage.with_store(new_store(tmp_path / "new")).work()
-    assert_unannounced(said, "no weights of trial")
+    assert "it is trained again" in caplog.text
+    assert said.document["registered"] == URI
+    assert f"Registered as `{URI}`" in said.mlflow
+    assert said.links == [None, None]
+
+
+def test_what_comes_out_otherwise_when_trained_again_is_said_everywhere(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.runtime.trained_part.seed_for", lambda *_: 99)
+    said = stage.with_store(new_store(tmp_path / "new")).work()
+    assert_unannounced(said, "neither here nor in MLflow, and, trained again,")
     assert said.links == [None, None]
 
 
@@ -209,7 +223,7 @@ def test_a_champion_that_the_server_has_not_heard_of_waits(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confirmation, "_FLUSH_SECONDS", 0.5)
-    monkeypatch.setattr("hpo.runtime.finish._FLUSH_SECONDS", 0.5)
+    monkeypatch.setattr("hpo.runtime.trained_part._FLUSH_SECONDS", 0.5)
     monkeypatch.setattr(StudyTracker, "flush", lambda self, seconds=0: 1)
     away = stage.with_store(f"http://127.0.0.1:{free_port()}")
     assert_unannounced(away.work(), "MLflow cannot be asked for it")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +19,7 @@ import pytest
 from sqlalchemy import text
 
 from hpo.errors import StorageError
-from hpo.storage.storage import Storage, open_storage
+from hpo.storage.storage import Storage, check_storage, open_storage
 
 FORK = multiprocessing.get_context("fork")
 
@@ -50,6 +52,21 @@ def test_storages_of_other_kinds_are_refused_with_what_works(url: str, found: st
     assert found in error.found
     assert "secret" not in str(error)
     assert "sqlite:///" in str(error) or "postgresql://" in str(error)
+
+
+def test_a_look_at_a_storage_lets_go_of_no_lock_that_this_process_has_on_it(tmp_path: Path) -> None:
+    """Where it does, the next process to close the file takes the log away from under this one."""
+    url, file = f"sqlite:///{tmp_path}/optuna.db", tmp_path / "optuna.db"
+    with open_storage(url) as opened:
+        with opened.read() as connection:
+            connection.execute(text("SELECT count(*) FROM studies")).scalar()
+            check_storage(url)
+        other = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1])"
+        other += "; c.execute('SELECT count(*) FROM studies').fetchone(); c.close()"
+        subprocess.run([sys.executable, "-c", other, file], check=True)
+        assert file.with_name("optuna.db-wal").exists()
+        with opened.write() as connection:
+            connection.execute(text("INSERT INTO studies (study_name) VALUES ('a')"))
 
 
 def test_a_missing_folder_is_named_and_not_created(tmp_path: Path) -> None:
