@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.atomic import sync_folder
 from hpo.data.labelled import LabelledData, Split
 from hpo.data.table import shortened
 from hpo.errors import DataError
@@ -227,14 +228,14 @@ def _write_entry(entry: Path, splits: Mapping[str, TokenizedSplit]) -> None:
             json.dump(digests, manifest, indent=1)
             manifest.flush()
             os.fsync(manifest.fileno())
-        _sync_folder(temporary)
+        sync_folder(temporary)
         try:
             temporary.rename(entry)
         except OSError:
             # Another process was first: its entry holds the same, so it may stay.
             if not (entry / _MANIFEST).is_file():
                 raise
-        _sync_folder(entry.parent)
+        sync_folder(entry.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -285,11 +286,3 @@ def _remove_abandoned(folder: Path, now: float) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -75,12 +75,15 @@ class CheckpointFile:
         self._write_seconds = clock() - started
 
     def read(self) -> Checkpoint | None:
-        """The last whole checkpoint; None where there is none or, with a warning, where it is damaged."""
+        """The last whole checkpoint; None where there is none or, with a warning, where it is damaged.
+
+        One of an earlier version has no digest, and is believed.
+        """
         try:
             with safe_open(self.path, framework="pt") as file:
-                header = file.metadata()
+                header = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if header["digest"] == _digest(tensors, header["facts"]):
+            if header.get("digest") in (None, _digest(tensors, header["facts"])):
                 return Checkpoint(tensors, json.loads(header["facts"]))
             damage = "other bytes than were written"
         except FileNotFoundError:

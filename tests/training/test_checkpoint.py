@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hpo.model.weights_file import write_weights
 from hpo.training.checkpoint import Checkpoint, CheckpointFile
 
 SOME = Checkpoint({"weights/a": torch.arange(6.0).view(2, 3), "step": torch.tensor(3)}, {"x": [1]})
@@ -80,6 +81,16 @@ def test_a_safetensors_file_of_another_kind_counts_as_none(tmp_path: Path) -> No
     file = CheckpointFile(tmp_path / "trial.safetensors", "auto")
     save_file({"a": torch.ones(2)}, file.path)
     assert file.read() is None
+
+
+def test_a_checkpoint_of_an_earlier_version_has_no_digest_and_is_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    file = CheckpointFile(tmp_path / "trial.safetensors", "auto")
+    write_weights(file.path, SOME.tensors, {"facts": '{"x": [1]}'})
+    found = file.read()
+    assert found is not None
+    assert found.facts == SOME.facts
 
 
 def test_a_write_that_fails_leaves_the_last_one(
