@@ -102,9 +102,9 @@ def check_sqlite_file(url: URL, place: str) -> None:
     if path.exists() and path.stat().st_size and not _is_sqlite(path):
         raise StorageError(
             place,
-            found="a file that is not a SQLite database",
+            found="a file that is not a SQLite database, or one whose beginning is damaged",
             expected="a SQLite database, or a file that does not exist yet",
-            mend="Name another file.",
+            mend="Name another file, or restore it from a copy.",
         )
 
 

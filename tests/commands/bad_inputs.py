@@ -450,8 +450,8 @@ PLACES = (
     Case(
         "a storage that is a text",
         "--storage sqlite:///notes.txt",
-        "sqlite:///notes.txt: found a file that is not a SQLite database; expected a SQLite "
-        "database, …. Name another file.",
+        "sqlite:///notes.txt: found a file that is not a SQLite database, …; expected a SQLite "
+        "database, …. Name another file, …",
         {"notes.txt": "some notes, which nobody would want to lose\n"},
     ),
     Case(
@@ -483,7 +483,7 @@ PLACES = (
     Case(
         "UIs of a storage that is a text",
         "--storage sqlite:///notes.txt",
-        "sqlite:///notes.txt: found a file that is not a SQLite database; expected …. …",
+        "sqlite:///notes.txt: found a file that is not a SQLite database, …; expected …. …",
         {"notes.txt": "some notes, which nobody would want to lose\n"},
         command="ui",
     ),

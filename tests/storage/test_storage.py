@@ -106,7 +106,7 @@ def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
 def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "broken.db"
     file.write_bytes(b"SQLite format 3\0" + b"nonsense" * 100)
-    assert "error" in refusal(f"sqlite:///{file}").found
+    assert "damaged" in refusal(f"sqlite:///{file}").found
 
 
 def test_an_mlflow_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
