@@ -121,25 +121,33 @@ def present_trial(storage: Storage, uid: str, number: int) -> None:
         .where(HPO_STUDIES.c.uid == uid, TRIALS.c.number == number)
     )
 
-    def write() -> None:
-        with storage.write() as connection:
+    def told() -> str:
+        # Read by itself, in one state of the database, as the trial's seals need it.
+        with storage.read() as connection:
             row = connection.execute(query).first()
             if row is None:  # deleted meanwhile
-                return
+                return ""
             trial = read_trial(connection, row.trial_id)
-            attributes = trial.user_attrs
-            metric = stored_spec(storage, row).study.metric
-            attributes.setdefault("reason", attributes.get("hpo.reason"))
-            facts = TrialFacts(
-                number=number,
-                state=trial.state.name,
-                metric=metric,
-                # A pruned trial has no value of its own; its best evaluation is what it reached.
-                value=attributes.get(metric) if trial.value is None else trial.value,
-                attributes=attributes,
-            )
-            body = trial_note(facts)
-            if body:
+        attributes = trial.user_attrs
+        metric = stored_spec(storage, row).study.metric
+        attributes.setdefault("reason", attributes.get("hpo.reason"))
+        facts = TrialFacts(
+            number=number,
+            state=trial.state.name,
+            metric=metric,
+            # A pruned trial has no value of its own; its best evaluation is what it reached.
+            value=attributes.get(metric) if trial.value is None else trial.value,
+            attributes=attributes,
+        )
+        return trial_note(facts)
+
+    def write() -> None:
+        body = told()
+        if not body:
+            return
+        with storage.write() as connection:
+            row = connection.execute(query).first()
+            if row is not None:
                 _write_note(connection, row.study_id, row.trial_id, body)
 
     storage.retry(write, f"writing the note of trial {number}")

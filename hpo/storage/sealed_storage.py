@@ -7,7 +7,8 @@ process.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -15,10 +16,11 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Select, select
+from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy.exc import NoResultFound
 
 from hpo.spec.locations import redacted
-from hpo.storage.seals import SEALS, UNREADABLE, Damaged, check_trial, damage, digest
+from hpo.storage.seals import SEALS, UNREADABLE, Damaged, check_trial, damage, digest, read_trial
 from hpo.storage.tables import HPO_STUDIES, STUDIES, TRIALS
 
 T = TypeVar("T")
@@ -29,6 +31,18 @@ READ_ONLY: Final = "hpo_read_only"
 _PARENTS: Final = (
     ":parent:"  # in the key under which a genetic sampler notes a generation's parents
 )
+
+
+@contextmanager
+def one_state(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads, and sees the database as it was at its first statement."""
+    with engine.connect() as connection:
+        options: dict[str, Any] = {READ_ONLY: True}
+        if connection.dialect.name == "postgresql":  # where each statement sees a state of its own
+            options["isolation_level"] = "REPEATABLE READ"
+        connection = connection.execution_options(**options)
+        with connection.begin():
+            yield connection
 
 
 class SealedStorage(RDBStorage):
@@ -101,15 +115,13 @@ class SealedStorage(RDBStorage):
         try:
             check_trial(study.uid, trial)
         except UNREADABLE:
-            # PostgreSQL reads the parts of a trial one by one, and some may be newer; and a study
-            # may have been deleted and another got its id. What is damaged stays so.
-            again = super().get_trial(trial._trial_id)
-            study = self._named(study.study_id, anew=True)
-            uid = study.uid
-            if uid is not None:
-                what = f"study {study.name}, trial {trial.number}"
-                self._readable(lambda: check_trial(uid, again), what)
-            return again
+            # Optuna reads the parts of a trial one by one, and under PostgreSQL some may be newer; and
+            # a study may have been deleted and another got its id. In one state all of it fits.
+            with one_state(self.engine) as connection:
+                try:
+                    return read_trial(connection, trial._trial_id)
+                except NoResultFound as gone:
+                    raise KeyError(models.NOT_FOUND_MSG) from gone
         return trial
 
     def _readable(self, read: Callable[[], T], what: str) -> T:
@@ -129,10 +141,8 @@ class SealedStorage(RDBStorage):
         return known
 
     def _look_up(self, query: Select[Any]) -> _Named:
-        with self.engine.connect() as connection:
-            connection = connection.execution_options(**{READ_ONLY: True})
-            with connection.begin():
-                row = connection.execute(query).first()
+        with one_state(self.engine) as connection:
+            row = connection.execute(query).first()
         if row is None:
             raise KeyError(models.NOT_FOUND_MSG)
         return _Named(*row)

@@ -18,7 +18,7 @@ from hpo.errors import StorageError
 from hpo.spec.locations import redacted
 from hpo.storage.retries import DEFAULT_RETRY_SECONDS, with_retries
 from hpo.storage.schema import add_own_tables, check_structure, is_set_up, set_up_lock
-from hpo.storage.sealed_storage import READ_ONLY, SealedStorage
+from hpo.storage.sealed_storage import READ_ONLY, SealedStorage, one_state
 from hpo.storage.tables import HPO_STUDIES, STUDIES
 from hpo.storage.url import (
     BUSY_SECONDS,
@@ -52,10 +52,8 @@ class Storage:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads: it sees one state of the database and locks nobody out."""
-        with self.engine.connect() as connection:
-            connection = connection.execution_options(**{READ_ONLY: True})
-            with connection.begin():
-                yield connection
+        with one_state(self.engine) as connection:
+            yield connection
 
     def write(self) -> AbstractContextManager[Connection]:
         """A transaction that writes; on SQLite it is alone from its first statement on."""

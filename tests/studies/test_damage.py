@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import struct
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -342,6 +344,38 @@ def test_what_mlflow_has_of_a_trial_is_taken_only_where_it_says_so_itself(
         tracker=tracker,
     )
     assert fetched_part(session, 3, tmp_path) == (tmp_path if taken else None)
+
+
+@pytest.mark.slow
+def test_a_trial_that_changes_while_it_is_read_is_not_taken_for_damaged(
+    storage: Storage, make_spec: SpecFactory
+) -> None:
+    submit(storage, make_spec(study__trials=1))
+    study = open_study(storage, "study")
+    with Worker(storage) as worker:
+        claim = claimed(study, worker)
+        claim.suggest()
+        claim.finish(TrialState.COMPLETE, 0.5)
+    done = threading.Event()
+
+    def link_again_and_again() -> None:
+        for number in itertools.count():
+            if done.is_set():
+                return
+            run_id = f"{number:032x}"
+            set_trial_run(storage, study.uid, claim.number, run_id=run_id, url=f"http://m/{run_id}")
+
+    writers = [threading.Thread(target=link_again_and_again) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(80):
+            assert anew(storage).optuna.get_trial(claim.trial_id).value == 0.5
+            present_trial(storage, study.uid, claim.number)
+    finally:
+        done.set()
+        for writer in writers:
+            writer.join()
 
 
 def anew(storage: Storage) -> Storage:
