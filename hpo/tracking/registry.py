@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from hpo.digests import DIGESTS_FILE, damage_in
 from hpo.tracking.answers import Refused, answers
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.keys import CHAMPION_ALIAS, STUDY_TAG, STUDY_UID_TAG, TRIAL_NUMBER_TAG, names_from
@@ -19,7 +18,6 @@ from hpo.tracking.keys import CHAMPION_ALIAS, STUDY_TAG, STUDY_UID_TAG, TRIAL_NU
 logger = logging.getLogger(__name__)
 
 MLMODEL = "MLmodel"
-_DIGESTS = "digests.json"
 # Written after the size was taken, or by whoever loads a model.
 _NOT_COUNTED = (MLMODEL, "registered_model_meta")
 
@@ -173,19 +171,10 @@ def _sizes(repository: Any, folder: str) -> dict[str, int]:
 
 
 def _damaged(folder: Path, sizes: Mapping[str, int]) -> str | None:
-    """Which file is not the one that a list of digests beside it tells of, where there is such a list."""
+    """What is wrong with files that a list of digests beside them tells of, where there is such a list."""
     for path in sizes:
-        if Path(path).name != _DIGESTS:
-            continue
-        beside = (folder / path).parent
-        digests = json.loads((folder / path).read_text(encoding="utf-8"))
-        for name, digest in digests.items():
-            file = beside / name
-            if not file.is_file() or _sha256(file) != digest:
-                return f"has a damaged file, {name}"
+        if Path(path).name == DIGESTS_FILE:
+            damage = damage_in((folder / path).parent)
+            if damage is not None:
+                return f"has a damaged file: {damage}"
     return None
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
