@@ -80,11 +80,14 @@ def _is_of(folder: Path, study_name: str, number: int) -> bool:
 
 def _train_again(session: Session, best: Entry) -> Path:
     """Train a complete trial once more, unpruned, and keep it if it comes out as it did."""
-    spec, work, bench = session.study.spec, session.work, session.prepared.bench
+    spec, work, context = session.study.spec, session.work, session.prepared.context
     stored = session.study.read(lambda study: _trial(study, best.number))
     params = trial_params(spec, {name: stored.params[name] for name in session.study.space})
     trial = Trial(
-        bench, params, seed=seed_for(spec.study.seed, best.number), micro_batches=work.micro_batches
+        context,
+        params,
+        seed=seed_for(spec.study.seed, best.number),
+        micro_batches=work.micro_batches,
     )
 
     def on_evaluation(evaluation: Evaluation) -> Verdict:
@@ -114,7 +117,7 @@ def _train_again(session: Session, best: Entry) -> Path:
         "value": result.value,
     }
     folder = session.models.writing(best.number)
-    save_trained(folder, trial.classifier, bench.data.label_names, bench.data.max_length, facts)
+    save_trained(folder, trial.classifier, context.data.label_names, context.data.max_length, facts)
     return session.models.commit(best.number)
 
 
@@ -150,5 +153,5 @@ def _not_the_same(best: Entry, found: str) -> ModelError:
         f"trial {best.number}, the best",
         found=f"its weights neither here nor in MLflow, and, trained again, {found}",
         expected=f"the trial that scored {best.value:.6g}",
-        mend="Run this command where the trial ran, with the same HPO_STATE, versions and --workers.",
+        hint="Run this command where the trial ran, with the same HPO_STATE, versions and --workers.",
     )
