@@ -25,7 +25,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @given(counts, fractions, seeds)
-def test_carved_parts_are_disjoint_and_complete(
+def test_the_parts_split_off_are_disjoint_and_complete(
     counts: list[int], fractions: list[float], seed: int
 ) -> None:
     split = split_of(counts)
@@ -35,7 +35,7 @@ def test_carved_parts_are_disjoint_and_complete(
 
 
 @given(counts, fractions, seeds)
-def test_carved_parts_have_each_class_to_within_one_row(
+def test_the_parts_split_off_have_each_class_to_within_one_row(
     counts: list[int], fractions: list[float], seed: int
 ) -> None:
     split = split_of(counts)
@@ -52,7 +52,9 @@ def test_carved_parts_have_each_class_to_within_one_row(
 
 
 @given(counts, fractions, seeds)
-def test_carving_twice_gives_the_same(counts: list[int], fractions: list[float], seed: int) -> None:
+def test_splitting_twice_gives_the_same(
+    counts: list[int], fractions: list[float], seed: int
+) -> None:
     one = split_off(split_of(counts), fractions, seed=seed)
     other = split_off(split_of(counts), fractions, seed=seed)
     for left, right in zip(one.parts, other.parts, strict=True):
@@ -64,7 +66,7 @@ def test_carving_twice_gives_the_same(counts: list[int], fractions: list[float],
     fractions,
     seeds,
 )
-def test_no_text_is_carved_into_two_parts_and_every_class_stays(
+def test_no_text_is_split_into_two_parts_and_every_class_stays(
     rows: list[tuple[int, int]], fractions: list[float], seed: int
 ) -> None:
     split = Split(tuple(f"text {text}" for text, _ in rows), np.array([label for _, label in rows]))
@@ -76,7 +78,7 @@ def test_no_text_is_carved_into_two_parts_and_every_class_stays(
     assert set(split.labels[separated.remaining].tolist()) == set(split.labels.tolist())
 
 
-def test_what_is_carved_follows_from_the_texts_whatever_their_order() -> None:
+def test_what_is_split_off_follows_from_the_texts_whatever_their_order() -> None:
     split = split_of([40, 60])
     shuffled = split.take(np.random.default_rng(1).permutation(100))
     parts = [
@@ -86,7 +88,7 @@ def test_what_is_carved_follows_from_the_texts_whatever_their_order() -> None:
     assert parts[0] == parts[1]
 
 
-def test_another_seed_carves_other_rows() -> None:
+def test_another_seed_splits_off_other_rows() -> None:
     split = split_of([100, 100])
     assert (
         split_off(split, [0.1], seed=0).parts[0].tolist()
@@ -94,12 +96,12 @@ def test_another_seed_carves_other_rows() -> None:
     )
 
 
-def test_carving_does_not_change_from_release_to_release() -> None:
+def test_splitting_does_not_change_from_release_to_release() -> None:
     split = Split(tuple(f"text {index}" for index in range(20)), np.arange(20) % 2)
     assert split_off(split, [0.2], seed=0).parts[0].tolist() == [0, 11, 12, 13]
 
 
-def test_repeated_texts_are_carved_as_near_to_the_fraction_as_they_allow() -> None:
+def test_repeated_texts_are_split_as_near_to_the_fraction_as_they_allow() -> None:
     texts = tuple(f"text {index // 3}" for index in range(300))
     split = Split(texts, np.arange(300) // 3 % 2)
     part = split_off(split, [0.1], seed=0).parts[0]
