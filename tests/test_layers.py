@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import os
 import re
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -120,6 +121,46 @@ def test_a_module_imports_only_from_its_own_layer_and_those_below() -> None:
                 if HEIGHT[part_of(imported)] > HEIGHT[importer] and not same_part:
                     against.append(f"{path}:{line} imports {imported}")
     assert not against, "\n".join(against)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    modules = {module_name(path): tree for path, tree in sources().items()}
+    imported = {
+        module: {
+            found
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for found in modules_named_by(node, modules)
+        }
+        for module, tree in modules.items()
+    }
+    graphlib.TopologicalSorter(imported).prepare()  # raises CycleError, which names the circle
+
+
+def modules_named_by(node: ast.Import | ast.ImportFrom, known: Collection[str]) -> Iterator[str]:
+    """Those of our modules that an import brings in; a package's own file where it takes a name of it."""
+    for alias in node.names:
+        if isinstance(node, ast.Import):
+            yield from {alias.name} & set(known)
+        elif f"{node.module}.{alias.name}" in known:
+            yield f"{node.module}.{alias.name}"
+        elif node.module in known:
+            yield node.module
+
+
+LONGEST_FILE = 350
+# Tables of cases, and the grammar of the demo's reviews, which are read one entry at a time.
+TABLES = {"hpo/demo/grammar.py", "tests/commands/bad_inputs.py"}
+
+
+def test_no_file_is_too_long_for_one_sitting() -> None:
+    lengths = {
+        path.relative_to(ROOT).as_posix(): path.read_bytes().count(b"\n")
+        for folder in ("hpo", "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    long = {path: lines for path, lines in lengths.items() if lines > LONGEST_FILE}
+    assert long.keys() <= TABLES, long
 
 
 def test_commands_do_not_import_each_other() -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hpo.data.labelled import Split
 
 # Of fewer texts, training, validation and test could not have one each.
-SMALLEST_CARVED_CLASS = 3
+SMALLEST_DIVIDED_CLASS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ def split_off(split: Split, fractions: Sequence[float], *, seed: int) -> SplitOf
     fractions: of the whole split, their sum below 1. Each part has of each class its fraction of
     the rows, rounded up or down but at least one, as far as the rest keeps one text of it. Rows
     with the same text stay together, so a class of repeated texts can miss its fraction; texts with
-    clashing labels stay in the rest, as do classes of fewer than SMALLEST_CARVED_CLASS texts.
+    clashing labels stay in the rest, as do classes of fewer than SMALLEST_DIVIDED_CLASS texts.
     """
     rows_of_text: dict[str, list[int]] = {}
     for row, text in enumerate(split.texts):
@@ -52,12 +52,12 @@ def split_off(split: Split, fractions: Sequence[float], *, seed: int) -> SplitOf
             groups_of_class[labels.pop()].append((_rank(text, "carve", seed), rows))
 
     kept_whole = [
-        label for label, groups in groups_of_class.items() if len(groups) < SMALLEST_CARVED_CLASS
+        label for label, groups in groups_of_class.items() if len(groups) < SMALLEST_DIVIDED_CLASS
     ]
     separated = {
         label: [rows for _, rows in sorted(groups)]
         for label, groups in groups_of_class.items()
-        if len(groups) >= SMALLEST_CARVED_CLASS
+        if len(groups) >= SMALLEST_DIVIDED_CLASS
     }
     sizes = np.array([sum(map(len, groups)) for groups in separated.values()], dtype=np.int64)
     parts: list[NDArray[np.int64]] = []
