@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "hpo.errors",
         "hpo.demo",
         "hpo.atomic",
+        "hpo.closing",
         "hpo.digests",
         "hpo.waiting",
     ),

@@ -17,9 +17,9 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Final
 
+from hpo.closing import Closing
 from hpo.errors import HpoError, OptionError, ServerError
 from hpo.execution.dashboard import check_dashboard
 from hpo.spec.locations import Locations
@@ -55,7 +55,7 @@ class Links:
     dashboard: str
 
 
-class Uis:
+class Uis(Closing):
     """Both UIs of a storage and a tracking store. To be closed, or used in a `with`."""
 
     def __init__(
@@ -150,17 +150,6 @@ class Uis:
             server.end(deadline.seconds_left)
         self._servers.clear()
         self._folder.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _port(self, wanted: int | None, usual: int, option: str) -> int:
         """A port for one of the two. Raises OptionError where the one that was asked for is taken."""
