@@ -46,7 +46,7 @@ def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None)
     from hpo.model.saved import save_trained
     from hpo.spec.training import TrainingSection, TrialParams
     from hpo.training.checkpoint import CheckpointFile
-    from hpo.training.loop import Trial, Workbench
+    from hpo.training.loop import Trial, TrialContext
     from hpo.training.precision import pick_device, pick_dtype
     from hpo.training.result import Verdict
 
@@ -62,7 +62,7 @@ def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None)
         device=device,
     )
     settings = TrainingSection(early_stopping=0, evaluations_per_epoch=EVALUATIONS_PER_EPOCH)
-    bench = Workbench(model, data, prefix, "accuracy", settings)
+    context = TrialContext(model, data, prefix, "accuracy", settings)
 
     def run(values: Mapping[str, Any]) -> list[float]:
         fixed = {
@@ -71,7 +71,7 @@ def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None)
             "max_grad_norm": MAX_GRAD_NORM,
         }
         params = TrialParams.model_validate({**fixed, **_only_params(values)})
-        trial = Trial(bench, params, seed=values["seed"])
+        trial = Trial(context, params, seed=values["seed"])
         checkpoint = CheckpointFile(out / f"trial-{values['number']}.safetensors", "auto")
         trial.run(lambda _: Verdict.GO_ON, checkpoint=checkpoint)
         folder = out / f"trial-{values['number']}"

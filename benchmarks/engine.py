@@ -28,7 +28,7 @@ from hpo.model.gpt2 import Architecture, load_pretrained
 from hpo.model.prefix import Prefix
 from hpo.model.prefix_cache import PrefixCache
 from hpo.spec.training import TrainingSection, TrialParams
-from hpo.training.loop import Trial, Workbench
+from hpo.training.loop import Trial, TrialContext
 from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.result import Verdict
 
@@ -169,7 +169,7 @@ def measure(options: argparse.Namespace) -> Cell:
     def trial(cache: PrefixCache) -> tuple[Trial, float]:
         prefix = Prefix(model, cache=cache, dtype=dtype, device=device)
         started = time.perf_counter()
-        made = Trial(Workbench(model, data, prefix, "accuracy", settings), params, seed=0)
+        made = Trial(TrialContext(model, data, prefix, "accuracy", settings), params, seed=0)
         return made, time.perf_counter() - started
 
     peak = peak_gflops(dtype, device)

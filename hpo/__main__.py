@@ -38,7 +38,7 @@ def _unknown(command: str) -> int:
         "hpo",
         found=repr(command),
         expected="a command: " + ", ".join(COMMANDS),
-        mend=f"Did you mean {near}?" if near else "`hpo --help` tells what each does.",
+        hint=f"Did you mean {near}?" if near else "`hpo --help` tells what each does.",
     )
     say(f"error: {error}")
     return error.exit_code

@@ -53,7 +53,7 @@ def _examine(options: argparse.Namespace) -> int:
             "--timeout",
             found="it without --flush",
             expected="--flush, which it limits",
-            mend="Add --flush, or leave it out.",
+            hint="Add --flush, or leave it out.",
         )
     findings = [flush(locations, seconds)] if options.flush else []
     for finding in findings:
@@ -65,8 +65,8 @@ def _examine(options: argparse.Namespace) -> int:
 
 
 def _show(finding: Finding) -> None:
-    mend = f"\n      {finding.mend}" if finding.mend else ""
-    sys.stdout.write(f"{_SIGNS[finding.grade]}  {finding.subject}: {finding.words}{mend}\n")
+    hint = f"\n      {finding.hint}" if finding.hint else ""
+    sys.stdout.write(f"{_SIGNS[finding.grade]}  {finding.subject}: {finding.words}{hint}\n")
     sys.stdout.flush()
 
 

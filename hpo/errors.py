@@ -8,30 +8,30 @@ from typing import ClassVar
 
 
 class HpoError(Exception):
-    """A fault that a person can mend, told in one line.
+    """A fault that a person can put right, told in one line.
 
     place: the file, key, row, option or URL at fault; found: what stands there; expected: what
-    should; mend: one short sentence in the imperative that says what to do about it.
+    should; hint: one short sentence in the imperative that says what to do about it.
     """
 
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, place: str, *, found: str, expected: str, mend: str) -> None:
-        super().__init__(place, found, expected, mend)
+    def __init__(self, place: str, *, found: str, expected: str, hint: str) -> None:
+        super().__init__(place, found, expected, hint)
         self.place = place
         self.found = found
         self.expected = expected
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.place}: found {self.found}; expected {self.expected}. {self.mend}"
+        return f"{self.place}: found {self.found}; expected {self.expected}. {self.hint}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.place, self.found, self.expected, self.mend))
+        return (_rebuild, (type(self), self.place, self.found, self.expected, self.hint))
 
 
-def _rebuild(kind: type[HpoError], place: str, found: str, expected: str, mend: str) -> HpoError:
-    return kind(place, found=found, expected=expected, mend=mend)
+def _rebuild(kind: type[HpoError], place: str, found: str, expected: str, hint: str) -> HpoError:
+    return kind(place, found=found, expected=expected, hint=hint)
 
 
 class StudyFileError(HpoError):

@@ -80,7 +80,7 @@ def _log_level() -> str:
             "HPO_LOG",
             found=repr(os.environ["HPO_LOG"]),
             expected="one of " + ", ".join(_LOG_LEVELS),
-            mend="Set HPO_LOG=INFO, or leave it out.",
+            hint="Set HPO_LOG=INFO, or leave it out.",
         )
     return name
 
@@ -194,9 +194,9 @@ def check_early(spec: StudySpec | None, locations: Locations, *, wait_seconds: f
 
 def settle_places(locations: Locations) -> None:
     """Mend a local MLflow store whose folder was moved, and say so. Raises TrackingError where it cannot be."""
-    from hpo.tracking.moved import mend_moves
+    from hpo.tracking.moved import repair_moves
 
-    said = mend_moves(locations.tracking_uri)
+    said = repair_moves(locations.tracking_uri)
     if said is not None:
         say(f"warning: {said}")
 
@@ -246,7 +246,7 @@ def whole_number(
                 option,
                 found=repr(text if len(text) < 50 else f"{text[:50]}…"),
                 expected=f"a whole number from {smallest} to {largest}" if too_large else expected,
-                mend=f"Write e.g. {option} 4.",
+                hint=f"Write e.g. {option} 4.",
             )
         return number
 
@@ -271,7 +271,7 @@ class OneLineParser(argparse.ArgumentParser):
                         str(named),
                         found="an empty value",
                         expected="a value",
-                        mend="Fill it in, or leave it out.",
+                        hint="Fill it in, or leave it out.",
                     )
         return options, rest
 
@@ -287,22 +287,22 @@ class OneLineParser(argparse.ArgumentParser):
                 option,
                 found="an unknown option",
                 expected=f"an option of {self.prog}",
-                mend=f"Did you mean {near}?" if near else all_of_them,
+                hint=f"Did you mean {near}?" if near else all_of_them,
             )
         if stray:
             raise OptionError(
                 self.prog,
                 found=f"{stray[1]!r}, one argument too many",
                 expected="STUDY and options" if "STUDY" in self.format_usage() else "options",
-                mend=all_of_them,
+                hint=all_of_them,
             )
         if faulty and faulty[2] == "expected one argument":
             raise OptionError(
                 faulty[1],
                 found="nothing after it",
                 expected="a value",
-                mend=f"Write {faulty[1]} and a value.",
+                hint=f"Write {faulty[1]} and a value.",
             )
         raise OptionError(
-            self.prog, found=message, expected="options that it knows", mend=all_of_them
+            self.prog, found=message, expected="options that it knows", hint=all_of_them
         )

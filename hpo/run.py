@@ -141,7 +141,7 @@ def _work(
     from hpo.terminal import StudyState, make_view
     from hpo.tracking.outbox import waiting_in
 
-    progress = submit(storage, spec, materials=prepared.materials)
+    progress = submit(storage, spec, fingerprints=prepared.fingerprints)
     entries = open_study(storage, spec.name, n_layer=prepared.n_layer).read(leaderboard)
     state = StudyState(
         wanted=progress.wanted,
@@ -170,7 +170,7 @@ def _work(
             view.close()
             registered = None
             if champion is not None:
-                registered = confirm_champion(session, champion, mend=done)
+                registered = confirm_champion(session, champion, republish=done)
             study_url = session.tracker.study_url
         # Workers that ended with the server away have left outboxes too.
         waiting = waiting_in(locations.state)
@@ -234,7 +234,7 @@ def _check_executor(name: str) -> None:
 
     if name != "local":
         raise OptionError(
-            "--executor", found=repr(name), expected="local", mend="Leave the option out."
+            "--executor", found=repr(name), expected="local", hint="Leave the option out."
         )
 
 
@@ -250,7 +250,7 @@ def _asked_workers(text: str) -> int:
     if text.isdecimal() and len(text) > 4:
         expected = "auto, or a number of four digits at most"
     raise OptionError(
-        "--workers", found=repr(text), expected=expected, mend="Write e.g. --workers 2."
+        "--workers", found=repr(text), expected=expected, hint="Write e.g. --workers 2."
     )
 
 

@@ -49,16 +49,16 @@ def _submit(options: argparse.Namespace) -> int:
 
     spec, locations = read_spec(options), read_locations(options)
     check_early(spec, locations, wait_seconds=_WAIT_SECONDS)
-    materials = None
+    fingerprints = None
     if not options.no_check:
         from hpo.runtime.preparation import prepare
         from hpo.terminal import tell_data
 
         prepared = prepare(spec, locations)
         tell_data(prepared)
-        materials = prepared.materials
+        fingerprints = prepared.fingerprints
     with open_storage(locations.storage_url, wait_seconds=_WAIT_SECONDS) as storage:
-        progress = submit(storage, spec, priority=options.priority, materials=materials)
+        progress = submit(storage, spec, priority=options.priority, fingerprints=fingerprints)
     sys.stdout.write(
         f"Study {progress.name}: {progress.finished} of {progress.wanted} trials finished, "
         f"priority {progress.priority}.\n"

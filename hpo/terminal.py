@@ -268,7 +268,7 @@ def _test_score(summary: Summary, champion: Champion) -> list[str]:
         f"(95 % interval {second_low:.4f} to {second_high:.4f})",
         beside((metric, second), counts, summary.label_names),
         *(f"Beware: {remark}." for remark in appraisal.remarks),
-        *([appraisal.mend] if appraisal.mend else []),
+        *([appraisal.hint] if appraisal.hint else []),
         *_registered(summary),
     ]
 

@@ -65,7 +65,7 @@ def _serve(options: argparse.Namespace) -> int:
                 option,
                 found="an option of the dashboard alone" if option in alone else "--only beside it",
                 expected="--only dashboard" if option in alone else "both UIs",
-                mend="Leave it out.",
+                hint="Leave it out.",
             )
     return _serve_dashboard(options) if options.only else _serve_both(options)
 

@@ -115,7 +115,7 @@ def _has_something_to_serve(options: argparse.Namespace, locations: Locations) -
     unknown = no_such_study(redacted(locations.storage_url), options.study, names)
     if options.exit_when_done:
         raise unknown
-    say(f"no study {options.study} yet: waiting until it is submitted ({unknown.mend})")
+    say(f"no study {options.study} yet: waiting until it is submitted ({unknown.hint})")
     return True
 
 

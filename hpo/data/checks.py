@@ -1,6 +1,6 @@
 """What is wrong with labelled texts: rows without text, texts in two splits, labels that clash.
 
-Faults that training survives are mended here and told in a warning; the rest raise DataError.
+Faults that training survives are put right here and told in a warning; the rest raise DataError.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hpo.data.files import kind_of
 from hpo.data.labelled import Split
-from hpo.data.splits import Carving
+from hpo.data.splits import SplitOff
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
 
@@ -37,7 +37,7 @@ def usable_texts(table: Table, column: str) -> tuple[list[str], NDArray[np.int64
                 table.where(index),
                 found=f"{kind_of(value)} in the text column {shortened(column)}",
                 expected="text",
-                mend="Mend the row, or name another column with --text-column.",
+                hint="Correct the row, or name another column with --text-column.",
             )
         elif not value.strip():
             empty.append(index)
@@ -49,7 +49,7 @@ def usable_texts(table: Table, column: str) -> tuple[list[str], NDArray[np.int64
                     table.where(index),
                     found="text with half of a surrogate pair",
                     expected="valid Unicode",
-                    mend="Mend that row.",
+                    hint="Correct that row.",
                 ) from error
             texts.append(value)
             kept.append(index)
@@ -69,7 +69,7 @@ def left_out(
             f"{table.place}, {table.rows_named(indices)}",
             found=f"no {what} in {count} (column {shortened(column)})",
             expected=f"a {what} in most rows",
-            mend=f"Fill the column, or name another with --{what}-column.",
+            hint=f"Fill the column, or name another with --{what}-column.",
         )
     verb = "has" if len(indices) == 1 else "have"
     return (
@@ -92,7 +92,7 @@ def without_texts_of(
             split.origin,
             found=f"nothing but texts that are also in the {other_role} split ({other.origin})",
             expected=f"a {role} split of other texts",
-            mend="Split the data anew, without copies.",
+            hint="Split the data anew, without copies.",
         )
     warning = (
         f"{split.origin}: {_texts(indices)} also in the {other_role} split"
@@ -153,7 +153,7 @@ def check_classes(
             train.origin,
             found=f"no training rows of {_listed(absent)} but copies of validation or test rows",
             expected="each class in the training split, with texts of its own",
-            mend="Split the data anew, without copies.",
+            hint="Split the data anew, without copies.",
         )
     return tuple(
         f"{split.origin}: the {role} split has no rows of {_listed(absent)}"
@@ -163,15 +163,17 @@ def check_classes(
 
 
 def not_split_as_asked(
-    train: Split, carving: Carving, fractions: Mapping[str, float], label_names: Sequence[str]
+    train: Split, separated: SplitOff, fractions: Mapping[str, float], label_names: Sequence[str]
 ) -> tuple[str, ...]:
     """Warnings that count the classes which were too small to be split off as asked.
 
-    train: the split that was carved; fractions: of it, by the role of the part.
+    train: the split that was divided; fractions: of it, by the role of the part.
     """
     sizes = np.bincount(train.labels, minlength=len(label_names))
-    whole = list(carving.kept_whole)
-    parts = [np.bincount(train.labels[part], minlength=len(label_names)) for part in carving.parts]
+    whole = list(separated.kept_whole)
+    parts = [
+        np.bincount(train.labels[part], minlength=len(label_names)) for part in separated.parts
+    ]
     asked = [sizes * fraction for fraction in fractions.values()]
     fewer = _numbers(
         (part < np.floor(np.round(due, 9))) for part, due in zip(parts, asked, strict=True)

@@ -57,7 +57,7 @@ def find_columns(table: Table, text: str | None, label: str | None) -> tuple[str
             table.place,
             found=f"the column {shortened(text_column)} for both texts and labels",
             expected="two columns",
-            mend="Name the other with --text-column or --label-column.",
+            hint="Name the other with --text-column or --label-column.",
         )
     return text_column, label_column
 
@@ -76,7 +76,7 @@ def _column(table: Table, role: Role, named: str | None) -> str:
             table.place,
             found=f"no column {shortened(named)}, but {listed_columns(table)}",
             expected="a column of this table",
-            mend=_mend(role, by_folded_name[near] if near else None),
+            hint=_mend(role, by_folded_name[near] if near else None),
         )
     for name in _USUAL[role]:
         if name in by_folded_name:
@@ -86,7 +86,7 @@ def _column(table: Table, role: Role, named: str | None) -> str:
         table.place,
         found=listed_columns(table),
         expected=f"a {role} column ({', '.join(_USUAL[role][:6])}, …)",
-        mend=_mend(role, by_folded_name[near] if near else None),
+        hint=_mend(role, by_folded_name[near] if near else None),
     )
 
 

@@ -15,7 +15,7 @@ from hpo.data.columns import find_columns, listed_columns
 from hpo.data.labelled import LabelledData, Split
 from hpo.data.labels import NO_CLASS, Classes, find_classes, unknown_label
 from hpo.data.sources import SourceTables, read_source
-from hpo.data.splits import carve, stratified_sample
+from hpo.data.splits import split_off, stratified_sample
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
 from hpo.spec.effects import refuse_idle
@@ -135,12 +135,12 @@ def _held_out_split(
         return None, ()
     if not len(table):
         if not required:
-            return None, (f"{table.place}: has no rows; the {role} split is carved off",)
+            return None, (f"{table.place}: has no rows; the {role} split is split off",)
         raise DataError(
-            table.place, found="no rows", expected=f"a {role} split", mend="Name another split."
+            table.place, found="no rows", expected=f"a {role} split", hint="Name another split."
         )
     _check_column(table, text, "--text-column")
-    unlabelled = f"{table.place}: has no labels and is left out; the {role} split is carved off"
+    unlabelled = f"{table.place}: has no labels and is left out; the {role} split is split off"
     if label not in table.names and not required:
         return None, (unlabelled,)
     _check_column(table, label, "--label-column")
@@ -176,14 +176,14 @@ def _check_column(table: Table, column: str, option: str) -> None:
             table.place,
             found=listed_columns(table),
             expected=f"a column {shortened(column)}, as in the training split",
-            mend=f"Rename the column, or name one that all splits have with {option}.",
+            hint=f"Rename the column, or name one that all splits have with {option}.",
         )
 
 
 def _with_all_splits(
     train: Split, given: Mapping[str, Split], *, section: DataSection, classes: Classes, seed: int
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
-    """The three splits; those that are not given are carved off the training split."""
+    """The three splits; those that are not given are split off the training split."""
     wanted = {"test": section.test_fraction, "validation": section.validation_fraction}
     fractions = {role: fraction for role, fraction in wanted.items() if role not in given}
     if "validation" in given:
@@ -197,19 +197,19 @@ def _with_all_splits(
             "data.validation_fraction",
             found=f"{section.validation_fraction} and a test_fraction of {section.test_fraction}",
             expected="a sum below 1, so that rows remain for training",
-            mend="Lower one of them.",
+            hint="Lower one of them.",
         )
-    carving = carve(train, list(fractions.values()), seed=seed)
-    if len(classes.names) - len(carving.kept_whole) < 2:
+    separated = split_off(train, list(fractions.values()), seed=seed)
+    if len(classes.names) - len(separated.kept_whole) < 2:
         raise DataError(
             train.origin,
-            found=f"too few rows ({len(train)}) to carve off a {' and a '.join(fractions)} split",
+            found=f"too few rows ({len(train)}) to split off a {' and a '.join(fractions)} split",
             expected="three different texts or more of at least two classes",
-            mend="Add rows, or add files for the other splits.",
+            hint="Add rows, or add files for the other splits.",
         )
-    notes = checks.not_split_as_asked(train, carving, fractions, classes.names)
-    parts = dict(zip(fractions, map(train.take, carving.parts), strict=True))
-    return {"train": train.take(carving.remaining), **given, **parts}, notes
+    notes = checks.not_split_as_asked(train, separated, fractions, classes.names)
+    parts = dict(zip(fractions, map(train.take, separated.parts), strict=True))
+    return {"train": train.take(separated.remaining), **given, **parts}, notes
 
 
 def _limited(train: Split, most: int | None, classes: Classes, seed: int) -> Split:
@@ -220,7 +220,7 @@ def _limited(train: Split, most: int | None, classes: Classes, seed: int) -> Spl
             "data.max_train_examples",
             found=f"{most} for {len(classes.names)} classes",
             expected=f"{len(classes.names)} or more, one example of each class",
-            mend="Raise it, or leave it out.",
+            hint="Raise it, or leave it out.",
         )
     return train.take(stratified_sample(train, most, seed=seed))
 

@@ -32,14 +32,14 @@ def read_file(path: Path) -> Table:
             if path.suffix
             else "a file with no suffix",
             expected=f"a {_FORMATS} file",
-            mend="Convert it, or give it the suffix of its format.",
+            hint="Convert it, or give it the suffix of its format.",
         )
     if not path.is_file():
         raise DataError(
             str(path),
             found="a folder" if path.is_dir() else "no such file",
             expected=f"a {_FORMATS} file",
-            mend="Check the path.",
+            hint="Check the path.",
         )
     try:
         table = reader(path)
@@ -50,7 +50,7 @@ def read_file(path: Path) -> Table:
             str(path),
             found="no rows",
             expected="a table of texts and labels",
-            mend="Name a file that has rows.",
+            hint="Name a file that has rows.",
         )
     return table
 
@@ -118,7 +118,7 @@ def _parsed(path: Path, text: str, delimiter: str, *, quotes: bool) -> dict[int,
             if unclosed
             else f"a fault in its quotes ({error})",
             expected='fields in quotes, with "" for a quotation mark inside one',
-            mend="Mend that line, or write the file with a csv library.",
+            hint="Correct that line, or write the file with a csv library.",
         ) from error
     return rows
 
@@ -144,7 +144,7 @@ def _ragged(
         f"{path}, line {line}",
         found=f"{len(record)} field{'s' * (len(record) != 1)}",
         expected=f"{len(header)}, as in the first line",
-        mend=f"Put fields that contain a {separator} or a line break in quotes, or mend the line.",
+        hint=f"Put fields that contain a {separator} or a line break in quotes, or mend the line.",
     )
 
 
@@ -156,7 +156,7 @@ def _check_header(path: Path, header: tuple[str, ...], delimiter: str) -> None:
                 f"{path}, line 1",
                 found=f"columns separated by {word}",
                 expected="tabs" if delimiter == "\t" else "commas",
-                mend="Write the file anew, or give it the suffix of its format.",
+                hint="Write the file anew, or give it the suffix of its format.",
             )
 
 
@@ -167,7 +167,7 @@ def _check_repeated(place: str, names: Sequence[str]) -> None:
             place,
             found=f"more than one column named {shortened(repeated[0])}",
             expected="each column named once",
-            mend="Rename one of them.",
+            hint="Rename one of them.",
         )
 
 
@@ -195,16 +195,16 @@ def _read_jsonl(path: Path) -> Table:
                 f"{path}, line {number}",
                 found=f"broken JSON ({getattr(error, 'msg', error)})",
                 expected="one JSON object a line",
-                mend="Write each row on a line of its own, not as an array."
+                hint="Write each row on a line of its own, not as an array."
                 if line.startswith("[")
-                else "Mend that line.",
+                else "Correct that line.",
             ) from error
         if not isinstance(record, dict):
             raise DataError(
                 f"{path}, line {number}",
                 found=kind_of(record),
                 expected="one JSON object a line",
-                mend='Write each row as {"text": …, "label": …}.',
+                hint='Write each row as {"text": …, "label": …}.',
             )
         records.append(record)
         lines.append(number)
@@ -236,7 +236,7 @@ def _read_parquet(path: Path) -> Table:
                 f"{path}, column {shortened(name)}",
                 found=f"values that Python cannot hold ({_first_line(error)})",
                 expected="texts or labels",
-                mend="Name another column with --text-column or --label-column.",
+                hint="Name another column with --text-column or --label-column.",
             ) from error
         return values
 
@@ -268,7 +268,7 @@ def _no_parquet(path: Path, error: Exception) -> DataError:
         str(path),
         found=f"a file that cannot be read as parquet ({_first_line(error)})",
         expected="a whole parquet file",
-        mend="Write or download it again.",
+        hint="Write or download it again.",
     )
 
 
@@ -277,7 +277,7 @@ def _unreadable(path: Path, error: OSError) -> DataError:
         str(path),
         found=error.strerror or _first_line(error),
         expected="a readable file",
-        mend="Check the file and its rights.",
+        hint="Check the file and its rights.",
     )
 
 
@@ -304,13 +304,13 @@ def _decoded(path: Path) -> str:
             str(path),
             found="an empty file",
             expected="a table of texts and labels",
-            mend="Name a file that has rows.",
+            hint="Name a file that has rows.",
         )
     return text
 
 
 def _not_utf8(place: str, found: str) -> DataError:
-    return DataError(place, found=found, expected="UTF-8 text", mend="Save the file as UTF-8.")
+    return DataError(place, found=found, expected="UTF-8 text", hint="Save the file as UTF-8.")
 
 
 def _line_of(data: bytes, position: int) -> int:

@@ -55,7 +55,7 @@ def read_hub(source: str, *, config: str | None, revision: str | None) -> HubDat
                 source,
                 found=f"no answer from the hub ({constants.ENDPOINT}) and no copy in its cache",
                 expected="a hub data set, a file, a folder or demo",
-                mend="Check the network, or name a local file or folder.",
+                hint="Check the network, or name a local file or folder.",
             ) from error
     warning = f"{source}: the hub does not answer; its cached copy is used"
     if revision:  # the libraries' cache does not tell revisions apart
@@ -136,7 +136,7 @@ def _load_error(source: str, revision: str | None, error: Exception) -> DataErro
             source,
             found=f"no data set of this name{which} that this login may read, nor a file or folder",
             expected="a hub data set, a file, a folder or demo",
-            mend="Check the name and the revision, or log in with `hf auth login`.",
+            hint="Check the name and the revision, or log in with `hf auth login`.",
         )
     message = " ".join(str(error).split())[:240] or type(error).__name__
     about_config = isinstance(error, ValueError) and "config" in message.lower()
@@ -144,7 +144,7 @@ def _load_error(source: str, revision: str | None, error: Exception) -> DataErro
         source,
         found=f"a data set that cannot be loaded ({message})",
         expected="a hub data set of texts and labels",
-        mend="Set data.config to one of those."
+        hint="Set data.config to one of those."
         if about_config
         else "Download its files and name them.",
     )

@@ -70,7 +70,7 @@ def find_classes(
                 table.place,
                 found=f"the label {name!r} with half of a surrogate pair",
                 expected="valid Unicode",
-                mend="Mend that label.",
+                hint="Correct that label.",
             )
     if kind == "text":
         _check_one_label_each(table, column, counts)
@@ -82,7 +82,7 @@ def find_classes(
                 table.place,
                 found=f"the class index {stray[0]} in column {shortened(column)}",
                 expected=f"0 to {len(index_names) - 1}, one of its named classes",
-                mend="Mend the column.",
+                hint="Correct the column.",
             )
         return Classes(tuple(name for name in index_names if name in counts), kind, index_names)
     return Classes(tuple(sorted(counts, key=int if kind == "integer" else None)), kind)
@@ -103,9 +103,9 @@ def unknown_label(table: Table, classes: Classes, name: str, rows: NDArray[np.in
         f"{table.place}, {table.rows_named(rows)}",
         found=f"the label {shortened(name)}, which the training split does not have",
         expected=listed + ", …" * (len(classes.names) > 8),
-        mend=f"Write {near!r}, or add such rows to the training split."
+        hint=f"Write {near!r}, or add such rows to the training split."
         if near
-        else "Mend the label, or add such rows to the training split.",
+        else "Correct the label, or add such rows to the training split.",
     )
 
 
@@ -155,7 +155,7 @@ def _kind(table: Table, column: str, values: Sequence[object], indices: NDArray[
             f" {table.row_noun} {table.rows[indices[at_one]]}, {kind_of(values[at_other])} in"
             f" {table.row_noun} {table.rows[indices[at_other]]}",
             expected=f"all of them {_WORDS[one]} or all {_WORDS[other]}",
-            mend="Write all labels in the same way.",
+            hint="Write all labels in the same way.",
         )
     if texts and all(_NUMBER.fullmatch(text) for text in texts):
         fractions = {text for text in texts if not float(text).is_integer()}
@@ -175,7 +175,7 @@ def _check_one_label_each(table: Table, column: str, counts: dict[str, int]) -> 
             found=f"what looks like several labels in one cell of the label column"
             f" {shortened(column)}: {shortened(several.cell)} {several.why}",
             expected=_ONE_EACH,
-            mend="Keep one label of each text, or name another column with --label-column; the name"
+            hint="Keep one label of each text, or name another column with --label-column; the name"
             " of a single class has to be written without the separator.",
         )
 
@@ -187,14 +187,14 @@ def _no_class(table: Table, column: str, index: int, value: object) -> DataError
             found=f"a list in the label column {shortened(column)}, which looks like several labels"
             f" in one cell: {shortened(value)}",
             expected=_ONE_EACH,
-            mend="Keep one label of each text, or name another column with --label-column.",
+            hint="Keep one label of each text, or name another column with --label-column.",
         )
     found = f"the number {value}" if isinstance(value, float) else kind_of(value)
     return DataError(
         table.where(index),
         found=f"{found} in the label column {shortened(column)}",
         expected="a class: text, a whole number, true or false",
-        mend="Write the classes as names, or name another column with --label-column.",
+        hint="Write the classes as names, or name another column with --label-column.",
     )
 
 
@@ -205,14 +205,14 @@ def _check_count(table: Table, column: str, counts: dict[str, int], rows: int) -
             table.place,
             found=f"{found} in the label column {shortened(column)}",
             expected="two classes or more",
-            mend="Add rows of other classes, or name another column with --label-column.",
+            hint="Add rows of other classes, or name another column with --label-column.",
         )
     if len(counts) > max(_FEW_CLASSES, rows // 2):
         raise DataError(
             table.place,
             found=f"{len(counts):,} labels in {rows:,} rows of the column {shortened(column)}",
             expected="classes that have several rows each",
-            mend="Name another column with --label-column.",
+            hint="Name another column with --label-column.",
         )
 
 

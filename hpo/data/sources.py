@@ -84,7 +84,7 @@ def _no_source(source: str, found: str) -> DataError:
         source,
         found=found,
         expected="a file, a folder, a hub id (owner/name) or demo",
-        mend="Check the path.",
+        hint="Check the path.",
     )
 
 
@@ -100,7 +100,7 @@ def _single_file(section: DataSection, path: Path) -> SourceTables:
                 f"data.{key}_split",
                 found=f"{name!r}, but {path} is one file",
                 expected="no split names with a single file",
-                mend="Remove it, or name a folder with a file for each split.",
+                hint="Remove it, or name a folder with a file for each split.",
             )
     return SourceTables(section.source, read_file(path), None, None)
 
@@ -113,7 +113,7 @@ def _folder(section: DataSection, folder: Path) -> SourceTables:
             str(folder),
             found=f"a folder that cannot be read ({error.strerror or error})",
             expected="a folder with a file for each split",
-            mend="Check its rights.",
+            hint="Check its rights.",
         ) from error
     files: dict[str, Path] = {}
     for path in entries:
@@ -125,7 +125,7 @@ def _folder(section: DataSection, folder: Path) -> SourceTables:
                 str(folder),
                 found=f"both {files[name].name} and {path.name}",
                 expected="one file for each split",
-                mend="Remove or rename one of them.",
+                hint="Remove or rename one of them.",
             )
         files[name] = path
     data = [path for path in entries if looks_like_data(path, _wanted(section))]
@@ -201,7 +201,7 @@ def _pick(
             place,
             found=f"no {noun} named {name!r}, but " + (", ".join(sorted(parts)) or "none at all"),
             expected=f"the {noun} that data.{key}_split names",
-            mend=f"Set data.{key}_split to {names[near]!r}." if near else f"Set data.{key}_split.",
+            hint=f"Set data.{key}_split to {names[near]!r}." if near else f"Set data.{key}_split.",
         )
 
     def found(key: str, name: str | None, usual: Iterable[str]) -> _Part | None:
@@ -213,7 +213,7 @@ def _pick(
                 place,
                 found=f"more than one {key} {noun}: {', '.join(names[name] for name in present)}",
                 expected="one",
-                mend=f"Set data.{key}_split.",
+                hint=f"Set data.{key}_split.",
             )
         return parts[names[present[0]]] if present else None
 

@@ -1,7 +1,7 @@
-"""Carving validation and test splits off the training split, and sampling it; pure, given the seed.
+"""Splitting validation and test splits off the training split, and sampling it; pure, given the seed.
 
 What goes where follows from a keyed hash of each text, not from the order of the rows or a
-library's generator: the same texts are carved on every machine, and a few rows more or less move a
+library's generator: the same texts are split off on every machine, and a few rows more or less move a
 few rows only.
 """
 
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from hpo.data.labelled import Split
 
 # Of fewer texts, training, validation and test could not have one each.
-SMALLEST_CARVED_CLASS = 3
+SMALLEST_DIVIDED_CLASS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Carving:
-    """Positions in the split that was carved: what stays, (n,), and the parts as asked for.
+class SplitOff:
+    """Positions in the split that was divided: what stays, (n,), and the parts as asked for.
 
-    kept_whole: numbers of the classes that were too small to carve and stayed.
+    kept_whole: numbers of the classes that were too small to divide and stayed.
     """
 
     remaining: NDArray[np.int64]
@@ -32,7 +32,7 @@ class Carving:
     kept_whole: tuple[int, ...]
 
 
-def carve(split: Split, fractions: Sequence[float], *, seed: int) -> Carving:
+def split_off(split: Split, fractions: Sequence[float], *, seed: int) -> SplitOff:
     """Divide a split into one part for each fraction and the rest, stratified by class.
 
     fractions: of the whole split, their sum below 1. Each part has of each class its fraction of
@@ -52,26 +52,26 @@ def carve(split: Split, fractions: Sequence[float], *, seed: int) -> Carving:
             groups_of_class[labels.pop()].append((_rank(text, "carve", seed), rows))
 
     kept_whole = [
-        label for label, groups in groups_of_class.items() if len(groups) < SMALLEST_CARVED_CLASS
+        label for label, groups in groups_of_class.items() if len(groups) < SMALLEST_DIVIDED_CLASS
     ]
-    carved = {
+    separated = {
         label: [rows for _, rows in sorted(groups)]
         for label, groups in groups_of_class.items()
-        if len(groups) >= SMALLEST_CARVED_CLASS
+        if len(groups) >= SMALLEST_DIVIDED_CLASS
     }
-    sizes = np.array([sum(map(len, groups)) for groups in carved.values()], dtype=np.int64)
+    sizes = np.array([sum(map(len, groups)) for groups in separated.values()], dtype=np.int64)
     parts: list[NDArray[np.int64]] = []
     for number, fraction in enumerate(fractions):
         later_parts = len(fractions) - number - 1
         part: list[int] = []
         quotas = np.maximum(_rounded(sizes * fraction), 1)
-        for groups, quota in zip(carved.values(), quotas.tolist(), strict=True):
+        for groups, quota in zip(separated.values(), quotas.tolist(), strict=True):
             part += _take(groups, quota, leave=1 + later_parts)
         parts.append(np.array(sorted(part), dtype=np.int64))
     remaining = np.ones(len(split), dtype=np.bool_)
     for indices in parts:
         remaining[indices] = False
-    return Carving(np.flatnonzero(remaining), tuple(parts), tuple(kept_whole))
+    return SplitOff(np.flatnonzero(remaining), tuple(parts), tuple(kept_whole))
 
 
 def stratified_sample(split: Split, size: int, *, seed: int) -> NDArray[np.int64]:

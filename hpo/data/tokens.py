@@ -171,7 +171,7 @@ def _check_length(tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
             "data.max_length",
             found=str(max_length),
             expected=f"more than {added}, for the tokenizer adds {added} to the tokens of a text",
-            mend="Raise it, or leave it out.",
+            hint="Raise it, or leave it out.",
         )
 
 
@@ -191,7 +191,7 @@ def _tokenized(
                 split.where(index),
                 found=f"a {name} text that gives no tokens ({shortened(split.texts[index])})",
                 expected="text that the model's tokenizer knows",
-                mend="Remove that row.",
+                hint="Remove that row.",
             )
         offsets[start + 1 : start + 1 + len(ids)] = lengths
         total = int(lengths.sum())

@@ -79,7 +79,7 @@ def not_read(folder: Path, unread: Sequence[Path]) -> DataError:
         str(folder),
         found=f"{names}{more}, which {verb} not read",
         expected="no data but the files of the splits (csv, tsv, jsonl or parquet)",
-        mend=f"{_way_in(first, them)}, or move {them} out of the folder.",
+        hint=f"{_way_in(first, them)}, or move {them} out of the folder.",
     )
 
 
@@ -88,7 +88,7 @@ def _way_in(entry: Path, them: str) -> str:
     if entry.is_dir():
         return f"Make {them} one file for each split"
     if not entry.is_file():
-        return f"Mend {them}, for {entry.name} leads to no file"
+        return f"Correct {them}, for {entry.name} leads to no file"
     if suffix in _COMPRESSED:
         return f"Decompress {them}"
     if suffix not in _TABLES:
@@ -120,7 +120,7 @@ def check_splits_left(
                 place,
                 found=f"no {key} split, but {', '.join(meant[:_MOST_NAMED])}, which would not be read",
                 expected=f"to be told which of them is the {key} split",
-                mend=f"Set data.{key}_split to {meant[0]!r}.",
+                hint=f"Set data.{key}_split to {meant[0]!r}.",
             )
 
 

@@ -25,12 +25,12 @@ _REFUSED = (
 
 @dataclass(frozen=True)
 class Finding:
-    """grade: ok, a note worth knowing, or a fault; mend: what to do about it."""
+    """grade: ok, a note worth knowing, or a fault; hint: what to do about it."""
 
     grade: Grade
     subject: str
     words: str
-    mend: str = ""
+    hint: str = ""
 
 
 def checkup(locations: Locations) -> Iterator[Finding]:
@@ -117,7 +117,7 @@ def _storage(locations: Locations) -> Finding:
             for study in studies:
                 check_study(storage, study.study_id, study.name)
     except HpoError as error:
-        return Finding("fault", "storage", f"{error.place}: {error.found}", error.mend)
+        return Finding("fault", "storage", f"{error.place}: {error.found}", error.hint)
     done = sum(study.is_done for study in studies)
     return Finding("ok", "storage", f"{url}, {len(studies)} studies, {done} of them done")
 
@@ -131,7 +131,7 @@ def _tracking(locations: Locations) -> Finding:
         ping(locations.tracking_uri)
         moved = moves(locations.tracking_uri)
     except HpoError as error:
-        return Finding("fault", "tracking", f"{error.place}: {error.found}", error.mend)
+        return Finding("fault", "tracking", f"{error.place}: {error.found}", error.hint)
     if moved:
         froms = ", ".join(str(move.root.parent) for move in moved)
         words = f"{uri} was moved or copied from {froms}, and still looks for its files there"
@@ -181,7 +181,7 @@ def _disks(locations: Locations) -> Iterator[Finding]:
         try:
             check_folder(path, option, writable=True)
         except HpoError as error:
-            yield Finding("fault", subject, f"{error.place}: {error.found}", error.mend)
+            yield Finding("fault", subject, f"{error.place}: {error.found}", error.hint)
             continue
         there = nearest_existing(path)
         free = shutil.disk_usage(there).free

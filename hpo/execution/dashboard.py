@@ -31,7 +31,7 @@ def check_dashboard(locations: Locations) -> None:
             redacted(locations.storage_url),
             found=f"no file {file}",
             expected="the storage of a study",
-            mend="Run a study first (python -m hpo.run), or name its storage with --storage.",
+            hint="Run a study first (python -m hpo.run), or name its storage with --storage.",
         )
 
 
@@ -44,7 +44,7 @@ def check_installed() -> None:
             "the Optuna dashboard",
             found="no package optuna-dashboard",
             expected="the package",
-            mend='Install it with pip install "hpo[dashboard]".',
+            hint='Install it with pip install "hpo[dashboard]".',
         )
 
 
@@ -79,7 +79,7 @@ def serve(application: WSGIApplication, host: str, port: int) -> None:
             f"{host}:{port}",
             found=error.strerror or str(error),
             expected="an address to listen at",
-            mend="Name another port.",
+            hint="Name another port.",
         ) from error
     server.set_app(application)
     server.serve_forever()

@@ -137,7 +137,7 @@ class WorkerPool:
                 f"study {job.study}",
                 found=f"{deaths} workers that died one after another (exit code {exit_code})",
                 expected="workers that train",
-                mend="Look for their last words above; -9 often means that memory ran out: "
+                hint="Look for their last words above; -9 often means that memory ran out: "
                 "use fewer --workers.",
             )
 

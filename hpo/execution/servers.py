@@ -160,7 +160,7 @@ class Uis(Closing):
                     f"{option} {wanted}",
                     found="a port that is taken",
                     expected="a free one",
-                    mend="Name another, or leave the option out.",
+                    hint="Name another, or leave the option out.",
                 )
             with socket.socket() as probe:
                 probe.bind((HOST, 0))
@@ -244,7 +244,7 @@ class _Server:
             self.name,
             found=found,
             expected="a server that answers",
-            mend=f"Its last words: {last}",
+            hint=f"Its last words: {last}",
         )
 
     def terminate(self) -> None:
@@ -328,7 +328,7 @@ def _refuse_port_of_another_server(port: int | None, address: str) -> None:
             f"--mlflow-port {port}",
             found=f"a tracking server at {address}, which serves its own pages",
             expected="no port",
-            mend="Leave the option out.",
+            hint="Leave the option out.",
         )
 
 

@@ -181,7 +181,7 @@ def _no_directory(name: str, found: str) -> ModelError:
         f"model {name}",
         found=found,
         expected="a directory with config.json and model.safetensors",
-        mend="Name the directory that save_pretrained wrote, a hub id, or demo.",
+        hint="Name the directory that save_pretrained wrote, a hub id, or demo.",
     )
 
 
@@ -206,14 +206,14 @@ def _from_hub(name: str, revision: str | None) -> Path:
             f"model {name}",
             found="neither a directory nor a hub id",
             expected='a directory, a hub id such as "gpt2", or "demo"',
-            mend="Mend the name.",
+            hint="Correct the name.",
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelError(
             f"model {name}",
             found="no directory and no hub model of this name that this login may read",
             expected='a directory, a hub id such as "gpt2", or "demo"',
-            mend="Check the name, or log in with `hf auth login`.",
+            hint="Check the name, or log in with `hf auth login`.",
         ) from error
     except (
         Exception
@@ -228,7 +228,7 @@ def _from_hub(name: str, revision: str | None) -> Path:
             f"model {name}",
             found=f"no answer from the hub that gives it ({type(reason).__name__})",
             expected="a directory here, or a model that the hub has and lets you read",
-            mend="Check the name and the network, or name a local directory.",
+            hint="Check the name and the network, or name a local directory.",
         ) from error
     logger.warning("the hub does not answer; its cached copy of %s is used", name)
     return folder
@@ -245,7 +245,7 @@ def _read_config(folder: Path, name: str) -> GPT2Config:
             f"model {name}",
             found=f"{path.name} missing or broken ({type(error).__name__})",
             expected="a model directory with config.json, as save_pretrained writes it",
-            mend="Name such a directory.",
+            hint="Name such a directory.",
         ) from error
     kind = document.get("model_type") if isinstance(document, dict) else None
     if kind != "gpt2":
@@ -253,7 +253,7 @@ def _read_config(folder: Path, name: str) -> GPT2Config:
             f"model {name}",
             found=f"a model of type {kind}",
             expected="a model of type gpt2",
-            mend="Name a GPT-2 checkpoint (gpt2, distilgpt2, gpt2-medium, …).",
+            hint="Name a GPT-2 checkpoint (gpt2, distilgpt2, gpt2-medium, …).",
         )
     try:
         return GPT2Config.from_dict(document)
@@ -263,7 +263,7 @@ def _read_config(folder: Path, name: str) -> GPT2Config:
             f"model {name}, config.json",
             found=f"values that transformers refuses ({' '.join(str(error).split())[:200]})",
             expected="the configuration of a GPT-2 model",
-            mend="Save the model again with save_pretrained.",
+            hint="Save the model again with save_pretrained.",
         ) from error
 
 
@@ -274,14 +274,14 @@ def _architecture(config: GPT2Config, name: str) -> Architecture:
             f"model {name}, config.json",
             found=f"{config.n_layer} layers of {config.n_head} heads on a width of {config.n_embd}",
             expected="sizes of 1 or more, and a width that the heads divide",
-            mend="Save the model again with save_pretrained.",
+            hint="Save the model again with save_pretrained.",
         )
     if config.activation_function not in ACTIVATIONS:
         raise ModelError(
             f"model {name}, config.json, activation_function",
             found=repr(config.activation_function),
             expected=f"one of {', '.join(ACTIVATIONS)}",
-            mend="Use a model with one of these.",
+            hint="Use a model with one of these.",
         )
     head_width = config.n_embd // config.n_head
     scale = head_width**-0.5 if config.scale_attn_weights else 1.0
@@ -338,7 +338,7 @@ def _bad_weight(
         f"model {name}, {f'{file}, ' if file else ''}weight {key}",
         found=found,
         expected=expected,
-        mend="Fetch the model again, or save it with save_pretrained.",
+        hint="Fetch the model again, or save it with save_pretrained.",
     )
 
 

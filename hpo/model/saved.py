@@ -163,7 +163,7 @@ def load_trained(
             str(folder),
             found=f"no trained model that can be read ({error})",
             expected=f"{TRAINED_FILE} and {FACTS_FILE}",
-            mend="Log the model again.",
+            hint="Log the model again.",
         ) from error
     base = base_place(document["base_model"], folder)
     model = load_base(base, document["base_revision"])
@@ -172,7 +172,7 @@ def load_trained(
             f"model {document['base_model']}",
             found="other weights than those the trial was trained on",
             expected=f"fingerprint {document['base_fingerprint']}, not {model.fingerprint}",
-            mend="Restore the base model that the trial started from.",
+            hint="Restore the base model that the trial started from.",
         )
     return from_tensors(model, tensors, document)
 

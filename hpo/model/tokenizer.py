@@ -41,7 +41,7 @@ def load_tokenizer(folder: Path, name: str, most_entries: int) -> PreTrainedToke
             f"model {name}",
             found=f"{len(tokenizer)} tokenizer entries for {most_entries} embeddings",
             expected="the tokenizer that the model was trained with",
-            mend="Save the right tokenizer into the model's directory.",
+            hint="Save the right tokenizer into the model's directory.",
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = _padding_token(tokenizer)
@@ -70,7 +70,7 @@ def _check_ids(
                 f"model {name}, tokenizer",
                 found=f"the token {shown!r} with the id {beyond}",
                 expected=f"ids below {embeddings}, the rows of the token embeddings",
-                mend="Save the tokenizer that the model was trained with into its directory.",
+                hint="Save the tokenizer that the model was trained with into its directory.",
             )
 
 
@@ -101,5 +101,5 @@ def _no_tokenizer(name: str, kind: str) -> ModelError:
         f"model {name}",
         found=f"no tokenizer {kind}",
         expected="tokenizer.json, vocab.json and merges.txt, or BERT's vocab.txt, beside the weights",
-        mend="Save the model's tokenizer into the same directory.",
+        hint="Save the model's tokenizer into the same directory.",
     )

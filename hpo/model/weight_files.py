@@ -63,7 +63,7 @@ def read_tensors(folder: Path, model: str) -> dict[str, StoredTensor]:
             f"model {model}",
             found="no weight files",
             expected="model.safetensors, or an index of its parts, or the same for pytorch_model.bin",
-            mend="Save the model again with save_pretrained.",
+            hint="Save the model again with save_pretrained.",
         )
     if not chosen.endswith(INDEX_SUFFIX):
         return {
@@ -108,7 +108,7 @@ def _refuse_index(model: str, index: str, found: str, expected: str) -> NoReturn
         f"model {model}, {index}",
         found=found,
         expected=expected,
-        mend="Fetch or save the model again.",
+        hint="Fetch or save the model again.",
     )
 
 
@@ -140,5 +140,5 @@ def _unreadable(path: Path, model: str, why: str) -> ModelError:
         f"model {model}",
         found=f"weights that cannot be read: {path.name} ({why})",
         expected="whole weight files",
-        mend="Fetch or save the model again.",
+        hint="Fetch or save the model again.",
     )

@@ -16,7 +16,7 @@ from hpo.training.metrics import constant_answer
 
 Beats = Literal["yes", "unclear", "no"]
 _MOST_NAMED: Final = 3
-_MEND: Final = (
+_HINT: Final = (
     'Accuracy counts texts, not classes: with study.metric = "f1_macro", in a study of another name,'
     " every class counts the same."
 )
@@ -28,14 +28,14 @@ class Appraisal:
 
     baseline: what that answer gives, by metric; beats: whether the champion is better, as far as its
     95 % interval can tell; never_answered: the classes that have texts there and are never predicted;
-    remarks: what is wrong, for people, if anything is; mend: what to do about it, where accuracy hid it.
+    remarks: what is wrong, for people, if anything is; hint: what to do about it, where accuracy hid it.
     """
 
     baseline: dict[str, float]
     beats: Beats
     never_answered: tuple[str, ...]
     remarks: tuple[str, ...]
-    mend: str | None
+    hint: str | None
 
     def as_json(self) -> dict[str, Any]:
         """Facts for programs."""
@@ -44,7 +44,7 @@ class Appraisal:
             "beats_baseline": self.beats,
             "never_answered": list(self.never_answered),
             "remarks": list(self.remarks),
-            "mend": self.mend,
+            "mend": self.hint,
         }
 
 
@@ -75,7 +75,7 @@ def appraise(test: TestScore, metric: Metric, label_names: Sequence[str]) -> App
         )
     hidden = bool(remarks) and metric == "accuracy" and (bool(never_answered) or unbalanced(counts))
     return Appraisal(
-        baseline, beats, never_answered, tuple(remarks), mend=_MEND if hidden else None
+        baseline, beats, never_answered, tuple(remarks), hint=_HINT if hidden else None
     )
 
 
@@ -107,7 +107,7 @@ def warnings(test: TestScore, metric: Metric, label_names: Sequence[str]) -> lis
     """What speaks against a champion, in Markdown, a paragraph each; none where nothing does."""
     appraisal = appraise(test, metric, label_names)
     remarks = [f"**Beware:** {remark}." for remark in appraisal.remarks]
-    return [*remarks, *([appraisal.mend] if appraisal.mend else [])]
+    return [*remarks, *([appraisal.hint] if appraisal.hint else [])]
 
 
 def _beats(test: TestScore, metric: Metric, baseline: float) -> Beats:

@@ -48,7 +48,7 @@ class Champion:
         return Champion(test=TestScore(**test), **values)  # type: ignore[arg-type]
 
 
-def crown(
+def promote(
     best: Entry,
     trained: Path,
     *,

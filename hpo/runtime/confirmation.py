@@ -17,7 +17,7 @@ from hpo.leases.once import Once
 from hpo.results.champion import Champion, publish_again
 from hpo.results.leaderboard import leaderboard
 from hpo.results.presentation import CHAMPION_KEY, present_study, present_trial, trial_runs
-from hpo.runtime.finish import crowning_of
+from hpo.runtime.finish import promotion_key
 from hpo.runtime.outcomes import set_trial_run
 from hpo.runtime.session import Session
 from hpo.runtime.trained_part import trained_part
@@ -28,17 +28,17 @@ from hpo.waiting import Deadline
 logger = logging.getLogger(__name__)
 
 _FLUSH_SECONDS = 30.0
-# Whoever crowned it may be about to publish it, on another machine.
+# Whoever promoted it may be about to publish it, on another machine.
 _PATIENCE_SECONDS = 20.0
 _LOOK_SECONDS = 1.0
 
 
-def confirm_champion(session: Session, champion: Champion, *, mend: bool = True) -> Registered:
+def confirm_champion(session: Session, champion: Champion, *, republish: bool = True) -> Registered:
     """Look at what MLflow has of the champion, and tell the study's pages.
 
-    mend: publish again what is gone. Raises StudyGoneError where the study was deleted.
+    republish: publish again what is gone. Raises StudyGoneError where the study was deleted.
     """
-    seen, study = _seen(session, champion, mend=mend), session.study
+    seen, study = _seen(session, champion, republish=republish), session.study
     if seen.name not in (None, champion.registered_name):
         champion = replace(champion, registered_name=str(seen.name))
         remember(study.storage, study.study_id, CHAMPION_KEY, champion.as_json())
@@ -46,12 +46,12 @@ def confirm_champion(session: Session, champion: Champion, *, mend: bool = True)
     return seen
 
 
-def _seen(session: Session, champion: Champion, *, mend: bool) -> Registered:
+def _seen(session: Session, champion: Champion, *, republish: bool) -> Registered:
     if session.tracker.champion_waits(_FLUSH_SECONDS):
         return _waits(session)
     try:
         seen = _look(session, champion)
-        if seen.uri is None and mend:
+        if seen.uri is None and republish:
             seen = _mended(session, champion, seen)
     except TrackingError as error:
         return Registered(None, f"MLflow cannot be asked for it ({error.place}: {error.found})")
@@ -73,9 +73,9 @@ def _look(session: Session, champion: Champion) -> Registered:
 def _mended(session: Session, champion: Champion, seen: Registered) -> Registered:
     """The champion published again; what is to be said where that cannot be."""
     study = session.study
-    crowning = Once(study.storage, study.study_id, crowning_of(champion.number))
+    promotion = Once(study.storage, study.study_id, promotion_key(champion.number))
     deadline = Deadline(_PATIENCE_SECONDS)
-    while (turn := crowning.begin()) is None and not deadline.is_over:
+    while (turn := promotion.begin()) is None and not deadline.is_over:
         time.sleep(_LOOK_SECONDS)
         seen = _look(session, champion)
         if seen.uri is not None:
@@ -85,7 +85,7 @@ def _mended(session: Session, champion: Champion, seen: Registered) -> Registere
 
 
 def _published_again(session: Session, champion: Champion, seen: Registered) -> Registered:
-    study, bench = session.study, session.prepared.bench
+    study, context = session.study, session.prepared.context
     if session.tracker.refusal() is not None:
         return seen
     [entry] = [e for e in study.read(leaderboard) if e.number == champion.number]
@@ -95,7 +95,7 @@ def _published_again(session: Session, champion: Champion, seen: Registered) -> 
                 champion,
                 entry,
                 trained_part(session, entry, Path(folder)),
-                model=bench.model,
+                model=context.model,
                 tracker=session.tracker,
                 study_name=study.name,
                 metric=study.spec.study.metric,

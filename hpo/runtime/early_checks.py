@@ -48,7 +48,7 @@ def check_folder(folder: Path, option: str, *, writable: bool) -> None:
             f"{option} ({folder})",
             found=f"{there}, which is a file",
             expected="a folder, or a name for one",
-            mend=f"Set {option} to another folder.",
+            hint=f"Set {option} to another folder.",
         )
     why = why_unwritable(there) if writable else None
     if why is not None:
@@ -56,7 +56,7 @@ def check_folder(folder: Path, option: str, *, writable: bool) -> None:
             f"{option} ({folder})",
             found=f"{there}, where nothing can be written ({why})",
             expected="a folder that can be written",
-            mend=f"Mend its rights, or set {option}.",
+            hint=f"Correct its rights, or set {option}.",
         )
 
 
@@ -68,7 +68,7 @@ def _check_room(folder: Path, option: str) -> None:
             f"{option} ({folder})",
             found=f"{free >> 20} MiB free on the disk",
             expected=f"{DISK_MARGIN >> 20} MiB or more for checkpoints and what waits for MLflow",
-            mend=f"Free some space, or set {option}.",
+            hint=f"Free some space, or set {option}.",
         )
 
 

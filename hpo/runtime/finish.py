@@ -1,4 +1,4 @@
-"""The end of a study: when the budget is met, the champion is crowned, once, by whoever sees it first."""
+"""The end of a study: when the budget is met, the champion is promoted, once, by whoever sees it first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hpo.data.reading import Reading
 from hpo.errors import TrackingError
 from hpo.leases.once import Once, Turn, TurnLost
 from hpo.results.appraisal import appraise
-from hpo.results.champion import Champion, crown
+from hpo.results.champion import Champion, promote
 from hpo.results.dashboard_figures import show_with_study
 from hpo.results.figures import confusion_figure, curves_figure
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
@@ -110,23 +110,23 @@ def finish_study(session: Session) -> Champion | None:
     if not entries:
         return None
     best, known = entries[0], known_champion(study)
-    crowning = Once(study.storage, study.study_id, crowning_of(best.number))
+    promotion = Once(study.storage, study.study_id, promotion_key(best.number))
     while known is None or known.number != best.number:
-        known = _crown_in_turn(session, entries, crowning)
+        known = _promote_in_turn(session, entries, promotion)
         if known is None:
             time.sleep(_LOOK_SECONDS)
             known = known_champion(study)
     return known
 
 
-def crowning_of(number: int) -> str:
-    """What the study calls the crowning of a trial, which it wants done once."""
+def promotion_key(number: int) -> str:
+    """What the study calls the promotion of a trial, which it wants done once."""
     return f"crowning trial {number}"
 
 
-def _crown_in_turn(session: Session, entries: list[Entry], crowning: Once) -> Champion | None:
+def _promote_in_turn(session: Session, entries: list[Entry], promotion: Once) -> Champion | None:
     """The champion; None while another process is at it, for the test split is to be looked at by one."""
-    turn = crowning.begin()
+    turn = promotion.begin()
     if turn is None:
         return None
     try:
@@ -134,22 +134,24 @@ def _crown_in_turn(session: Session, entries: list[Entry], crowning: Once) -> Ch
             known = known_champion(session.study)
             if known is not None and known.number == entries[0].number:
                 return known  # by whoever had the turn before
-            return _crown(session, entries, known, turn)
+            return _promote(session, entries, known, turn)
     except TurnLost as lost:
         logger.warning("study %s: %s", session.study.name, lost)
         return None
 
 
-def _crown(session: Session, entries: list[Entry], known: Champion | None, turn: Turn) -> Champion:
-    study, bench, best = session.study, session.prepared.bench, entries[0]
+def _promote(
+    session: Session, entries: list[Entry], known: Champion | None, turn: Turn
+) -> Champion:
+    study, context, best = session.study, session.prepared.context, entries[0]
     with TemporaryDirectory(prefix="hpo-download-") as folder:
         trained = trained_part(session, best, Path(folder))
         turn.check()
-        champion = crown(
+        champion = promote(
             best,
             trained,
-            model=bench.model,
-            test=bench.data.test,
+            model=context.model,
+            test=context.data.test,
             tracker=session.tracker,
             study_name=study.name,
             metric=study.spec.study.metric,
@@ -195,7 +197,7 @@ def _show_figures(session: Session, entries: list[Entry], champion: Champion) ->
     drawings = {
         "test_confusion.svg": confusion_figure(
             np.array(champion.test.confusion, np.int64),
-            session.prepared.bench.data.label_names,
+            session.prepared.context.data.label_names,
             "Confusion on the test split",
             f"champion: trial {champion.number}, {metric} {champion.test.metrics[metric]:.4f}",
         ),

@@ -1,4 +1,4 @@
-"""From a study file to a workbench: data read and tokenised, model loaded, both checked against each other."""
+"""From a study file to a trial context: data read and tokenised, model loaded, both checked against each other."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from hpo.spec.space import Choice, IntRange, OptionValue
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import search_space
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
-from hpo.studies.fingerprints import Materials
+from hpo.studies.fingerprints import Fingerprints
 from hpo.studies.studies import check_plan
 from hpo.tracking.tracker import DatasetInfo
-from hpo.training.loop import Workbench
+from hpo.training.loop import TrialContext
 from hpo.training.precision import pick_device, pick_dtype
 
 USUAL_MAX_LENGTH = 256
@@ -47,23 +47,23 @@ class Prepared:
 
     spec: StudySpec
     data: LabelledData
-    bench: Workbench
+    context: TrialContext
 
     @property
     def n_layer(self) -> int:
-        return self.bench.model.architecture.n_layer
+        return self.context.model.architecture.n_layer
 
     @property
-    def materials(self) -> Materials:
+    def fingerprints(self) -> Fingerprints:
         """What all trials of the study must share."""
-        return Materials(self.data.fingerprint, self.bench.model.fingerprint)
+        return Fingerprints(self.data.fingerprint, self.context.model.fingerprint)
 
     @property
     def reading(self) -> Reading:
         """What was read, in numbers."""
-        bench = self.bench
-        side = bench.model.tokenizer.truncation_side
-        return reading_of(self.data, bench.data, truncation_side=side)
+        context = self.context
+        side = context.model.tokenizer.truncation_side
+        return reading_of(self.data, context.data, truncation_side=side)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ class Prepared:
 
     def environment(self) -> dict[str, str]:
         """What may make a difference to the numbers besides the study file."""
-        prefix, model = self.bench.prefix, self.bench.model
+        prefix, model = self.context.prefix, self.context.model
         return {
             "python": platform.python_version(),
             "platform": platform.platform(),
@@ -130,8 +130,8 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
         dtype=pick_dtype(spec.training.precision, device, model.architecture.width),
         device=device,
     )
-    bench = Workbench(model, tokens, prefix, spec.study.metric, spec.training)
-    return Prepared(spec, data, bench)
+    context = TrialContext(model, tokens, prefix, spec.study.metric, spec.training)
+    return Prepared(spec, data, context)
 
 
 def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:
@@ -146,7 +146,7 @@ def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:
             place,
             found=f"freeze depth {depth}",
             expected=f"at most {architecture.n_layer}, the layers of {model.name}",
-            mend='Lower it, or write high = "n_layer".',
+            hint='Lower it, or write high = "n_layer".',
         )
     if _shallowest(spec) == architecture.n_layer:
         lacking: Need = "a freeze_depth that leaves blocks to train"
@@ -193,6 +193,6 @@ def _max_length(spec: StudySpec, architecture: Architecture, model_name: str) ->
             "data.max_length",
             found=str(asked),
             expected=f"at most {architecture.n_positions}, the positions of {model_name}",
-            mend="Lower it, or leave it out.",
+            hint="Lower it, or leave it out.",
         )
     return asked

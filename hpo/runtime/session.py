@@ -17,7 +17,7 @@ from hpo.runtime.worker import StudyWork
 from hpo.spec.locations import Locations
 from hpo.spec.study_file import study_toml
 from hpo.storage.storage import Storage
-from hpo.studies.fingerprints import check_materials
+from hpo.studies.fingerprints import check_fingerprints
 from hpo.studies.memory import recall
 from hpo.studies.reading import note_reading
 from hpo.studies.studies import OpenStudy, load_spec, open_study
@@ -55,9 +55,9 @@ def open_session(
     """
     if prepared is None:
         prepared = prepare(load_spec(storage, name), locations)
-    prepared.bench.prefix.on_progress = _build_progress(on_event, should_stop)
+    prepared.context.prefix.on_progress = _build_progress(on_event, should_stop)
     study = open_study(storage, name, n_layer=prepared.n_layer)
-    check_materials(storage, study.study_id, name, prepared.materials)
+    check_fingerprints(storage, study.study_id, name, prepared.fingerprints)
     note_reading(storage, study.study_id, prepared.reading)
     with (
         _open_tracker(study, prepared, locations) as tracker,

@@ -85,11 +85,14 @@ def _is_of(folder: Path, study_name: str, number: int) -> bool:
 
 def _train_again(session: Session, best: Entry) -> Path:
     """Train a complete trial once more, unpruned, and keep it if it comes out as it did."""
-    spec, work, bench = session.study.spec, session.work, session.prepared.bench
+    spec, work, context = session.study.spec, session.work, session.prepared.context
     stored = session.study.read(lambda study: _trial(study, best.number))
     params = trial_params(spec, {name: stored.params[name] for name in session.study.space})
     trial = Trial(
-        bench, params, seed=seed_for(spec.study.seed, best.number), micro_batches=work.micro_batches
+        context,
+        params,
+        seed=seed_for(spec.study.seed, best.number),
+        micro_batches=work.micro_batches,
     )
 
     def on_evaluation(evaluation: Evaluation) -> Verdict:
@@ -118,7 +121,7 @@ def _train_again(session: Session, best: Entry) -> Path:
         "params": params.model_dump(),
         "value": result.value,
     }
-    data = bench.data
+    data = context.data
     return session.models.keep(
         best.number,
         lambda folder: save_trained(
@@ -159,5 +162,5 @@ def _not_the_same(best: Entry, found: str) -> ModelError:
         f"trial {best.number}, the best",
         found=f"its weights neither here nor in MLflow, and, trained again, {found}",
         expected=f"the trial that scored {best.value:.6g}",
-        mend="Run this command where the trial ran, with the same HPO_STATE, versions and --workers.",
+        hint="Run this command where the trial ran, with the same HPO_STATE, versions and --workers.",
     )

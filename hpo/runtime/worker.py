@@ -109,7 +109,7 @@ class StudyWork:
         checkpoint = self.checkpoint_of(claim.number)
         try:
             trial = Trial(
-                self.prepared.bench,
+                self.prepared.context,
                 params,
                 seed=seed_for(spec.study.seed, claim.number),
                 micro_batches=self.micro_batches,
@@ -136,7 +136,7 @@ class StudyWork:
                 str(error.filename or self.state),
                 found=error.strerror or str(error),
                 expected="a disk that can be written",
-                mend="Free some space or mend the rights, and run the same command again.",
+                hint="Free some space or mend the rights, and run the same command again.",
             ) from error
         except Exception as error:
             if database_error(error) is not None:
@@ -196,7 +196,7 @@ class StudyWork:
             run.finish("PRUNED", best)
             present_trial(self.study.storage, self.study_uid, claim.number)
             return
-        data = self.prepared.bench.data
+        data = self.prepared.context.data
         facts = {
             "study": self.study.name,
             "number": claim.number,
@@ -258,7 +258,7 @@ class StudyWork:
                 f"study {self.study.name}",
                 found=f"{self._failures_in_a_row} failed trials in a row, the last because {reason}",
                 expected="trials that train",
-                mend="Narrow the search space (a lower learning rate, smaller batches) or mend the data.",
+                hint="Narrow the search space (a lower learning rate, smaller batches) or mend the data.",
             )
 
 

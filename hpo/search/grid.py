@@ -74,7 +74,7 @@ def grid_values(space: Space) -> dict[str, list[OptionValue]]:
                 f"search.space.{name}",
                 found="a range of real numbers without step",
                 expected="values that can be counted, for the sampler is grid",
-                mend=f"List values ({name} = [{dimension.low:g}, {dimension.high:g}]) or add step.",
+                hint=f"List values ({name} = [{dimension.low:g}, {dimension.high:g}]) or add step.",
             )
         values[name] = values_of(name, dimension)
     size = math.prod(len(each) for each in values.values())
@@ -83,7 +83,7 @@ def grid_values(space: Space) -> dict[str, list[OptionValue]]:
             "search.space",
             found=f"a grid of {size:,} points",
             expected=f"at most {LARGEST_GRID:,}",
-            mend="Take fewer values, or another sampler.",
+            hint="Take fewer values, or another sampler.",
         )
     return values
 
@@ -100,5 +100,5 @@ def check_grid_budget(grid_size: int | None, trials: int) -> None:
             "study.trials",
             found=f"{trials} trials for a grid of {grid_size} points",
             expected=f"at most {grid_size}",
-            mend=f"Lower the trials to {grid_size}, or add values to the grid.",
+            hint=f"Lower the trials to {grid_size}, or add values to the grid.",
         )

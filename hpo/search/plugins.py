@@ -58,12 +58,14 @@ def checked_options(
                 place,
                 found="an unknown option",
                 expected=f"one of the options of {name}: {listed}",
-                mend=f"Did you mean {near}?" if near else "Remove it.",
+                hint=f"Did you mean {near}?" if near else "Remove it.",
             )
         types, words = _KINDS[accepted[option]]
         # A bool is an int to Python, but not to people.
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise StudyFileError(place, found=repr(value), expected=words, mend="Mend the value.")
+            raise StudyFileError(
+                place, found=repr(value), expected=words, hint="Correct the value."
+            )
     return dict(options)
 
 
@@ -74,7 +76,7 @@ def check_at_least(least: int, value: int | None, place: str) -> None:
             place,
             found=str(value),
             expected=f"{least} or more",
-            mend="Mend the value, or remove it for the default.",
+            hint="Correct the value, or remove it for the default.",
         )
 
 
@@ -88,7 +90,7 @@ def built(make: Callable[[], T], *, kind: str, name: str) -> T:
             f"search.{kind}",
             found=f"options that {name} refuses ({' '.join(str(error).split())})",
             expected=f"values that the {kind} {name} can work with",
-            mend="Mend the value, or remove it for the default.",
+            hint="Correct the value, or remove it for the default.",
         ) from error
 
 

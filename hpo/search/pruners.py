@@ -130,7 +130,7 @@ def _patient(options: dict[str, Any], max_resource: int, evaluations_per_epoch: 
             "search.pruner.wrapped",
             found=repr(wrapped),
             expected="one of " + ", ".join(names) + ", or a table with such a name and its options",
-            mend='Write e.g. wrapped = "median".',
+            hint='Write e.g. wrapped = "median".',
         )
     given = checked_options(
         {"patience": "int", "min_delta": "float"}, options, kind="pruner", name="patient"
@@ -152,5 +152,5 @@ def _check_min_resource(min_resource: int | None, max_resource: int) -> None:
             "search.pruner.min_resource",
             found=str(min_resource),
             expected=f"1 to {max_resource}, the most evaluations that a trial of this study has",
-            mend="Mend the value, or remove it for the default.",
+            hint="Correct the value, or remove it for the default.",
         )

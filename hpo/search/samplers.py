@@ -235,7 +235,7 @@ def _check_cmaes(space: Space) -> None:
             "search.sampler",
             found="cmaes on a space with fewer than two ranges",
             expected="two ranges or more, for it draws listed values at random",
-            mend="Write lists of numbers as ranges, or take the sampler tpe.",
+            hint="Write lists of numbers as ranges, or take the sampler tpe.",
         )
 
 

@@ -111,5 +111,5 @@ def idle(found: str, lacking: Need, why: str) -> dict[str, str]:
     return {
         "found": f"{found}, but {why}",
         "expected": f"{lacking}, without which it does nothing",
-        "mend": "Remove it.",
+        "hint": "Remove it.",
     }

@@ -140,7 +140,7 @@ def parse_size(text: str, place: str) -> int:
             place,
             found=repr(text),
             expected="a size such as 500MB or 20GB",
-            mend="Write a number and KB, MB, GB or TB.",
+            hint="Write a number and KB, MB, GB or TB.",
         )
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
@@ -155,7 +155,7 @@ def parse_duration(text: str, place: str) -> float:
             place,
             found=repr(text),
             expected="a duration such as 90s, 30m or 2h",
-            mend="Write a number and a unit.",
+            hint="Write a number and a unit.",
         )
     return total
 
@@ -170,7 +170,7 @@ def _folder(environment: Mapping[str, str], variable: str) -> Path | None:
             f"{variable} ({text})",
             found=reason,
             expected="a folder, or a name for one",
-            mend=f"Set {variable} to another folder.",
+            hint=f"Set {variable} to another folder.",
         ),
     )
 

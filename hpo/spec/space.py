@@ -19,9 +19,9 @@ N_LAYER = "n_layer"
 class SpaceError(ValueError):
     """A wrong entry of the search space; `key` is relative to `search.space`."""
 
-    def __init__(self, key: str, found: str, expected: str, mend: str) -> None:
-        super().__init__(key, found, expected, mend)
-        self.key, self.found, self.expected, self.mend = key, found, expected, mend
+    def __init__(self, key: str, found: str, expected: str, hint: str) -> None:
+        super().__init__(key, found, expected, hint)
+        self.key, self.found, self.expected, self.hint = key, found, expected, hint
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,9 @@ def _int_range(option: str, entry: dict[str, Any], log: bool) -> IntRange:
         high = _checked_value(option, f"{option}.high", entry["high"])
     step = entry.get("step", 1)
     if isinstance(step, bool) or not isinstance(step, int) or step < 1:
-        raise SpaceError(f"{option}.step", repr(step), "a whole number of 1 or more", "Mend step.")
+        raise SpaceError(
+            f"{option}.step", repr(step), "a whole number of 1 or more", "Correct step."
+        )
     _check_bounds(option, low, high, log, step if "step" in entry else None)
     return IntRange(int(low), None if high is None else int(high), log, step)
 
@@ -152,7 +154,9 @@ def _float_range(option: str, entry: dict[str, Any], log: bool) -> FloatRange:
     high = _checked_value(option, f"{option}.high", entry["high"])
     step = entry.get("step")
     if step is not None and not _is_positive(step):
-        raise SpaceError(f"{option}.step", repr(step), "a number above 0", "Mend or remove step.")
+        raise SpaceError(
+            f"{option}.step", repr(step), "a number above 0", "Correct or remove step."
+        )
     _check_bounds(option, low, high, log, step)
     return FloatRange(float(low), float(high), log, None if step is None else float(step))
 
@@ -191,7 +195,7 @@ def _checked_value(
     """
     field = TrialParams.model_fields[option]
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise SpaceError(key, repr(value), _kind_in_words(option), "Mend the value.")
+        raise SpaceError(key, repr(value), _kind_in_words(option), "Correct the value.")
     kind: Any = field.annotation
     if field.metadata:
         kind = Annotated[kind, *field.metadata]
@@ -205,7 +209,7 @@ def _checked_value(
         if problem["type"] == "greater_than" and value == 0 and not exclusive_bounds:
             return value
         raise SpaceError(
-            key, repr(value), _lower_first(problem["msg"]), "Mend the value."
+            key, repr(value), _lower_first(problem["msg"]), "Correct the value."
         ) from error
 
 

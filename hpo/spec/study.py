@@ -82,21 +82,21 @@ class DataSection(_Section):
         None,
         min_length=1,
         description="name of the validation split; left out, found, "
-        "or carved off the training split",
+        "or split off the training split",
     )
     test_split: str | None = Field(
         None,
         min_length=1,
-        description="name of the test split; left out, found, or carved off the training split",
+        description="name of the test split; left out, found, or split off the training split",
     )
     validation_fraction: float = Field(
         0.1,
         gt=0,
         lt=0.9,
-        description="share of the training split that is carved off for validation",
+        description="share of the training split that is split off for validation",
     )
     test_fraction: float = Field(
-        0.1, gt=0, lt=0.9, description="share of the training split that is carved off for the test"
+        0.1, gt=0, lt=0.9, description="share of the training split that is split off for the test"
     )
     max_length: int | None = Field(
         None,

@@ -39,7 +39,7 @@ def find_study_file(study: str) -> Path:
         study,
         found="no study of this name",
         expected="one of " + ", ".join(known) + ", or the path of a study file",
-        mend=f"Write {near} instead." if near else "Write a name from that list.",
+        hint=f"Write {near} instead." if near else "Write a name from that list.",
     )
 
 
@@ -56,7 +56,7 @@ def _no_study_file(study: str, found: str) -> StudyFileError:
         study,
         found=found,
         expected="a study file (TOML)",
-        mend="Name a file, or one of: " + ", ".join(known_studies()) + ".",
+        hint="Name a file, or one of: " + ", ".join(known_studies()) + ".",
     )
 
 
@@ -109,7 +109,7 @@ def search_space(
                 overrides or {},
                 found=error.found,
                 expected=error.expected,
-                mend=error.mend,
+                hint=error.hint,
             ) from error
     if not space:
         raise _error_at(
@@ -118,7 +118,7 @@ def search_space(
             overrides or {},
             found="an empty table",
             expected="at least one option to search",
-            mend="Add e.g. learning_rate = { low = 1e-6, high = 1e-3, log = true }.",
+            hint="Add e.g. learning_rate = { low = 1e-6, high = 1e-3, log = true }.",
         )
     return space
 
@@ -132,7 +132,7 @@ def parse_setting(setting: str) -> tuple[str, object]:
             "--set",
             found=repr(setting),
             expected="key=value with a dotted key",
-            mend="Write e.g. --set training.epochs=2.",
+            hint="Write e.g. --set training.epochs=2.",
         )
     try:
         document = tomllib.loads(f"value = {text}")
@@ -149,21 +149,21 @@ def _parse_toml(path: Path) -> dict[str, Any]:
             str(path),
             found=f"a fault in its TOML ({error})",
             expected="valid TOML",
-            mend="Mend that line.",
+            hint="Correct that line.",
         ) from error
     except UnicodeDecodeError as error:
         raise StudyFileError(
             str(path),
             found=f"bytes that are not UTF-8 (at byte {error.start})",
             expected="a TOML text file",
-            mend="Save it as UTF-8.",
+            hint="Save it as UTF-8.",
         ) from error
     except OSError as error:
         raise StudyFileError(
             str(path),
             found=error.strerror or str(error),
             expected="a readable file",
-            mend="Check its rights.",
+            hint="Check its rights.",
         ) from error
 
 
@@ -179,7 +179,7 @@ def _lay_over(document: dict[str, Any], key: str, value: object) -> None:
                 f"--set {key}",
                 found=f"{name} = {inner!r} in the study file",
                 expected="a table",
-                mend=f"Set {name} as a whole.",
+                hint=f"Set {name} as a whole.",
             )
         table = inner
     table[last] = deepcopy(value)
@@ -249,7 +249,7 @@ def _validated(document: dict[str, Any], place: str, overrides: Mapping[str, obj
                 overrides,
                 found="the option fixed here and searched in [search.space]",
                 expected="one of the two",
-                mend="Remove one of them.",
+                hint="Remove one of them.",
             )
     try:
         spec = StudySpec.model_validate(document)
@@ -280,27 +280,27 @@ def _first_problem(
             overrides,
             found="an unknown key",
             expected=f"a key of {where}: " + ", ".join(siblings),
-            mend=f"Did you mean {near}?" if near else "Remove it.",
+            hint=f"Did you mean {near}?" if near else "Remove it.",
         )
     found = repr(problem["input"])
     expected = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    mend = "Mend the value."
+    hint = "Correct the value."
     if problem["type"] == "missing":
-        found, expected, mend = "nothing", f"a {path[-1]}", f"Add {path[-1]} = …."
+        found, expected, hint = "nothing", f"a {path[-1]}", f"Add {path[-1]} = …."
     elif problem["type"] in ("model_type", "dict_type"):
-        expected, mend = "a table", f"Write [{key}] and its keys below it."
+        expected, hint = "a table", f"Write [{key}] and its keys below it."
     elif problem["type"] == "string_pattern_mismatch":
-        expected, mend = "a name without / : and line breaks", "Take another name."
+        expected, hint = "a name without / : and line breaks", "Take another name."
     elif problem["type"] == "string_too_short":
-        expected, mend = "some text", f"Fill in {path[-1]}, or leave it out."
+        expected, hint = "some text", f"Fill in {path[-1]}, or leave it out."
     elif problem["type"] == "literal_error":
         names = re.findall(r"'([^']+)'", expected)
         near = nearest_name(str(problem["input"]), names)
         expected = "one of " + ", ".join(names)
-        mend = f"Did you mean {near}?" if near else "Write one of those names."
+        hint = f"Did you mean {near}?" if near else "Write one of those names."
     elif problem["type"].endswith("_type"):
-        mend = f"Write {path[-1]} as {expected.removeprefix('a valid ')}."
-    return _error_at(key, place, overrides, found=found, expected=expected, mend=mend)
+        hint = f"Write {path[-1]} as {expected.removeprefix('a valid ')}."
+    return _error_at(key, place, overrides, found=found, expected=expected, hint=hint)
 
 
 def _known_keys(path: Sequence[str]) -> list[str]:
@@ -314,7 +314,7 @@ def _known_keys(path: Sequence[str]) -> list[str]:
 
 
 def _error_at(
-    key: str, place: str, overrides: Mapping[str, object], *, found: str, expected: str, mend: str
+    key: str, place: str, overrides: Mapping[str, object], *, found: str, expected: str, hint: str
 ) -> StudyFileError | OptionError:
     for option in overrides:
         at_or_below = key == option or key.startswith((f"{option}.", f"{option}["))
@@ -324,9 +324,9 @@ def _error_at(
                 named if not key.startswith(f"{option}.") else f"{named}: {key}",
                 found=found,
                 expected=expected,
-                mend=mend,
+                hint=hint,
             )
-    return StudyFileError(f"{place}: {key}", found=found, expected=expected, mend=mend)
+    return StudyFileError(f"{place}: {key}", found=found, expected=expected, hint=hint)
 
 
 OPTION_OF_KEY: Mapping[str, str] = {
@@ -354,7 +354,7 @@ def _check_name(name: str, spec: StudySpec, path: Path, overrides: Mapping[str, 
         overrides,
         found=f"{name!r}, {why}",
         expected="a name of letters, digits and other visible characters",
-        mend="Take another name." if spec.study.name else "Give it one: study.name, or --name.",
+        hint="Take another name." if spec.study.name else "Give it one: study.name, or --name.",
     )
 
 

@@ -33,7 +33,7 @@ _PASSING_SQLSTATES: Final = frozenset(
 )
 
 _DAMAGE: Final = ("malformed", "not a database", "Could not decode", "no such column")
-MEND_DAMAGE: Final = "Restore it from a copy, save what `sqlite3 FILE .recover` still reads, or use another --storage."
+DAMAGE_HINT: Final = "Restore it from a copy, save what `sqlite3 FILE .recover` still reads, or use another --storage."
 
 
 def database_error(error: BaseException) -> exc.SQLAlchemyError | None:
@@ -98,7 +98,7 @@ def with_retries(
                     place,
                     found=f"no answer for {seconds:.0f} s while {doing} ({one_line(cause)})",
                     expected="a database that answers",
-                    mend="Start it again; what is finished is kept, and the same command goes on.",
+                    hint="Start it again; what is finished is kept, and the same command goes on.",
                 ) from error
             if failures == 1:
                 logger.warning("The database is away while %s: %s", doing, one_line(cause))
@@ -115,17 +115,17 @@ def fault_in_words(cause: BaseException, *, doing: str, place: str) -> StorageEr
     message = one_line(cause)
     found = f"a database error while {doing} ({message})"
     expected = "a database that can be read and written"
-    mend = "Look into the database's own log."
+    hint = "Look into the database's own log."
     if "database or disk is full" in message or "No space left" in message:
-        found, mend = f"no space left on its disk while {doing}", "Free some space, then run again."
+        found, hint = f"no space left on its disk while {doing}", "Free some space, then run again."
     elif "readonly database" in message or "read-only" in message:
-        mend = "Give this user the right to write to it."
+        hint = "Give this user the right to write to it."
     elif "no such table" in message or "UndefinedTable" in message:
         found = f"its tables gone while {doing}"
-        mend = "Do not delete a storage while workers use it; run the command again."
+        hint = "Do not delete a storage while workers use it; run the command again."
     elif any(word in message for word in _DAMAGE):
-        expected, mend = "a file that is as it was written", MEND_DAMAGE
-    return StorageError(place, found=found, expected=expected, mend=mend)
+        expected, hint = "a file that is as it was written", DAMAGE_HINT
+    return StorageError(place, found=found, expected=expected, hint=hint)
 
 
 def one_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, inspect, text
 
 from hpo.errors import StorageError
-from hpo.storage.retries import MEND_DAMAGE
+from hpo.storage.retries import DAMAGE_HINT
 from hpo.storage.tables import METADATA, OPTUNA_METADATA, SQLITE_TRIGGERS
 
 _SET_UP_SECONDS: Final = 60
@@ -36,7 +36,7 @@ def check_structure(probe: Engine, place: str) -> None:
             place,
             found=f"a damaged database ({' '.join('; '.join(map(str, faults)).split())[:300]})",
             expected="a file that is as SQLite wrote it",
-            mend=MEND_DAMAGE,
+            hint=DAMAGE_HINT,
         )
 
 
@@ -75,7 +75,7 @@ def set_up_lock(probe: Engine, url: URL, place: str) -> Iterator[None]:
                 place,
                 found=f"another process setting it up for {_SET_UP_SECONDS} s",
                 expected="that to take a second",
-                mend="End that process, then run again.",
+                hint="End that process, then run again.",
             ) from error
         return
     with probe.connect() as connection:
@@ -104,7 +104,7 @@ def _refuse_foreign(connection: Connection, present: set[str], place: str) -> No
             place,
             found="the tables of an MLflow tracking store",
             expected="a database of its own for the studies: the two clash on alembic_version",
-            mend="Use separate databases, e.g. sqlite:///optuna.db and sqlite:///mlflow.db.",
+            hint="Use separate databases, e.g. sqlite:///optuna.db and sqlite:///mlflow.db.",
         )
     if "alembic_version" in present and "version_info" not in present:
         versions = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
@@ -113,5 +113,5 @@ def _refuse_foreign(connection: Connection, present: set[str], place: str) -> No
                 place,
                 found="the tables of another program (alembic_version is taken)",
                 expected="a database of its own for the studies",
-                mend="Create another database and name that one.",
+                hint="Create another database and name that one.",
             )

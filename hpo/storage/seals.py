@@ -40,7 +40,7 @@ _MARK: Final = "sha256:"
 _SHOWN: Final = 12  # digits of a digest, enough to tell two apart
 # Drawings are hung on finished trials, by us and by people in the dashboard.
 _LATER: Final = ("artifacts:", TRIAL_SEAL, LINK_SEAL)
-_MEND: Final = "Restore a copy of the storage from before, or begin again under another --name."
+_HINT: Final = "Restore a copy of the storage from before, or begin again under another --name."
 
 
 class Damaged(Exception):  # noqa: N818
@@ -53,7 +53,7 @@ def damage(place: str, what: str, found: object) -> StorageError:
         f"{place}, {what}",
         found=f"damage ({' '.join(str(found).split())[:300]})",
         expected="what was written there",
-        mend=_MEND,
+        hint=_HINT,
     )
 
 

@@ -162,7 +162,7 @@ def _probe_engine(url: URL, place: str) -> Engine:
             place,
             found="no psycopg on this machine",
             expected="the package psycopg, which speaks to PostgreSQL",
-            mend='Install it with pip install "hpo[postgres]".',
+            hint='Install it with pip install "hpo[postgres]".',
         ) from error
 
 
@@ -214,7 +214,7 @@ def _optuna_storage(url: URL, place: str, kind: type[RDBStorage]) -> RDBStorage:
             place,
             found="tables of another version of Optuna",
             expected="those of the installed one",
-            mend="Run optuna storage upgrade --storage URL, or install the Optuna that wrote them.",
+            hint="Run optuna storage upgrade --storage URL, or install the Optuna that wrote them.",
         ) from error
     if rdb.engine.dialect.name == "sqlite":
         event.listen(rdb.engine, "connect", _prepare_sqlite)

@@ -32,11 +32,11 @@ def parse_storage_url(url: str) -> URL:
     try:
         parsed = make_url(url.strip())
     except (exc.ArgumentError, ValueError) as error:
-        mend = f"Write {_WHAT_WORKS}."
+        hint = f"Write {_WHAT_WORKS}."
         if "://" not in url and url.strip():
-            mend = f"Write sqlite:///{url.strip()} for a file."
+            hint = f"Write sqlite:///{url.strip()} for a file."
         raise StorageError(
-            place, found="something that is not a URL", expected=_WHAT_WORKS, mend=mend
+            place, found="something that is not a URL", expected=_WHAT_WORKS, hint=hint
         ) from error
     name = parsed.drivername
     if name in _POSTGRES:
@@ -48,13 +48,13 @@ def parse_storage_url(url: str) -> URL:
             place,
             found=f"the driver {name.partition('+')[2]}",
             expected="psycopg (version 3)",
-            mend="Write postgresql:// without a driver.",
+            hint="Write postgresql:// without a driver.",
         )
     raise StorageError(
         place,
         found=f"a storage of kind {name}",
         expected=_WHAT_WORKS,
-        mend="Use SQLite on one machine, and PostgreSQL for several.",
+        hint="Use SQLite on one machine, and PostgreSQL for several.",
     )
 
 
@@ -65,7 +65,7 @@ def check_sqlite_file(url: URL, place: str) -> None:
             place,
             found="no file",
             expected="sqlite:///FILE, for workers are processes of their own and share it",
-            mend="Write sqlite:///optuna.db, or sqlite:////folder/optuna.db for an absolute path.",
+            hint="Write sqlite:///optuna.db, or sqlite:////folder/optuna.db for an absolute path.",
         )
     if url.host or url.username or url.port or url.query:
         # SQLAlchemy would not know the first, and leave the query out.
@@ -73,7 +73,7 @@ def check_sqlite_file(url: URL, place: str) -> None:
             place,
             found="a query, which SQLite has not" if url.query else f"the host {url.host}",
             expected="sqlite:///FILE, and nothing else",
-            mend=f"Write sqlite:///{url.database}.",
+            hint=f"Write sqlite:///{url.database}.",
         )
     path = Path(url.database)
     folder = path.parent
@@ -82,11 +82,11 @@ def check_sqlite_file(url: URL, place: str) -> None:
             place,
             found=f"no folder {folder}" if not folder.exists() else f"{folder}, which is no folder",
             expected="a file in a folder that exists",
-            mend="Create the folder, or name another file.",
+            hint="Create the folder, or name another file.",
         )
     if path.is_dir():
         raise StorageError(
-            place, found="a folder", expected="a file", mend=f"Write {place.rstrip('/')}/optuna.db."
+            place, found="a folder", expected="a file", hint=f"Write {place.rstrip('/')}/optuna.db."
         )
     # SQLite writes its journal beside the file, so the folder must be writable too.
     why = why_unwritable(folder)
@@ -97,14 +97,14 @@ def check_sqlite_file(url: URL, place: str) -> None:
             place,
             found=f"{folder}, which cannot be written ({why})",
             expected="a file and a folder that can be written",
-            mend="Change the rights, or use another --storage.",
+            hint="Change the rights, or use another --storage.",
         )
     if path.exists() and path.stat().st_size and not _is_sqlite(path):
         raise StorageError(
             place,
             found="a file that is not a SQLite database, or one whose beginning is damaged",
             expected="a SQLite database, or a file that does not exist yet",
-            mend="Name another file, or restore it from a copy.",
+            hint="Name another file, or restore it from a copy.",
         )
 
 
@@ -191,14 +191,14 @@ def opening_fault(error: exc.SQLAlchemyError, url: URL, place: str) -> StorageEr
             "Grant it CREATE on the schema.",
         ),
     )
-    for pattern, found, expected, mend in known:
+    for pattern, found, expected, hint in known:
         if re.search(pattern, message):
-            return StorageError(place, found=found, expected=expected, mend=mend)
+            return StorageError(place, found=found, expected=expected, hint=hint)
     if url.get_backend_name() != "sqlite" and is_passing(error):
         return StorageError(
             place,
             found=f"no server that answers ({message})",
             expected=f"PostgreSQL at {url.host or url.query.get('host') or 'localhost'}",
-            mend="Start the server, or check host and port.",
+            hint="Start the server, or check host and port.",
         )
     return fault_in_words(error, doing="opening it", place=place)

@@ -14,18 +14,20 @@ from hpo.studies.memory import keep, kept, locked_study
 
 _KEY: Final = "materials"
 _SHOWN: Final = 12  # digits of a fingerprint, enough to tell two apart
-_MEND: Final = "Put the old {} back, or use another --name."
+_HINT: Final = "Put the old {} back, or use another --name."
 
 
 @dataclass(frozen=True)
-class Materials:
+class Fingerprints:
     """Fingerprints of a study's texts with their labels, and of the model that its trials begin with."""
 
     data: str
     model: str
 
 
-def check_materials(storage: Storage, study_id: int, name: str, materials: Materials) -> None:
+def check_fingerprints(
+    storage: Storage, study_id: int, name: str, fingerprints: Fingerprints
+) -> None:
     """See that a process has what the study's trials are made of; the first to come says what that is.
 
     Raises DataError or ModelError where it has something else, StudyGoneError where the study was
@@ -34,30 +36,30 @@ def check_materials(storage: Storage, study_id: int, name: str, materials: Mater
 
     def check() -> None:
         with locked_study(storage, study_id) as connection:
-            agree_on(connection, study_id, name, materials)
+            agree_on(connection, study_id, name, fingerprints)
 
     storage.retry(check, "comparing data and model with the study's")
 
 
-def agree_on(connection: Connection, study_id: int, name: str, materials: Materials) -> None:
+def agree_on(connection: Connection, study_id: int, name: str, fingerprints: Fingerprints) -> None:
     """The same in a transaction of the caller's that holds the study's row."""
     known = kept(connection, study_id, _KEY)
     if not isinstance(known, dict):
-        keep(connection, study_id, _KEY, asdict(materials))
+        keep(connection, study_id, _KEY, asdict(fingerprints))
         return
-    if known["data"] != materials.data:
+    if known["data"] != fingerprints.data:
         raise DataError(
             f"study {name}",
-            found=f"other data than its trials were trained on ({_differ(known['data'], materials.data)})",
+            found=f"other data than its trials were trained on ({_differ(known['data'], fingerprints.data)})",
             expected="the same texts, labels and splits, so that its trials can be compared",
-            mend=_MEND.format("data"),
+            hint=_HINT.format("data"),
         )
-    if known["model"] != materials.model:
+    if known["model"] != fingerprints.model:
         raise ModelError(
             f"study {name}",
-            found=f"another model than its trials began with ({_differ(known['model'], materials.model)})",
+            found=f"another model than its trials began with ({_differ(known['model'], fingerprints.model)})",
             expected="the same weights, so that its trials can be compared",
-            mend=_MEND.format("model"),
+            hint=_HINT.format("model"),
         )
 
 

@@ -47,7 +47,7 @@ def locked_study(storage: Storage, study_id: int) -> Iterator[Connection]:
                 storage.redacted,
                 found=f"the study with the id {study_id} deleted",
                 expected="a study that stays while workers are at it",
-                mend="Submit it again.",
+                hint="Submit it again.",
             )
         yield connection
 

@@ -91,7 +91,7 @@ def no_such_study(place: str, name: str, names: Sequence[str]) -> StudyGoneError
         place,
         found=f"no study {name}",
         expected="one of " + ", ".join(names) if names else "a study that was submitted",
-        mend=f"Did you mean {near}?" if near else "Check the name, or submit the study first.",
+        hint=f"Did you mean {near}?" if near else "Check the name, or submit the study first.",
     )
 
 

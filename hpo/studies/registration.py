@@ -20,7 +20,7 @@ from hpo.spec.study_file import search_space
 from hpo.storage.seals import sealed_spec
 from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_STUDIES, STUDIES, STUDY_DIRECTIONS, TRIALS
-from hpo.studies.fingerprints import Materials, agree_on, forget
+from hpo.studies.fingerprints import Fingerprints, agree_on, forget
 from hpo.studies.progress import StudyProgress, progress
 from hpo.studies.studies import needs_model, stored_spec
 
@@ -40,7 +40,7 @@ def submit(
     spec: StudySpec,
     *,
     priority: int | None = None,
-    materials: Materials | None = None,
+    fingerprints: Fingerprints | None = None,
 ) -> StudyProgress:
     """Register a study and its budget, or set the budget of one that is there; any number may at once.
 
@@ -59,10 +59,10 @@ def submit(
     def register() -> None:
         with storage.write() as connection:
             study_id = _register(connection, storage, spec, priority)
-            if materials is not None:
+            if fingerprints is not None:
                 if not _has_begun(connection, study_id):
                     forget(connection, study_id)
-                agree_on(connection, study_id, spec.name, materials)
+                agree_on(connection, study_id, spec.name, fingerprints)
 
     def register_or_join() -> None:
         try:
@@ -154,7 +154,7 @@ def _refuse_foreign_study(
             storage.redacted,
             found=f"a study {spec.name} that was made by other means",
             expected="a name that is free, or a study that hpo made",
-            mend="Use another --name.",
+            hint="Use another --name.",
         )
 
 
@@ -169,7 +169,7 @@ def _refuse_another_spec(storage: Storage, known: StudySpec, spec: StudySpec) ->
         storage.redacted,
         found=f"a study {spec.name} with other settings: {', '.join(shown)}{more}",
         expected="the same settings, so that its trials can be compared",
-        mend="Use another --name, or restore " + ("them." if len(differing) > 1 else "it."),
+        hint="Use another --name, or restore " + ("them." if len(differing) > 1 else "it."),
     )
 
 

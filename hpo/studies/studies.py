@@ -76,7 +76,7 @@ class OpenStudy:
             self.storage.redacted,
             found=f"the study {self.name} deleted",
             expected="a study that stays while workers are at it",
-            mend="Submit it again.",
+            hint="Submit it again.",
         )
 
     def _is_there(self) -> bool:
@@ -204,7 +204,7 @@ def stored_spec(storage: Storage, row: Any) -> StudySpec:
             storage.redacted,
             found=f"a study {name} that another version of hpo wrote",
             expected="settings that this version knows",
-            mend="Use another --name, or the version that wrote it.",
+            hint="Use another --name, or the version that wrote it.",
         ) from error
 
 

@@ -47,11 +47,11 @@ _CAUSES = (
 )
 
 
-class Away(Exception):  # noqa: N818 - an answer, not a fault
+class RetryableError(Exception):
     """The server cannot do it now; the same call may succeed later."""
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
+class PermanentError(Exception):
     """The server will never do it.
 
     doubtful: MLflow gives this answer for passing troubles of its database too, so that a few repeats
@@ -65,40 +65,40 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
 
 @contextmanager
 def answers() -> Iterator[None]:
-    """Turn whatever MLflow and the libraries under it raise into Away or Refused."""
+    """Turn whatever MLflow and the libraries under it raise into RetryableError or PermanentError."""
     try:
         yield
-    except (Away, Refused):
+    except (RetryableError, PermanentError):
         raise
     except Exception as error:
         raise _answer(error) from error
 
 
-def _answer(error: Exception) -> Away | Refused:
+def _answer(error: Exception) -> RetryableError | PermanentError:
     reason = redact_text(" ".join(str(error).split()) or type(error).__name__)[:500]
     code = getattr(error, "error_code", None)
     if isinstance(code, str):
         status = re.search(r"failed with error code (\d{3})", reason)
         if status and int(status.group(1)) not in _CHANGEABLE_STATUS and status.group(1)[0] == "4":
-            return Refused(reason)
+            return PermanentError(reason)
         if code in _CHANGEABLE:
-            return Away(_in_short(reason))
-        return Refused(reason, doubtful=code == "BAD_REQUEST")
+            return RetryableError(_in_short(reason))
+        return PermanentError(reason, doubtful=code == "BAD_REQUEST")
     response = getattr(error, "response", None)
     if response is not None and hasattr(response, "status_code"):
         http_status = int(response.status_code)
         if http_status == 501 or (
             http_status // 100 == 4 and http_status not in _CHANGEABLE_STATUS
         ):
-            return Refused(reason)
-        return Away(_in_short(reason))
+            return PermanentError(reason)
+        return RetryableError(_in_short(reason))
     if isinstance(error, FileNotFoundError) or getattr(error, "errno", None) in _NEVER:
-        return Refused(reason)
+        return PermanentError(reason)
     outside = type(error).__module__.partition(".")[0]
     if isinstance(error, OSError) or outside in _PASSING_TROUBLES:
-        return Away(_in_short(reason))
+        return RetryableError(_in_short(reason))
     logger.debug("An unexpected error from MLflow", exc_info=error)
-    return Refused(f"{type(error).__name__}: {reason}", doubtful=True)
+    return PermanentError(f"{type(error).__name__}: {reason}", doubtful=True)
 
 
 def _in_short(reason: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hpo.errors import HpoError, TrackingError
 from hpo.tracking import models
-from hpo.tracking.answers import Away, Refused
+from hpo.tracking.answers import PermanentError, RetryableError
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.keys import (
     OUTBOX_TAG,
@@ -80,7 +80,7 @@ class Delivery:
     def step(self) -> int:
         """Send the oldest operation, with those right after it that fit into its request.
 
-        Returns how many were settled, 0 where nothing waits. Raises Away where the server cannot be
+        Returns how many were settled, 0 where nothing waits. Raises RetryableError where the server cannot be
         used.
         """
         waiting = self._ledger.head(_WINDOW)
@@ -90,7 +90,7 @@ class Delivery:
         if len(batch) > 1:
             try:
                 self._send_batch(batch)
-            except Refused:
+            except PermanentError:
                 # One of them is at fault: send them singly to find it.
                 logger.debug("A batch of %d operations was refused", len(batch))
             else:
@@ -100,7 +100,7 @@ class Delivery:
         return 1
 
     def close_runs(self) -> None:
-        """End the runs that a dead owner left open. Raises Away where the server cannot be used."""
+        """End the runs that a dead owner left open. Raises RetryableError where the server cannot be used."""
         ended_ms = self._outbox.abandoned_ms or 0
         for run in self._ledger.unfinished_runs():
             if run.shared and self._outbox.open_elsewhere(run.run_key):
@@ -109,7 +109,7 @@ class Delivery:
                 if not self._has_ended(run):
                     self._close(run, ended_ms)
                     logger.info("Run %s, whose process died, is closed", run.run_key)
-            except Refused as refusal:
+            except PermanentError as refusal:
                 logger.debug("Run %s cannot be closed: %s", run.run_key, refusal)
             self._ledger.mark_ended(run.run_key)
 
@@ -134,7 +134,9 @@ class Delivery:
         try:
             return self._outcome_of(run_key)
         except HpoError as error:
-            raise Away(f"how the trial of {run_key} ended cannot be looked up: {error}") from error
+            raise RetryableError(
+                f"how the trial of {run_key} ended cannot be looked up: {error}"
+            ) from error
 
     def _is_outdone(self, run_key: str) -> bool:
         """Whether a model that waited for long is no longer to be kept: its deletion may have come first."""
@@ -204,7 +206,7 @@ class Delivery:
             return
         try:
             self._send(row, operation)
-        except Refused as refusal:
+        except PermanentError as refusal:
             if refusal.doubtful and self._may_pass(row):
                 raise DoubtfulError(str(refusal)) from refusal
             may_pass_later = refusal.doubtful or self._ledger.has_rejected(row.run_key, "OpenRun")
@@ -283,7 +285,9 @@ class Delivery:
                 self._on_run_opened(run.run_key, run.run_id, url)
             except HpoError as error:
                 # The study's storage is away: opened once more when it is back, the run is the same.
-                raise Away(f"the run of {run.run_key} cannot be noted: {error}") from error
+                raise RetryableError(
+                    f"the run of {run.run_key} cannot be noted: {error}"
+                ) from error
             except Exception:
                 logger.exception("Noting the MLflow run of %s elsewhere failed", run.run_key)
         if operation.params:
@@ -306,7 +310,7 @@ class Delivery:
         if run is None:
             if operation.only_if_there:
                 return
-            raise Refused("there is no such run")
+            raise PermanentError("there is no such run")
         if self._owner_is_dead and run.shared and self._went_on(run, operation.end_ms):
             return
         if self._comes_late and run.shared and self._has_ended(run):
@@ -349,7 +353,7 @@ class Delivery:
     def _known(self, ref: RunRef) -> KnownRun:
         run = self._find(ref)
         if run is None:
-            raise Refused("there is no such run")
+            raise PermanentError("there is no such run")
         return run
 
     def _find(self, ref: RunRef) -> KnownRun | None:

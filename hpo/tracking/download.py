@@ -49,7 +49,7 @@ def _fetched(uri: str, location: str, target: Path) -> Path | None:
     """Fetch a logged model; the folder of what the trial trained, or None where that is not whole."""
     from mlflow.artifacts import download_artifacts
 
-    from hpo.tracking.answers import Refused, answers
+    from hpo.tracking.answers import PermanentError, answers
 
     target.mkdir(parents=True, exist_ok=True)
     try:
@@ -59,7 +59,7 @@ def _fetched(uri: str, location: str, target: Path) -> Path | None:
             )
         folder = Path(downloaded) / "data"
         damage = damage_in(folder) if folder.is_dir() else "its files are gone"
-    except Refused as refusal:
+    except PermanentError as refusal:
         damage = str(refusal)
     if damage is None:
         return folder
@@ -139,14 +139,14 @@ def left_trial_model(tracking_uri: str, facts: Path) -> Path | None:
 @contextmanager
 def _asking(uri: str, expected: str) -> Iterator[None]:
     """Turn what the server says into TrackingError. expected: what it was asked for."""
-    from hpo.tracking.answers import Away, Refused
+    from hpo.tracking.answers import PermanentError, RetryableError
 
     try:
         yield
-    except (Away, Refused) as answer:
+    except (RetryableError, PermanentError) as answer:
         raise TrackingError(
             f"tracking server {without_credentials(uri)}",
             found=str(answer),
             expected=expected,
-            mend="Start it, and run the same command again.",
+            hint="Start it, and run the same command again.",
         ) from answer

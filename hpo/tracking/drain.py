@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.spec.locations import without_credentials
-from hpo.tracking.answers import Away
+from hpo.tracking.answers import RetryableError
 from hpo.tracking.delivery import Delivery, DoubtfulError, RunOpened
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.outbox import Outbox, abandoned
@@ -109,7 +109,7 @@ class Drainer:
                     self._after_step()
                 else:
                     self._idle()
-            except (Away, DoubtfulError) as trouble:
+            except (RetryableError, DoubtfulError) as trouble:
                 self._outage.note(str(trouble))
                 self._pause(pause * random.uniform(0.5, 1.5))
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
@@ -197,8 +197,8 @@ def _drain_abandoned(
                 _check_folder(uri)
                 gateway = gateways.setdefault(uri, Gateway(uri))
                 empty = _empty(Delivery(outbox, gateway, on_run_opened, outcome_of), stop)
-        except (Away, DoubtfulError) as trouble:
-            if isinstance(trouble, Away):  # and not one operation's own
+        except (RetryableError, DoubtfulError) as trouble:
+            if isinstance(trouble, RetryableError):  # and not one operation's own
                 away.add(str(uri))
             logger.info(
                 "%d operations of a process that died wait on for %s: %s",
@@ -219,10 +219,10 @@ def _drain_abandoned(
 
 
 def _check_folder(uri: str) -> None:
-    """Raise Away where the folder of a local store is gone: to send anything would make it again."""
+    """Raise RetryableError where the folder of a local store is gone: to send anything would make it again."""
     file = database_file(uri)
     if file is not None and not file.parent.is_dir():
-        raise Away(f"{file.parent} is gone")
+        raise RetryableError(f"{file.parent} is gone")
 
 
 def _empty(delivery: Delivery, stop: Callable[[], bool]) -> bool:

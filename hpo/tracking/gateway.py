@@ -1,4 +1,4 @@
-"""MLflow's client behind typed calls that end in one of three ways (answers.py): done, Refused, Away.
+"""MLflow's client behind typed calls that end in one of three ways (answers.py): done, PermanentError, RetryableError.
 
 Imports MLflow when it is first used, on the draining thread. Every call that creates something can
 be repeated after an unknown outcome, for what it creates carries a tag that is looked up first.
@@ -18,7 +18,7 @@ from typing import Any
 
 from hpo.errors import TrackingError
 from hpo.spec.names import file_name
-from hpo.tracking.answers import Away, Refused, answers
+from hpo.tracking.answers import PermanentError, RetryableError, answers
 from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG, SETTLED_TAG
 from hpo.tracking.local_store import (
     REQUEST_TIMEOUT_SECONDS,
@@ -26,7 +26,7 @@ from hpo.tracking.local_store import (
     make_local_store,
     store_lock,
 )
-from hpo.tracking.moved import mend_moves
+from hpo.tracking.moved import repair_moves
 from hpo.tracking.records import LogDataset, MetricPoint, OpenRun, RunStatus
 from hpo.tracking.uri import artifact_location, artifact_root, database_file, run_url
 
@@ -77,12 +77,12 @@ class Gateway:
                     from mlflow.tracking import MlflowClient
             except (ImportError, AttributeError) as error:
                 # A thread that is not ours may be in the middle of importing the same modules.
-                raise Away(f"MLflow cannot be imported: {error}") from error
+                raise RetryableError(f"MLflow cannot be imported: {error}") from error
             logging.getLogger("alembic").setLevel(logging.WARNING)
             try:
-                said = mend_moves(self.tracking_uri)
+                said = repair_moves(self.tracking_uri)
             except TrackingError as error:
-                raise Away(str(error)) from error
+                raise RetryableError(str(error)) from error
             if said is not None:
                 logger.warning("%s", said)
             with answers(), store_lock(self.tracking_uri):
@@ -261,7 +261,7 @@ class Gateway:
         try:
             with answers():
                 return bool(client.get_run(run_id).info.lifecycle_stage == "active")
-        except Refused:
+        except PermanentError:
             return False
 
     def _find_or(self, wanted: OpenRun, create: Callable[[], FoundRun]) -> FoundRun:
@@ -283,7 +283,7 @@ class Gateway:
             time.sleep(_SETTLE_SECONDS)
             runs = self.find_runs(wanted.run.experiment, wanted.run.key)
             if not runs:
-                raise Away("the run that was just created is not listed yet")
+                raise RetryableError("the run that was just created is not listed yet")
             winner = next((run for run in runs if SETTLED_TAG in run.tags), runs[0])
             self.log_batch(winner.run_id, tags={SETTLED_TAG: "true"})
         # An earlier try whose answer was lost may have created one besides the one settled since.
@@ -302,7 +302,7 @@ class Gateway:
                     return _found(
                         client.create_run(experiment_id, wanted.start_ms, shown, wanted.name)
                     )
-            except Refused:
+            except PermanentError:
                 # The experiment may have been deleted since it was looked up.
                 self._experiments.pop(wanted.run.experiment, None)
                 if last:
@@ -319,7 +319,7 @@ class Gateway:
         try:
             with answers():
                 return str(client.create_experiment(name, artifact_location=location))
-        except Refused:
+        except PermanentError:
             with answers():
                 found = client.get_experiment_by_name(name)
             if found is None:

@@ -418,7 +418,7 @@ def _damaged(path: Path, found: str) -> DamagedLedger:
         f"outbox {path}",
         found=found,
         expected="what was written",
-        mend="Remove it, if nothing in it is missed.",
+        hint="Remove it, if nothing in it is missed.",
     )
 
 
@@ -427,5 +427,5 @@ def _unusable(path: Path, error: Exception) -> TrackingError:
         f"outbox {path}",
         found=str(getattr(error, "orig", None) or error),
         expected="a file that can be written",
-        mend="Check the disk's free space and the folder's rights.",
+        hint="Check the disk's free space and the folder's rights.",
     )

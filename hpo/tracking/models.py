@@ -16,7 +16,7 @@ from typing import Any
 from hpo.digests import write_digests
 from hpo.spec.names import logged_name
 from hpo.tracking import registry
-from hpo.tracking.answers import Away, Refused, answers
+from hpo.tracking.answers import PermanentError, RetryableError, answers
 from hpo.tracking.gateway import MAX_DESCRIPTION_CHARACTERS, Gateway, cut, upload_time
 from hpo.tracking.keys import (
     ATTEMPT_TAG,
@@ -338,7 +338,7 @@ def _delete_files(gateway: Gateway, model: Any) -> None:
                 model.artifact_location, tracking_uri=gateway.tracking_uri
             )
             repository.delete_artifacts()
-    except (Away, Refused) as answer:
+    except (RetryableError, PermanentError) as answer:
         # Some artifact stores cannot delete; `mlflow gc` does it then. A server that is away says
         # so at the next call, and the operation is repeated.
         logger.debug("The files of model %s stay: %s", model.model_id, answer)

@@ -84,8 +84,8 @@ def moves(tracking_uri: str) -> tuple[Move, ...]:
     return tuple(found)
 
 
-def mend_moves(tracking_uri: str) -> str | None:
-    """Mend the places of a local store whose folder was moved; what is to be said of it, where it was.
+def repair_moves(tracking_uri: str) -> str | None:
+    """Correct the places of a local store whose folder was moved; what is to be said of it, where it was.
 
     Raises TrackingError where that cannot be.
     """
@@ -107,7 +107,7 @@ def mend_moves(tracking_uri: str) -> str | None:
                 str(file),
                 found=f"a store that was moved, and {error}",
                 expected="a file that can be written, to mend its places",
-                mend="Mend its rights, or end what holds it, and run the same command again.",
+                hint="Correct its rights, or end what holds it, and run the same command again.",
             ) from error
     return in_words(file, found)
 
@@ -164,7 +164,7 @@ def _is_to_mend(
             found=f"{len(left or places)} places of its files under {root}"
             + ("" if left else ", which is gone"),
             expected=f"them under {own}, as its folder was moved or copied",
-            mend=f"Bring them here (cp -rn {root}/. {own}/)."
+            hint=f"Bring them here (cp -rn {root}/. {own}/)."
             if left
             else f"Bring that folder here as {own}.",
         )

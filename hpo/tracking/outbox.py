@@ -102,7 +102,7 @@ class Outbox:
                 f"outbox folder {folder}",
                 found=error.strerror or str(error),
                 expected="a folder that can be written",
-                mend="Check its rights and the disk's free space, or work in another folder.",
+                hint="Check its rights and the disk's free space, or work in another folder.",
             ) from error
         try:
             outbox = cls(folder, key, lock, limit_bytes)
@@ -192,7 +192,7 @@ class Outbox:
                 str(source),
                 found="no folder there",
                 expected="a folder to log",
-                mend="Check the path.",
+                hint="Check the path.",
             )
         size = _size(source)
         if bounded:
@@ -210,7 +210,7 @@ class Outbox:
                 f"outbox {self.spool}",
                 found=error.strerror or str(error),
                 expected=f"room for {source.name}",
-                mend="Check the disk's free space and the folder's rights.",
+                hint="Check the disk's free space and the folder's rights.",
             ) from error
         return Spooled(name, size)
 
@@ -354,7 +354,7 @@ class Outbox:
                 f"outbox {self._folder}",
                 found=f"{_in_words(held)} waiting for the tracking server, {_in_words(size)} more to come",
                 expected=f"no more than {_in_words(self._limit_bytes)}",
-                mend=f"Bring back {_shown(self.tracking_uri)}, or remove the folder and what waits in it.",
+                hint=f"Bring back {_shown(self.tracking_uri)}, or remove the folder and what waits in it.",
             )
 
     def _check_disk(self, size: int) -> None:
@@ -364,7 +364,7 @@ class Outbox:
                 f"outbox {self._folder}",
                 found=f"{_in_words(free)} free on the disk",
                 expected=f"room for {_in_words(size)}, and {_in_words(DISK_MARGIN)} to spare",
-                mend="Free some space.",
+                hint="Free some space.",
             )
 
     def _warn_at_half(self) -> None:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hpo.digests import DIGESTS_FILE, damage_in
-from hpo.tracking.answers import Refused, answers
+from hpo.tracking.answers import PermanentError, answers
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.keys import CHAMPION_ALIAS, STUDY_TAG, STUDY_UID_TAG, TRIAL_NUMBER_TAG, names_from
 
@@ -42,7 +42,7 @@ class Registered:
 def name_for(gateway: Gateway, name: str, uid: str) -> str:
     """The registered model that a study may write to: of this name, or else beside it.
 
-    uid: the study's. Raises Refused where there is none.
+    uid: the study's. Raises PermanentError where there is none.
     """
     for candidate in names_from(name, uid):
         model = _registered_model(gateway, candidate)
@@ -50,7 +50,7 @@ def name_for(gateway: Gateway, name: str, uid: str) -> str:
             if candidate != name:
                 logger.warning("The registered model %s is not this study's: %s", name, candidate)
             return candidate
-    raise Refused(f"the registered model {name} and those beside it are not this study's")
+    raise PermanentError(f"the registered model {name} and those beside it are not this study's")
 
 
 def make(gateway: Gateway, name: str, uid: str, study_name: str) -> None:
@@ -60,7 +60,7 @@ def make(gateway: Gateway, name: str, uid: str, study_name: str) -> None:
     try:
         with answers():
             client.create_registered_model(name, tags=marks)
-    except Refused:
+    except PermanentError:
         # It exists already, or the next call says what is wrong.
         with answers():
             known = client.get_registered_model(name).tags
@@ -107,7 +107,7 @@ def _registered_model(gateway: Gateway, name: str) -> Any:
     try:
         with answers():
             return gateway.client.get_registered_model(name)
-    except Refused:
+    except PermanentError:
         return None
 
 
@@ -130,7 +130,7 @@ def _uid_of(gateway: Gateway, version: Any) -> str | None:
     if uid is None and version.run_id:
         try:
             return gateway.run_tags(version.run_id).get(STUDY_UID_TAG)
-        except Refused:  # the run is gone
+        except PermanentError:  # the run is gone
             return None
     return None if uid is None else str(uid)
 
@@ -155,7 +155,7 @@ def _what_is_wrong(gateway: Gateway, name: str, version: Any) -> str | None:
                 return f"has {there} bytes of {expected}"
             local = getattr(repository, "artifact_dir", None)
             return None if local is None else _damaged(Path(local), sizes)
-    except (Refused, ValueError) as fault:
+    except (PermanentError, ValueError) as fault:
         return f"cannot be read ({fault})"
 
 

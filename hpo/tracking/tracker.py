@@ -284,7 +284,7 @@ class StudyTracker:
                     str(folder),
                     found=f"no {needed}",
                     expected="a model and its tokenizer as save_pretrained writes them",
-                    mend="Save both there.",
+                    hint="Save both there.",
                 )
         spooled = self._outbox.spool_folder(folder, move=move, bounded=False)
         operation = PublishModel(

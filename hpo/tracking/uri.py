@@ -52,8 +52,8 @@ def checked_uri(uri: str) -> str:
         return _checked_address(uri)
     if scheme == "databricks":
         return uri
-    mend = "Write postgresql:// instead." if scheme == "postgres" else "Give one of those."
-    raise _wrong(uri, f"the scheme {scheme}", mend)
+    hint = "Write postgresql:// instead." if scheme == "postgres" else "Give one of those."
+    raise _wrong(uri, f"the scheme {scheme}", hint)
 
 
 def redact_text(text: str) -> str:
@@ -202,10 +202,10 @@ def _checked_address(uri: str) -> str:
         is_whole = False
     if not is_whole:
         # Without the library's words, which may hold a part of the password, nor it as the cause.
-        mend = "Write a number as the port, and marks in a password as %2F for /, %40 for @."
-        raise _wrong(uri, "a malformed address", mend) from None
+        hint = "Write a number as the port, and marks in a password as %2F for /, %40 for @."
+        raise _wrong(uri, "a malformed address", hint) from None
     if not host or re.search(r"\s", uri):
-        raise _wrong(uri, "no host" if not host else "a space", "Mend the address.")
+        raise _wrong(uri, "no host" if not host else "a space", "Correct the address.")
     return uri
 
 
@@ -215,16 +215,16 @@ def _absolute_database(uri: str) -> str:
     path = uri.partition("?")[0].partition(":")[2]
     if not path.startswith("///") or path in ("///", "///:memory:"):
         found = "a database in memory" if path in ("///", "///:memory:") else "too few slashes"
-        mend = "Write sqlite:///mlflow.db (relative) or sqlite:////folder/mlflow.db."
-        raise _wrong(uri, found, mend)
+        hint = "Write sqlite:///mlflow.db (relative) or sqlite:////folder/mlflow.db."
+        raise _wrong(uri, found, hint)
     url = make_url(uri)
     url = url.set(database=os.path.abspath(url.database or ""))
     return url.render_as_string(hide_password=False)
 
 
-def _wrong(uri: str, found: str, mend: str) -> TrackingError:
+def _wrong(uri: str, found: str, hint: str) -> TrackingError:
     return TrackingError(
-        f"tracking URI {without_credentials(uri)}", found=found, expected=_EXPECTED, mend=mend
+        f"tracking URI {without_credentials(uri)}", found=found, expected=_EXPECTED, hint=hint
     )
 
 
@@ -233,5 +233,5 @@ def _away(uri: str, found: str) -> TrackingServerAway:
         f"tracking server {without_credentials(uri)}",
         found=found,
         expected="an answer",
-        mend="Start it; until then results wait in the outbox and arrive later.",
+        hint="Start it; until then results wait in the outbox and arrive later.",
     )

@@ -48,7 +48,7 @@ class TrainingStopped(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True)
-class Workbench:
+class TrialContext:
     """What all trials of a study share in one process."""
 
     model: PretrainedModel
@@ -73,19 +73,19 @@ class Trial:
 
     def __init__(
         self,
-        bench: Workbench,
+        context: TrialContext,
         params: TrialParams,
         *,
         seed: int,
         micro_batches: MicroBatches | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.bench = bench
+        self.context = context
         self.params = params
         self.seed = seed
         self.micro_batches = micro_batches or MicroBatches()
         self._clock = clock
-        data, model, prefix = bench.data, bench.model, bench.prefix
+        data, model, prefix = context.data, context.model, context.prefix
         keep_freed_memory()
         choose_deterministic_kernels(prefix.device)
         vocabulary = None
@@ -93,8 +93,8 @@ class Trial:
             splits = data.train, data.validation
             longest = max(int(split.lengths.max()) for split in splits)
             vocabulary = Vocabulary.of(*(split.tokens for split in splits), longest=longest)
-        self.train_inputs = bench.inputs("train", params.freeze_depth, vocabulary)
-        self.validation_inputs = bench.inputs("validation", params.freeze_depth, vocabulary)
+        self.train_inputs = context.inputs("train", params.freeze_depth, vocabulary)
+        self.validation_inputs = context.inputs("validation", params.freeze_depth, vocabulary)
         self.classifier = Classifier(
             model,
             freeze_depth=params.freeze_depth,
@@ -152,7 +152,7 @@ class Trial:
         started = self._clock() - self.progress.seconds
         last_saved = self._clock()
         evaluations = evaluations_by_step(
-            self.steps, self.bench.settings.evaluations_per_epoch * self.params.epochs
+            self.steps, self.context.settings.evaluations_per_epoch * self.params.epochs
         )
         stopped: Stopped = "finished"
         for texts in self._remaining_batches():
@@ -166,7 +166,7 @@ class Trial:
                 if verdict is Verdict.PRUNE:
                     stopped = "pruned"
                     break
-                if 0 < self.bench.settings.early_stopping <= self.progress.without_improvement:
+                if 0 < self.context.settings.early_stopping <= self.progress.without_improvement:
                     stopped = "early"
                     break
             stopping = should_stop()
@@ -186,7 +186,7 @@ class Trial:
         return self._result(stopped)
 
     def _remaining_batches(self) -> Iterator[NDArray[np.int64]]:
-        lengths, size = self.bench.data.train.lengths, self.params.batch_size
+        lengths, size = self.context.data.train.lengths, self.params.batch_size
         first_epoch, skip = divmod(self.progress.step, self.steps_per_epoch)
         for epoch in range(first_epoch, self.params.epochs):
             yield from epoch_batches(lengths, size, seed=self.seed, epoch=epoch)[skip:]
@@ -251,7 +251,7 @@ class Trial:
                 **scores,
             },
         )
-        is_best = improves(evaluation, progress.best, self.bench.metric)
+        is_best = improves(evaluation, progress.best, self.context.metric)
         progress.note(evaluation, probabilities, self.classifier, is_best=is_best)
         return evaluation
 
@@ -259,9 +259,9 @@ class Trial:
         progress = self.progress
         assert progress.best is not None, "the last step is always evaluated"
         self.classifier.restore(progress.best_weights, progress.best_decay)
-        matrix = confusion(progress.best_probabilities, self.bench.data.validation.labels)
+        matrix = confusion(progress.best_probabilities, self.context.data.validation.labels)
         return TrialResult(
-            value=progress.best.metrics[f"val/{self.bench.metric}"],
+            value=progress.best.metrics[f"val/{self.context.metric}"],
             best=progress.best,
             evaluations=len(progress.history),
             stopped=stopped,
@@ -275,15 +275,15 @@ class Trial:
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to be this trial's; JSON."""
-        bench = self.bench
+        context = self.context
         return {
             "params": self.params.model_dump(mode="json"),
             "seed": self.seed,
-            "model": bench.model.fingerprint,
-            "data": bench.data.fingerprint,
-            "dtype": str(bench.prefix.dtype),
-            "metric": bench.metric,
-            "evaluations_per_epoch": bench.settings.evaluations_per_epoch,
+            "model": context.model.fingerprint,
+            "data": context.data.fingerprint,
+            "dtype": str(context.prefix.dtype),
+            "metric": context.metric,
+            "evaluations_per_epoch": context.settings.evaluations_per_epoch,
         }
 
 

@@ -100,7 +100,7 @@ STUDY_FILES = (
     study_file(
         "broken TOML",
         "[study\n",
-        "bad.toml: found a fault in its TOML (… line 1, …); expected valid TOML. Mend that line.",
+        "bad.toml: found a fault in its TOML (… line 1, …); expected valid TOML. Correct that line.",
     ),
     study_file(
         "a study file that is not UTF-8",
@@ -133,12 +133,12 @@ STUDY_FILES = (
     study_file(
         "no trials",
         "[study]\ntrials = 0\n",
-        "bad.toml: study.trials: found 0; expected greater than or equal to 1. Mend the value.",
+        "bad.toml: study.trials: found 0; expected greater than or equal to 1. Correct the value.",
     ),
     study_file(
         "a negative seed",
         "[study]\nseed = -1\n",
-        "bad.toml: study.seed: found -1; expected greater than or equal to 0. Mend the value.",
+        "bad.toml: study.seed: found -1; expected greater than or equal to 0. Correct the value.",
     ),
     study_file(
         "a metric that there is not",
@@ -159,18 +159,18 @@ STUDY_FILES = (
     study_file(
         "a number that is none",
         "[training]\nlearning_rate = nan\n",
-        "bad.toml: training.learning_rate: found nan; expected a finite number. Mend the value.",
+        "bad.toml: training.learning_rate: found nan; expected a finite number. Correct the value.",
     ),
     study_file(
         "a length of nothing",
         "[data]\nmax_length = 0\n",
-        "bad.toml: data.max_length: found 0; expected greater than or equal to 1. Mend the value.",
+        "bad.toml: data.max_length: found 0; expected greater than or equal to 1. Correct the value.",
     ),
     study_file(
         "a policy of keeping nothing",
         "[tracking]\nkeep = 'top:0'\n",
         "bad.toml: tracking.keep: found 'top:0'; expected all, best or top:K with K of 1 or more. "
-        "Mend the value.",
+        "Correct the value.",
     ),
     study_file(
         "a sampler that there is not",
@@ -254,12 +254,12 @@ STUDY_FILES = (
     space(
         "a name that there is not",
         "schedule = ['linear', 'cosin']",
-        "schedule[1]: found 'cosin'; expected 'linear', 'cosine' or 'constant'. Mend the value.",
+        "schedule[1]: found 'cosin'; expected 'linear', 'cosine' or 'constant'. Correct the value.",
     ),
     space(
         "a negative freeze depth",
         "freeze_depth = [0, -1]",
-        "freeze_depth[1]: found -1; expected greater than or equal to 0. Mend the value.",
+        "freeze_depth[1]: found -1; expected greater than or equal to 0. Correct the value.",
     ),
 )
 
@@ -295,7 +295,7 @@ OPTIONS = (
     Case(
         "no trials by option",
         "--trials 0",
-        "--trials: found 0; expected greater than or equal to 1. Mend the value.",
+        "--trials: found 0; expected greater than or equal to 1. Correct the value.",
     ),
     Case(
         "no workers",
@@ -320,7 +320,7 @@ OPTIONS = (
     Case(
         "a policy that there is not",
         "--keep top:x",
-        "--keep: found 'top:x'; expected all, best or top:K with K of 1 or more. Mend the value.",
+        "--keep: found 'top:x'; expected all, best or top:K with K of 1 or more. Correct the value.",
     ),
     Case(
         "an option that the command does not have",
@@ -595,7 +595,7 @@ PLACES = (
         "a state folder where nothing can be written",
         "",
         "HPO_STATE (/proc/state): found /proc, where nothing can be written (…); "
-        "expected a folder that can be written. Mend its rights, or set HPO_STATE.",
+        "expected a folder that can be written. Correct its rights, or set HPO_STATE.",
         environment={"HPO_STATE": "/proc/state"},
     ),
     Case(
@@ -618,7 +618,7 @@ PLANS = (
     study_file(
         "an option of the sampler of the wrong type",
         "[search.sampler]\nname = 'tpe'\nn_startup_trials = '5'\n",
-        "search.sampler.n_startup_trials: found '5'; expected a whole number. Mend the value.",
+        "search.sampler.n_startup_trials: found '5'; expected a whole number. Correct the value.",
     ),
     study_file(
         "an option that the pruner does not have",
@@ -629,27 +629,27 @@ PLANS = (
         "an option that the pruner refuses",
         "[search.pruner]\nname = 'median'\nn_startup_trials = -1\n",
         "search.pruner: found options that median refuses (…-1…); expected values that the pruner "
-        "median can work with. Mend the value, …",
+        "median can work with. Correct the value, …",
     ),
     study_file(
         "a halving that leaves everything",
         "[search.pruner]\nname = 'hyperband'\nreduction_factor = 1\n",
-        "search.pruner.reduction_factor: found 1; expected 2 or more. Mend the value, …",
+        "search.pruner.reduction_factor: found 1; expected 2 or more. Correct the value, …",
     ),
     study_file(
         "a negative bootstrap",
         "[search.pruner]\nname = 'hyperband'\nbootstrap_count = -1\n",
-        "search.pruner.bootstrap_count: found -1; expected 0 or more. Mend the value, …",
+        "search.pruner.bootstrap_count: found -1; expected 0 or more. Correct the value, …",
     ),
     study_file(
         "a choice among no candidates",
         "[search.sampler]\nname = 'tpe'\nn_ei_candidates = 0\nn_startup_trials = 0\n",
-        "search.sampler.n_ei_candidates: found 0; expected 1 or more. Mend the value, …",
+        "search.sampler.n_ei_candidates: found 0; expected 1 or more. Correct the value, …",
     ),
     study_file(
         "a population of one",
         "[search.sampler]\nname = 'cmaes'\npopsize = 1\n",
-        "search.sampler.popsize: found 1; expected 4 or more. Mend the value, …",
+        "search.sampler.popsize: found 1; expected 4 or more. Correct the value, …",
     ),
     study_file(
         "a grid of real numbers",
@@ -733,7 +733,7 @@ DATA = (
         "too few rows",
         "my.csv",
         "text,label\none,x\ntwo,y\n",
-        "my.csv: found too few rows (2) to carve off …; expected three different texts or more …. "
+        "my.csv: found too few rows (2) to split off …; expected three different texts or more …. "
         "Add rows, …",
     ),
     data(
@@ -747,7 +747,7 @@ DATA = (
         "my.csv",
         'text,label\n"one,two\nthree,four\n',
         "my.csv, line 2: found a quotation mark that is never closed; expected fields in quotes, "
-        "…. Mend that line, …",
+        "…. Correct that line, …",
     ),
     data(
         "semicolons",
@@ -761,7 +761,7 @@ DATA = (
         "my.jsonl",
         "\n".join([*_ROWS[:16], _ROWS[16][:-4], *_ROWS[17:]]),
         "my.jsonl, line 17: found broken JSON (…); expected one JSON object a line. "
-        "Mend that line.",
+        "Correct that line.",
     ),
     data(
         "a list in place of an object",
@@ -860,7 +860,7 @@ DATA = (
         "a label that training does not have",
         "--data folder",
         "folder/validation.csv, line 3: found the label 'awful', which the training split does "
-        "not have; expected 'bad', 'good'. Mend the label, …",
+        "not have; expected 'bad', 'good'. Correct the label, …",
         {
             "folder/train.csv": GOOD_CSV,
             "folder/validation.csv": "text,label\na fine film,good\na film,awful\n",

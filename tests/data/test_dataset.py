@@ -48,10 +48,10 @@ def test_the_split_that_is_missing_is_carved_off(
     write(f"{given}.csv", reviews("play", good=5, bad=5))
     fraction = 0.2 if missing == "validation" else 0.3
     data = load(tmp_path, **{f"{missing}_fraction": fraction})
-    carved = round(100 * fraction)
-    assert len(getattr(data, missing)) == carved
+    separated = round(100 * fraction)
+    assert len(getattr(data, missing)) == separated
     assert len(getattr(data, given)) == 10
-    assert len(data.train) == 100 - carved
+    assert len(data.train) == 100 - separated
 
 
 @pytest.mark.parametrize("given", ["validation", "test"])
@@ -209,7 +209,7 @@ def test_a_test_split_without_labels_counts_as_none(
     assert len(data.test) == 10
     assert not any("book" in text for text in data.test.texts)
     assert len(data.warnings) == 1
-    assert "has no labels and is left out; the test split is carved off" in data.warnings[0]
+    assert "has no labels and is left out; the test split is split off" in data.warnings[0]
     with pytest.raises(DataError):
         load(tmp_path, test_split="test")
 
@@ -358,7 +358,7 @@ def test_labels_that_are_truth_values_or_numbers_are_beyond_doubt(write, load) -
 def test_too_few_rows_to_carve_are_an_error(write, load, reviews) -> None:
     path = write("reviews.csv", reviews(bad=2, good=30))
     with pytest.raises(
-        DataError, match=r"too few rows \(32\) to carve off a test and a validation"
+        DataError, match=r"too few rows \(32\) to split off a test and a validation"
     ):
         load(path)
 
@@ -424,7 +424,7 @@ def test_class_names_in_the_metadata_of_parquet_files_are_kept_and_minus_one_is_
     assert len(data.train) + len(data.validation) + len(data.test) == 39
     assert [warning.split(": ")[1] for warning in data.warnings] == [
         "1 of 40 rows has no label and is left out (row 1)",
-        "has no labels and is left out; the test split is carved off",
+        "has no labels and is left out; the test split is split off",
     ]
 
 

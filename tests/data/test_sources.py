@@ -130,21 +130,21 @@ UNREAD = {
 }
 
 
-@pytest.mark.parametrize(("name", "mend"), UNREAD.items(), ids=UNREAD)
+@pytest.mark.parametrize(("name", "hint"), UNREAD.items(), ids=UNREAD)
 def test_a_file_that_looks_like_data_and_is_not_read_is_an_error(
-    tmp_path: Path, write, reviews, name: str, mend: str | None
+    tmp_path: Path, write, reviews, name: str, hint: str | None
 ) -> None:
     write("train.csv", reviews())
     (tmp_path / name).write_bytes(b"?")
     section = DataSection(source=str(tmp_path))
-    if mend is None:
+    if hint is None:
         assert read_source(section).warnings == ()
         return
     with pytest.raises(DataError) as caught:
         read_source(section)
     said = str(caught.value)
     assert said.startswith(f"{tmp_path}: found {name}, which is not read; expected no data but")
-    assert said.endswith(f"{mend}, or move it out of the folder.")
+    assert said.endswith(f"{hint}, or move it out of the folder.")
 
 
 def test_what_cannot_be_read_is_named_before_the_split_that_is_missed_for_it(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.data.labelled import Split
-from hpo.data.splits import carve, stratified_sample
+from hpo.data.splits import split_off, stratified_sample
 
 
 def split_of(counts: list[int]) -> Split:
@@ -29,8 +29,8 @@ def test_carved_parts_are_disjoint_and_complete(
     counts: list[int], fractions: list[float], seed: int
 ) -> None:
     split = split_of(counts)
-    carving = carve(split, fractions, seed=seed)
-    everything = np.concatenate([carving.remaining, *carving.parts])
+    separated = split_off(split, fractions, seed=seed)
+    everything = np.concatenate([separated.remaining, *separated.parts])
     assert sorted(everything.tolist()) == list(range(len(split)))
 
 
@@ -39,13 +39,13 @@ def test_carved_parts_have_each_class_to_within_one_row(
     counts: list[int], fractions: list[float], seed: int
 ) -> None:
     split = split_of(counts)
-    carving = carve(split, fractions, seed=seed)
-    for fraction, part in zip(fractions, carving.parts, strict=True):
+    separated = split_off(split, fractions, seed=seed)
+    for fraction, part in zip(fractions, separated.parts, strict=True):
         for label, count in enumerate(counts):
             rows = int((split.labels[part] == label).sum())
             if count < 3:
                 assert rows == 0
-                assert label in carving.kept_whole
+                assert label in separated.kept_whole
             else:
                 assert rows >= 1
                 assert abs(rows - fraction * count) <= 1
@@ -53,8 +53,8 @@ def test_carved_parts_have_each_class_to_within_one_row(
 
 @given(counts, fractions, seeds)
 def test_carving_twice_gives_the_same(counts: list[int], fractions: list[float], seed: int) -> None:
-    one = carve(split_of(counts), fractions, seed=seed)
-    other = carve(split_of(counts), fractions, seed=seed)
+    one = split_off(split_of(counts), fractions, seed=seed)
+    other = split_off(split_of(counts), fractions, seed=seed)
     for left, right in zip(one.parts, other.parts, strict=True):
         assert left.tolist() == right.tolist()
 
@@ -68,19 +68,19 @@ def test_no_text_is_carved_into_two_parts_and_every_class_stays(
     rows: list[tuple[int, int]], fractions: list[float], seed: int
 ) -> None:
     split = Split(tuple(f"text {text}" for text, _ in rows), np.array([label for _, label in rows]))
-    carving = carve(split, fractions, seed=seed)
-    texts = [{split.texts[i] for i in part} for part in (carving.remaining, *carving.parts)]
+    separated = split_off(split, fractions, seed=seed)
+    texts = [{split.texts[i] for i in part} for part in (separated.remaining, *separated.parts)]
     for index, one in enumerate(texts):
         for other in texts[index + 1 :]:
             assert not one & other
-    assert set(split.labels[carving.remaining].tolist()) == set(split.labels.tolist())
+    assert set(split.labels[separated.remaining].tolist()) == set(split.labels.tolist())
 
 
 def test_what_is_carved_follows_from_the_texts_whatever_their_order() -> None:
     split = split_of([40, 60])
     shuffled = split.take(np.random.default_rng(1).permutation(100))
     parts = [
-        {some.texts[index] for index in carve(some, [0.2], seed=3).parts[0]}
+        {some.texts[index] for index in split_off(some, [0.2], seed=3).parts[0]}
         for some in (split, shuffled)
     ]
     assert parts[0] == parts[1]
@@ -89,28 +89,28 @@ def test_what_is_carved_follows_from_the_texts_whatever_their_order() -> None:
 def test_another_seed_carves_other_rows() -> None:
     split = split_of([100, 100])
     assert (
-        carve(split, [0.1], seed=0).parts[0].tolist()
-        != carve(split, [0.1], seed=1).parts[0].tolist()
+        split_off(split, [0.1], seed=0).parts[0].tolist()
+        != split_off(split, [0.1], seed=1).parts[0].tolist()
     )
 
 
 def test_carving_does_not_change_from_release_to_release() -> None:
     split = Split(tuple(f"text {index}" for index in range(20)), np.arange(20) % 2)
-    assert carve(split, [0.2], seed=0).parts[0].tolist() == [0, 11, 12, 13]
+    assert split_off(split, [0.2], seed=0).parts[0].tolist() == [0, 11, 12, 13]
 
 
 def test_repeated_texts_are_carved_as_near_to_the_fraction_as_they_allow() -> None:
     texts = tuple(f"text {index // 3}" for index in range(300))
     split = Split(texts, np.arange(300) // 3 % 2)
-    part = carve(split, [0.1], seed=0).parts[0]
+    part = split_off(split, [0.1], seed=0).parts[0]
     assert 24 <= len(part) <= 30
 
 
 @pytest.mark.parametrize("fractions", [[0.89], [0.6, 0.39], [0.39, 0.6]])
 def test_the_rest_keeps_a_row_of_each_class_whatever_the_fractions(fractions: list[float]) -> None:
     split = split_of([3, 4, 50])
-    carving = carve(split, fractions, seed=0)
-    for part in (carving.remaining, *carving.parts):
+    separated = split_off(split, fractions, seed=0)
+    for part in (separated.remaining, *separated.parts):
         assert set(split.labels[part].tolist()) == {0, 1, 2}
 
 

@@ -103,7 +103,7 @@ class Order:
     after_seconds: kill -9 so long after the start, whatever it is doing; after_reports: kill -9 at so
     many reports, where the doom has not come about before; max_deaths: None leaves the usual limit;
     clock_jumps: seconds by which its clock is set back now and then; poison: the number of a trial
-    that kills its worker whenever it is tried; finish: crown the champion and wait for MLflow, as the
+    that kills its worker whenever it is tried; finish: promote the champion and wait for MLflow, as the
     parent does, for no longer than flush_seconds.
     """
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from hpo.model.dropout import Dropout
 from hpo.model.layout import COARSE, Rounding
 from hpo.training.checkpoint import CheckpointFile
-from hpo.training.loop import TrainingStopped, Trial, Workbench
+from hpo.training.loop import TrainingStopped, Trial, TrialContext
 from tests.model.test_exactness import assert_bf16_near_fp32, assert_like_transformers
 from tests.model.tiny_gpt2 import random_split, tiny
 from tests.training.test_loop import assert_same_course
@@ -24,7 +24,7 @@ from tests.training.tiny_trial import (
     finish,
     labelled_split,
     scores,
-    tiny_bench,
+    tiny_context,
     tiny_data,
     tiny_params,
 )
@@ -55,9 +55,9 @@ def test_bf16_stays_near_fp32(tmp_path: Path, freeze_depth: int) -> None:
 def test_a_trial_takes_the_course_that_it_takes_on_a_cpu(
     tmp_path: Path, freeze_depth: int, cached: bool
 ) -> None:
-    on_cpu = tiny_bench(tmp_path / "model")
+    on_cpu = tiny_context(tmp_path / "model")
     cache = tmp_path / "cache" if cached else None
-    on_gpu = tiny_bench(tmp_path, model=on_cpu.model, cache=cache, device=GPU)
+    on_gpu = tiny_context(tmp_path, model=on_cpu.model, cache=cache, device=GPU)
     params = tiny_params(freeze_depth=freeze_depth)
     _, expected = finish(Trial(on_cpu, params, seed=0))
     _, found = finish(Trial(on_gpu, params, seed=0))
@@ -65,7 +65,7 @@ def test_a_trial_takes_the_course_that_it_takes_on_a_cpu(
 
 
 @pytest.fixture(params=DTYPES, ids=["fp32", "bf16"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Workbench:
+def context(request: pytest.FixtureRequest, tmp_path: Path) -> TrialContext:
     """Long and short texts, and dropout."""
     data = replace(tiny_data(), train=labelled_split(120, seed=1, longest=200))
     model = tiny(
@@ -78,7 +78,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Workbench:
         resid_pdrop=0.2,
         embd_pdrop=0.2,
     )
-    return tiny_bench(
+    return tiny_context(
         tmp_path,
         model=model,
         data=data,
@@ -92,12 +92,12 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Workbench:
 @pytest.mark.parametrize("freeze_depth", range(N_LAYER + 1))
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_recorded_passes_give_the_same_numbers_bit_for_bit(
-    bench: Workbench, freeze_depth: int, optimizer: str
+    context: TrialContext, freeze_depth: int, optimizer: str
 ) -> None:
     params = tiny_params(freeze_depth=freeze_depth, optimizer=optimizer, epochs=3)
 
     def course(*, records: bool) -> tuple[np.ndarray, list[dict[str, float]], int]:
-        trial = Trial(bench, params, seed=3)
+        trial = Trial(context, params, seed=3)
         trial.training_pass._records = records
         result, told = finish(trial)
         return result.probabilities, [scores(e) for e in told], len(trial.training_pass._recordings)
@@ -111,12 +111,12 @@ def test_recorded_passes_give_the_same_numbers_bit_for_bit(
 
 @pytest.mark.parametrize("freeze_depth", range(N_LAYER + 1))
 def test_resumed_is_never_stopped_bit_for_bit(
-    bench: Workbench, tmp_path: Path, freeze_depth: int
+    context: TrialContext, tmp_path: Path, freeze_depth: int
 ) -> None:
     params = tiny_params(freeze_depth=freeze_depth, layer_decay=0.9)
-    whole = Trial(bench, params, seed=3)
+    whole = Trial(context, params, seed=3)
     result, told = finish(whole)
-    again, told_again, resumed = with_stops(bench, params, {2, 9, 17}, tmp_path / "t.safetensors")
+    again, told_again, resumed = with_stops(context, params, {2, 9, 17}, tmp_path / "t.safetensors")
     assert [scores(e) for e in told_again] == [scores(e) for e in told]
     np.testing.assert_array_equal(again.probabilities, result.probabilities)
     for name, weight in whole.classifier.parameters.items():
@@ -136,17 +136,17 @@ def test_dropout_goes_on_from_its_state() -> None:
 def test_memory_that_runs_out_halves_the_batch_and_changes_no_metric(tmp_path: Path) -> None:
     data = replace(tiny_data(), train=labelled_split(256, seed=1, longest=200))
     model = tiny(tmp_path / "model", n_embd=128, n_head=2, n_positions=200)
-    bench = tiny_bench(tmp_path, model=model, data=data, device=GPU)
+    context = tiny_context(tmp_path, model=model, data=data, device=GPU)
     params = tiny_params(batch_size=256, epochs=4)
-    _, expected = finish(Trial(bench, params, seed=0))
+    _, expected = finish(Trial(context, params, seed=0))
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     held = torch.cuda.memory_allocated()
-    finish(Trial(bench, params, seed=0))
+    finish(Trial(context, params, seed=0))
     peak = torch.cuda.max_memory_allocated() - held
     torch.cuda.empty_cache()
     total = torch.cuda.mem_get_info()[1]
-    cramped = Trial(bench, params, seed=0)
+    cramped = Trial(context, params, seed=0)
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 0.3 * peak) / total)
     try:
         _, found = finish(cramped)
@@ -157,12 +157,12 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_metric(tmp_path: P
 
 
 def test_hidden_states_are_kept_on_the_gpu_up_to_its_share(tmp_path: Path) -> None:
-    bench = tiny_bench(tmp_path, cache=tmp_path / "cache", device=GPU)
-    states = bench.inputs("train", 1, None)._states
+    context = tiny_context(tmp_path, cache=tmp_path / "cache", device=GPU)
+    states = context.inputs("train", 1, None)._states
     assert states is not None
     assert states.stored is not None
     assert states.stored.is_cuda
-    again = tiny_bench(tmp_path, model=bench.model, cache=tmp_path / "cache", device=GPU)
+    again = tiny_context(tmp_path, model=context.model, cache=tmp_path / "cache", device=GPU)
     torch.cuda.set_per_process_memory_fraction(1e-6)
     try:
         mapped = again.inputs("train", 1, None)._states
@@ -173,7 +173,7 @@ def test_hidden_states_are_kept_on_the_gpu_up_to_its_share(tmp_path: Path) -> No
     assert not mapped.stored.is_cuda
     texts = np.array([3, 1])
     assert torch.equal(
-        bench.inputs("train", 1, None).batch(texts).inputs,
+        context.inputs("train", 1, None).batch(texts).inputs,
         again.inputs("train", 1, None).batch(texts).inputs,
     )
 
@@ -181,8 +181,8 @@ def test_hidden_states_are_kept_on_the_gpu_up_to_its_share(tmp_path: Path) -> No
 def test_a_pass_that_cannot_be_recorded_runs_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench = tiny_bench(tmp_path, device=GPU, dropout=0.2)
-    _, expected = finish(Trial(bench, tiny_params(), seed=0))
+    context = tiny_context(tmp_path, device=GPU, dropout=0.2)
+    _, expected = finish(Trial(context, tiny_params(), seed=0))
     whole = functional.cross_entropy
 
     def reads_back(logits: torch.Tensor, *rest: object, **options: object) -> torch.Tensor:
@@ -192,19 +192,19 @@ def test_a_pass_that_cannot_be_recorded_runs_all_the_same(
 
     monkeypatch.setattr(functional, "cross_entropy", reads_back)
     with caplog.at_level(logging.WARNING):
-        _, found = finish(Trial(bench, tiny_params(), seed=0))
+        _, found = finish(Trial(context, tiny_params(), seed=0))
     assert "without CUDA graphs" in caplog.text
     assert torch.cuda.current_stream() == torch.cuda.default_stream()
     assert [scores(e) for e in found] == [scores(e) for e in expected]
 
 
 def test_a_checkpoint_of_a_gpu_is_read_by_a_gpu(tmp_path: Path) -> None:
-    bench = tiny_bench(tmp_path, device=GPU)
-    trial = Trial(bench, tiny_params(), seed=0)
+    context = tiny_context(tmp_path, device=GPU)
+    trial = Trial(context, tiny_params(), seed=0)
     file = CheckpointFile(tmp_path / "t.safetensors", "always")
     with pytest.raises(TrainingStopped):
         finish(trial, checkpoint=file, should_stop=lambda: trial.progress.step == 5)
-    other = Trial(bench, tiny_params(), seed=0)
+    other = Trial(context, tiny_params(), seed=0)
     assert other.resume(file)
     assert other.progress.step == 5
     for name, weight in trial.classifier.parameters.items():

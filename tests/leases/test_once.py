@@ -201,7 +201,7 @@ def test_a_turn_at_a_deleted_study_is_answered_with_that(sqlite_storage: Storage
         Once(sqlite_storage, 99, KEY).begin()
 
 
-class Crowning:
+class Promotion:
     """Two workers, of two machines whose clocks are an hour apart, that see the end of a study at once."""
 
     def __init__(self, folder: Path, make_spec: SpecFactory, patch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ class Crowning:
             "Once",
             lambda *asked: Once(*asked, lease_seconds=LEASE, machine=me().name),
         )
-        patch.setattr(finish, "crown", partial(self._crown, finish.crown))
+        patch.setattr(finish, "promote", partial(self._promote, finish.promote))
 
     def finish(self) -> dict[str, Any]:
         champions = {}
@@ -238,7 +238,7 @@ class Crowning:
         """What happens while a worker looks at the test split."""
         time.sleep(5 * LEASE)
 
-    def _crown(self, crown: Any, *args: Any, before_publishing: Any, **options: Any) -> Any:
+    def _promote(self, promote: Any, *args: Any, before_publishing: Any, **options: Any) -> Any:
         name = threading.current_thread().name
 
         def tested() -> None:
@@ -247,7 +247,7 @@ class Crowning:
             before_publishing()
             self.published.append(name)
 
-        return crown(*args, before_publishing=tested, **options)
+        return promote(*args, before_publishing=tested, **options)
 
     def _join(self, folder: Path, make_spec: SpecFactory) -> None:
         state, cache = folder / "state", folder / "cache"
@@ -271,37 +271,37 @@ class Crowning:
 
 
 @pytest.fixture
-def crowning(tmp_path: Path, make_spec: SpecFactory, monkeypatch: pytest.MonkeyPatch) -> Any:
-    crowning = Crowning(tmp_path, make_spec, monkeypatch)
-    with crowning.held:
-        yield crowning
+def promotion(tmp_path: Path, make_spec: SpecFactory, monkeypatch: pytest.MonkeyPatch) -> Any:
+    promotion = Promotion(tmp_path, make_spec, monkeypatch)
+    with promotion.held:
+        yield promotion
 
 
 def test_the_test_split_is_looked_at_once_by_two_whose_clocks_are_an_hour_apart(
-    crowning: Crowning,
+    promotion: Promotion,
 ) -> None:
-    champions = crowning.finish()
-    assert len(crowning.looks) == 1
+    champions = promotion.finish()
+    assert len(promotion.looks) == 1
     assert champions["ahead"] == champions["right"] is not None
     assert champions["right"].times_tested == 1
 
 
 def test_a_worker_that_hung_while_it_crowned_publishes_nothing_after_it_was_overtaken(
-    crowning: Crowning, monkeypatch: pytest.MonkeyPatch
+    promotion: Promotion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overtaken = threading.Event()
 
     def while_testing(name: str) -> None:
-        if len(crowning.looks) == 1:
+        if len(promotion.looks) == 1:
             assert overtaken.wait(60)
         else:
             overtaken.set()
 
-    monkeypatch.setattr(crowning, "while_testing", while_testing)
+    monkeypatch.setattr(promotion, "while_testing", while_testing)
     # As a process that is stopped: it neither works nor beats.
     monkeypatch.setattr("hpo.leases.once.Turn._beat", lambda self: None)
-    champions = crowning.finish()
-    first, second = crowning.looks
+    champions = promotion.finish()
+    first, second = promotion.looks
     assert {first, second} == {"ahead", "right"}
-    assert crowning.published == [second]
-    assert champions[first] == champions[second] == known_champion(crowning.sessions[first].study)
+    assert promotion.published == [second]
+    assert champions[first] == champions[second] == known_champion(promotion.sessions[first].study)

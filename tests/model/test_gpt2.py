@@ -45,7 +45,7 @@ def refused(folder: Path | str) -> ModelError:
         load_pretrained(str(folder))
     error = raised.value
     assert str(folder) in error.place
-    assert all((error.found, error.expected, error.mend.endswith(".")))
+    assert all((error.found, error.expected, error.hint.endswith(".")))
     return error
 
 

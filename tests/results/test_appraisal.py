@@ -44,8 +44,8 @@ def test_a_champion_that_always_answers_the_same_is_said_not_to_beat_it() -> Non
         "the champion never answers 7 of the 8 classes of the test split ('acq', 'crude', 'trade',"
         " …)",
     )
-    assert appraisal.mend is not None
-    assert 'study.metric = "f1_macro"' in appraisal.mend
+    assert appraisal.hint is not None
+    assert 'study.metric = "f1_macro"' in appraisal.hint
 
 
 def test_a_good_accuracy_with_classes_that_are_never_found_is_no_good_champion() -> None:
@@ -57,7 +57,7 @@ def test_a_good_accuracy_with_classes_that_are_never_found_is_no_good_champion()
     assert appraisal.beats == "yes"
     (remark,) = appraisal.remarks
     assert remark.startswith("the champion never answers 6 of the 8 classes")
-    assert appraisal.mend is not None
+    assert appraisal.hint is not None
 
 
 def test_a_gain_within_the_interval_is_no_gain() -> None:
@@ -70,7 +70,7 @@ def test_a_gain_within_the_interval_is_no_gain() -> None:
         "the champion cannot be told from always answering 'bad', the largest class: test accuracy"
         " 0.5600 against 0.5000, which lies in its 95 % interval",
     )
-    assert appraisal.mend is None  # the classes are even, and each is answered
+    assert appraisal.hint is None  # the classes are even, and each is answered
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -81,7 +81,7 @@ def test_a_perfect_champion_is_beyond_doubt_and_a_constant_one_never(metric: Met
     constant = appraise(score(labels, [0] * len(labels), 8), metric, NAMES)
     assert constant.beats == "no"
     assert constant.remarks
-    assert (constant.mend is not None) == (metric == "accuracy")
+    assert (constant.hint is not None) == (metric == "accuracy")
 
 
 def test_a_class_that_the_test_split_lacks_need_not_be_answered() -> None:

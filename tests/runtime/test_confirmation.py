@@ -23,7 +23,7 @@ from hpo.spec.locations import Locations
 from hpo.storage.storage import open_storage
 from hpo.studies.registration import submit
 from hpo.terminal import print_summary
-from hpo.tracking.answers import Refused
+from hpo.tracking.answers import PermanentError
 from hpo.tracking.registry import Registered
 from hpo.tracking.tracker import StudyTracker
 from hpo.worker import _tell_champion
@@ -235,7 +235,7 @@ def test_a_champion_that_the_server_refuses_is_told_with_the_reason(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise Refused("no room for models")
+        raise PermanentError("no room for models")
 
     uri = new_store(tmp_path / "new")
     shutil.move(stage.locations.state.parent / "mlruns", tmp_path / "new")

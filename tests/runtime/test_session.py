@@ -80,8 +80,8 @@ def with_other_data(prepared: Prepared) -> Prepared:
 
 
 def with_another_model(prepared: Prepared) -> Prepared:
-    model = replace(prepared.bench.model, fingerprint="f" * 64)
-    return replace(prepared, bench=replace(prepared.bench, model=model))
+    model = replace(prepared.context.model, fingerprint="f" * 64)
+    return replace(prepared, context=replace(prepared.context, model=model))
 
 
 def named(spec: StudySpec, name: str) -> StudySpec:
@@ -112,7 +112,7 @@ def test_what_differs_from_what_the_first_session_saw_is_refused_and_the_same_is
         raise AssertionError("the session was opened")
     assert caught.value.place == "study study"
     assert what in caught.value.found
-    assert caught.value.mend == f"Put the old {what} back, or use another --name."
+    assert caught.value.hint == f"Put the old {what} back, or use another --name."
     assert caught.value.exit_code == 2
 
 
@@ -203,8 +203,8 @@ def test_a_study_deleted_and_submitted_anew_is_another_one(
 def test_a_worker_without_the_studys_data_passes_it_over_and_serves_the_others(
     opened: Storage, locations: Locations, spec: StudySpec
 ) -> None:
-    other = with_other_data(prepare(spec, locations)).materials
-    submit(opened, named(spec, "not mine"), priority=1, materials=other)
+    other = with_other_data(prepare(spec, locations)).fingerprints
+    submit(opened, named(spec, "not mine"), priority=1, fingerprints=other)
     submit(opened, named(spec, "mine"))
     served: list[str] = []
     stop = threading.Event()
@@ -230,7 +230,7 @@ def test_a_model_that_finds_no_room_in_the_outbox_is_logged_when_the_run_is_clos
 
     def full(self: Outbox, source: Path, *, move: bool = False, bounded: bool = True) -> Spooled:
         if bounded:
-            raise TrackingError("outbox", found="full", expected="room", mend="Make some.")
+            raise TrackingError("outbox", found="full", expected="room", hint="Make some.")
         return spool(self, source, move=move, bounded=bounded)
 
     submit(opened, named(spec, "crowded"))
@@ -249,7 +249,7 @@ def test_a_model_is_not_lost_where_the_storage_fails_right_after_its_trial_has_e
     opened: Storage, locations: Locations, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
-        raise StorageError("storage", found="no answer", expected="an answer", mend="Wait.")
+        raise StorageError("storage", found="no answer", expected="an answer", hint="Wait.")
 
     submit(opened, named(spec, "unlucky"))
     prepared = prepare(spec, locations)

@@ -136,7 +136,7 @@ def test_patience_may_wrap_a_pruner_with_options_of_its_own() -> None:
     assert pruner_of("patient", wrapped=wrapped, patience=2, min_delta=0.1) is not None
     with pytest.raises(StudyFileError) as caught:
         pruner_of("patient", wrapped={"name": "percentile", "percentil": 50})
-    assert caught.value.mend == "Did you mean percentile?"
+    assert caught.value.hint == "Did you mean percentile?"
 
 
 @pytest.mark.parametrize(

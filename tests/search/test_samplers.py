@@ -300,7 +300,7 @@ def test_a_grid_needs_values_that_can_be_counted() -> None:
     with pytest.raises(StudyFileError) as caught:
         sampler_of("grid", {"learning_rate": FloatRange(1e-5, 1e-3, log=True)})
     assert caught.value.place == "search.space.learning_rate"
-    assert "learning_rate = [1e-05, 0.001]" in caught.value.mend
+    assert "learning_rate = [1e-05, 0.001]" in caught.value.hint
 
 
 def test_a_grid_too_large_to_list_is_refused() -> None:

@@ -33,13 +33,13 @@ FAMILY = (
 def test_an_error_says_where_what_was_found_what_was_expected_and_how_to_mend_it(
     kind: type[HpoError],
 ) -> None:
-    error = kind("a.csv, line 3", found="no label", expected="a label", mend="Fill it in.")
+    error = kind("a.csv, line 3", found="no label", expected="a label", hint="Fill it in.")
     assert str(error) == "a.csv, line 3: found no label; expected a label. Fill it in."
 
 
 @pytest.mark.parametrize("kind", FAMILY)
 def test_an_error_travels_between_processes(kind: type[HpoError]) -> None:
-    error = kind("place", found="found", expected="expected", mend="mend")
+    error = kind("place", found="found", expected="expected", hint="hint")
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is kind
     assert str(copy) == str(error)

@@ -105,7 +105,7 @@ def test_a_folder_that_may_not_be_searched_is_refused_with_the_reason(
 
 
 def _refused(reason: str) -> OptionError:
-    return OptionError("here", found=reason, expected="a path", mend="Mend it.")
+    return OptionError("here", found=reason, expected="a path", hint="Correct it.")
 
 
 def test_a_wrong_cache_limit_names_its_variable() -> None:

@@ -36,7 +36,7 @@ NAMES = ("schedule", "optimizer")
 def refusal(option: str, entry: object) -> SpaceError:
     with pytest.raises(SpaceError) as caught:
         parse_dimension(option, entry)
-    assert all((caught.value.found, caught.value.expected, caught.value.mend))
+    assert all((caught.value.found, caught.value.expected, caught.value.hint))
     return caught.value
 
 
@@ -102,7 +102,7 @@ def test_a_name_has_no_range(option: str) -> None:
 @pytest.mark.parametrize("option", SEARCHABLE_OPTIONS)
 @pytest.mark.parametrize("entry", [3, 0.5, "linear", True, None])
 def test_a_single_value_belongs_under_training(option: str, entry: object) -> None:
-    assert "[training]" in refusal(option, entry).mend
+    assert "[training]" in refusal(option, entry).hint
 
 
 def test_whole_ends_do_for_a_range_of_real_numbers() -> None:
@@ -132,13 +132,13 @@ def test_only_freeze_depth_goes_up_to_the_number_of_layers(option: str) -> None:
 def test_an_unknown_option_is_told_its_nearest_name() -> None:
     error = refusal("learning_rat", [1e-4])
     assert error.key == "learning_rat"
-    assert "learning_rate" in error.mend
+    assert "learning_rate" in error.hint
 
 
 def test_an_unknown_key_of_a_range_is_told_its_nearest_name() -> None:
     error = refusal("epochs", {"low": 1, "hihg": 2})
     assert error.key == "epochs.hihg"
-    assert "high" in error.mend
+    assert "high" in error.hint
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def refusal(text: str, overrides: dict[str, object] | None = None) -> HpoError:
     with pytest.raises(HpoError) as caught:
         read(text, overrides)
     assert caught.value.exit_code == 2
-    assert all((caught.value.found, caught.value.expected, caught.value.mend))
+    assert all((caught.value.found, caught.value.expected, caught.value.hint))
     assert "Input should be" not in str(caught.value)
     return caught.value
 
@@ -186,7 +186,7 @@ class TestOverrides:
         place = f"--set {key}"
         assert error.place in (place, f"{place}: search.space.early_stopping")
         assert error.found == "an option that cannot be searched"
-        assert "under [training]" in error.mend
+        assert "under [training]" in error.hint
 
     @pytest.mark.parametrize(
         ("key", "value"), [("training.epochs", 2), ("training", {"epochs": 2, "weight_decay": 0.5})]

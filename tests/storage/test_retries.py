@@ -77,7 +77,7 @@ def test_the_wait_ends_with_an_error_when_its_time_is_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "mend"),
+    ("code", "message", "hint"),
     [
         (sqlite3.SQLITE_FULL, "database or disk is full", "Free some space"),
         (sqlite3.SQLITE_READONLY, "attempt to write a readonly database", "right to write"),
@@ -85,11 +85,11 @@ def test_the_wait_ends_with_an_error_when_its_time_is_up() -> None:
         (sqlite3.SQLITE_CORRUPT, "database disk image is malformed", "Restore it"),
     ],
 )
-def test_what_waiting_does_not_mend_is_told_at_once(code: int, message: str, mend: str) -> None:
+def test_what_waiting_does_not_mend_is_told_at_once(code: int, message: str, hint: str) -> None:
     time = Time()
     with pytest.raises(StorageError) as caught:
         run(failing(1, sqlite_fault(code, message)), time)
-    assert mend in caught.value.mend
+    assert hint in caught.value.hint
     assert time.now == 0
 
 

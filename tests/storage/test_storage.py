@@ -32,7 +32,7 @@ def refusal(url: str) -> StorageError:
 
 def test_a_path_without_scheme_is_answered_with_the_url_to_write() -> None:
     error = refusal("optuna.db")
-    assert error.mend == "Write sqlite:///optuna.db for a file."
+    assert error.hint == "Write sqlite:///optuna.db for a file."
     assert error.exit_code == 2
 
 
@@ -120,7 +120,7 @@ def test_an_mlflow_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None
     before = file.read_bytes()
     error = refusal(f"sqlite:///{file}")
     assert "MLflow" in error.found
-    assert "separate databases" in error.mend
+    assert "separate databases" in error.hint
     assert file.read_bytes() == before
 
 
@@ -139,7 +139,7 @@ def test_tables_of_another_optuna_are_refused_with_the_way_to_upgrade(tmp_path: 
     with sqlite3.connect(tmp_path / "optuna.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'v1.3.0.a'")
     connection.close()
-    assert "optuna storage upgrade" in refusal(url).mend
+    assert "optuna storage upgrade" in refusal(url).hint
 
 
 def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:

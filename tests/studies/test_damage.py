@@ -29,7 +29,7 @@ from hpo.runtime.outcomes import outcome_reader, set_trial_run
 from hpo.runtime.trained_part import fetched_part
 from hpo.spec.study import StudySpec
 from hpo.storage.storage import Storage, check_storage, open_storage
-from hpo.studies.fingerprints import Materials
+from hpo.studies.fingerprints import Fingerprints
 from hpo.studies.memory import recall, remember
 from hpo.studies.progress import studies_with_work
 from hpo.studies.registration import submit
@@ -37,7 +37,7 @@ from hpo.studies.studies import OpenStudy, open_study
 from hpo.tracking.keys import trial_run_key
 from tests.storages import SPACE, SpecFactory
 
-MATERIALS = Materials("d" * 64, "e" * 64)
+MATERIALS = Fingerprints("d" * 64, "e" * 64)
 CHAMPION = {"number": 3, "value": 0.8125, "registered_name": "study"}
 TRIALS = 9
 
@@ -50,7 +50,7 @@ def claimed(study: OpenStudy, worker: Worker) -> Claim:
 
 def begin(storage: Storage, spec: StudySpec) -> None:
     """A study with trials in every state, its champion remembered, two trials left to be done."""
-    submit(storage, spec, materials=MATERIALS)
+    submit(storage, spec, fingerprints=MATERIALS)
     study = open_study(storage, "study")
     with Worker(storage) as worker:
         for index in range(TRIALS - 2):
@@ -81,7 +81,7 @@ def finish(claim: Claim, index: int) -> None:
 
 def answer(storage: Storage, spec: StudySpec, *, go_on: bool) -> str:
     """What a process makes of a study that it goes on with; go_on: up to the points of its next two trials."""
-    progress = submit(storage, spec, materials=MATERIALS)
+    progress = submit(storage, spec, fingerprints=MATERIALS)
     study = open_study(storage, "study")
     opened = study.load()
     trials = opened.get_trials(deepcopy=False)
@@ -268,7 +268,7 @@ def test_whatever_is_changed_behind_our_back_is_refused_with_its_place(storage: 
         with pytest.raises(StorageError) as caught:
             raise AssertionError(f"{cell}: {answer(anew(storage), spec, go_on=False)}")
         assert caught.value.place.startswith(storage.redacted.split("://")[0][:6]), cell
-        assert caught.value.mend, cell
+        assert caught.value.hint, cell
         assert caught.value.exit_code == 2
         restore(storage, tables)
     assert answer(anew(storage), spec, go_on=False) == before

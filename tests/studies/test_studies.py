@@ -28,7 +28,7 @@ from hpo.leases.once import Once
 from hpo.runtime.outcomes import set_trial_run
 from hpo.spec.study import StudySpec
 from hpo.storage.storage import Storage, open_storage
-from hpo.studies.fingerprints import Materials, check_materials
+from hpo.studies.fingerprints import Fingerprints, check_fingerprints
 from hpo.studies.memory import recall, remember
 from hpo.studies.progress import progress, studies_with_work
 from hpo.studies.registration import submit
@@ -108,7 +108,7 @@ def test_another_study_under_the_same_name_is_refused_with_the_keys_that_differ(
     with pytest.raises(StorageError) as caught:
         submit(sqlite_storage, make_spec(**changed, study__trials=9))
     assert key in caught.value.found
-    assert "--name" in caught.value.mend
+    assert "--name" in caught.value.hint
     assert progress(sqlite_storage, "study").wanted == 3
 
 
@@ -147,7 +147,7 @@ def test_an_empty_study_of_the_same_direction_is_taken_on(
     assert submit(storage, make_spec(study__trials=2)).wanted == 2
 
 
-SEEN = Materials(data="1" * 64, model="2" * 64)
+SEEN = Fingerprints(data="1" * 64, model="2" * 64)
 
 
 @pytest.mark.parametrize(
@@ -155,51 +155,51 @@ SEEN = Materials(data="1" * 64, model="2" * 64)
     [(replace(SEEN, data="3" * 64), DataError), (replace(SEEN, model="3" * 64), ModelError)],
 )
 def test_a_study_with_trials_is_refused_other_data_or_another_model_with_nothing_written(
-    storage: Storage, make_spec: SpecFactory, other: Materials, kind: type[HpoError]
+    storage: Storage, make_spec: SpecFactory, other: Fingerprints, kind: type[HpoError]
 ) -> None:
-    submit(storage, make_spec(study__trials=1), materials=SEEN)
+    submit(storage, make_spec(study__trials=1), fingerprints=SEEN)
     finish_one(storage, "study")
     with pytest.raises(kind, match=f"fingerprint {'3' * 12}, theirs [12]"):
-        submit(storage, make_spec(study__trials=9), materials=other)
+        submit(storage, make_spec(study__trials=9), fingerprints=other)
     assert progress(storage, "study").wanted == 1
-    assert submit(storage, make_spec(study__trials=2), materials=SEEN).wanted == 2
+    assert submit(storage, make_spec(study__trials=2), fingerprints=SEEN).wanted == 2
 
 
 def test_a_trial_that_was_given_back_counts_as_trained_on_its_data(
     storage: Storage, make_spec: SpecFactory
 ) -> None:
-    submit(storage, make_spec(), materials=SEEN)
+    submit(storage, make_spec(), fingerprints=SEEN)
     with Worker(storage) as worker:
         claim = claim_trial(open_study(storage, "study"), worker)
         assert isinstance(claim, Claim)
         claim.release()
     with pytest.raises(DataError):
-        submit(storage, make_spec(), materials=replace(SEEN, data="3" * 64))
+        submit(storage, make_spec(), fingerprints=replace(SEEN, data="3" * 64))
 
 
 def test_data_may_be_mended_as_long_as_no_trial_came_to_anything(
     storage: Storage, make_spec: SpecFactory
 ) -> None:
-    study_id = submit(storage, make_spec(), materials=SEEN).study_id
+    study_id = submit(storage, make_spec(), fingerprints=SEEN).study_id
     with Worker(storage) as worker:
         claim = claim_trial(open_study(storage, "study"), worker)
         assert isinstance(claim, Claim)
         claim.finish(TrialState.FAIL, reason="the loss became nan")
     mended = replace(SEEN, data="3" * 64)
-    submit(storage, make_spec(), materials=mended)
-    check_materials(storage, study_id, "study", mended)
+    submit(storage, make_spec(), fingerprints=mended)
+    check_fingerprints(storage, study_id, "study", mended)
     with pytest.raises(DataError):
-        check_materials(storage, study_id, "study", SEEN)
+        check_fingerprints(storage, study_id, "study", SEEN)
 
 
 def test_a_study_registered_before_its_data_was_seen_takes_those_of_the_first_who_comes(
     storage: Storage, make_spec: SpecFactory
 ) -> None:
     study_id = submit(storage, make_spec()).study_id
-    check_materials(storage, study_id, "study", SEEN)
+    check_fingerprints(storage, study_id, "study", SEEN)
     submit(storage, make_spec())  # without a look at the data, again
     with pytest.raises(ModelError):
-        check_materials(storage, study_id, "study", replace(SEEN, model="3" * 64))
+        check_fingerprints(storage, study_id, "study", replace(SEEN, model="3" * 64))
 
 
 def test_what_is_asked_of_a_deleted_study_is_answered_with_that(
@@ -211,8 +211,8 @@ def test_what_is_asked_of_a_deleted_study_is_answered_with_that(
     asked = (
         lambda: study.read(lambda found: found.trials),
         lambda: remember(storage, study.study_id, "champion", {}),
-        lambda: Once(storage, study.study_id, "crowning").begin(),
-        lambda: check_materials(storage, study.study_id, "study", SEEN),
+        lambda: Once(storage, study.study_id, "promoting").begin(),
+        lambda: check_fingerprints(storage, study.study_id, "study", SEEN),
         lambda: open_study(storage, "study"),
     )
     for ask in asked:
@@ -277,7 +277,7 @@ def test_a_grid_smaller_than_the_budget_is_refused_with_its_size(
 
     with pytest.raises(StudyFileError, match="7 trials for a grid of 6 points") as caught:
         submit(sqlite_storage, grid(7))
-    assert "Lower the trials to 6" in caught.value.mend
+    assert "Lower the trials to 6" in caught.value.hint
     submit(sqlite_storage, grid(6))
 
 

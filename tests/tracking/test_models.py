@@ -11,7 +11,7 @@ import pytest
 
 from hpo.errors import TrackingError
 from hpo.tracking import StudyTracker, registered_name
-from hpo.tracking.answers import Away
+from hpo.tracking.answers import RetryableError
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.pyfunc import TrialModel
 from tests.tracking.reading import client, run_named
@@ -247,7 +247,7 @@ def test_a_champion_cut_short_at_any_request_is_registered_once(
                 answer = getattr(real, name)(*args, **named)
                 if name not in self.seen:
                     self.seen.add(name)
-                    raise Away(f"{name} was cut short")
+                    raise RetryableError(f"{name} was cut short")
                 return answer
 
             return call

@@ -13,7 +13,7 @@ import pytest
 
 from hpo.errors import TrackingError
 from hpo.tracking import StudyTracker, drain_abandoned
-from hpo.tracking.moved import mend_moves, moves
+from hpo.tracking.moved import moves, repair_moves
 from hpo.tracking.outbox import Outbox, waiting_in
 from hpo.tracking.records import OpenRun, RunRef, SetTags
 from tests.tracking.reading import client, run_named, runs
@@ -42,7 +42,7 @@ def project(_studied: Path, tmp_path: Path) -> Path:
     """That project at a place of its own, as if it had been made there."""
     old = tmp_path / "old"
     shutil.copytree(_studied, old)
-    mend_moves(uri_of(old))
+    repair_moves(uri_of(old))
     return old
 
 
@@ -89,11 +89,11 @@ def test_the_store_finds_its_files_where_they_are_now(
     before = contents(old) if old.exists() else None
     assert moves(uri_of(new))
     assert mentions(new, f"{old}/")
-    said = mend_moves(uri_of(new))
+    said = repair_moves(uri_of(new))
     assert said is not None
     assert f"{new}/mlflow.db was moved or copied from {old}" in said
     assert not mentions(new, f"{old}/")
-    assert mend_moves(uri_of(new)) is None
+    assert repair_moves(uri_of(new)) is None
     mlflow.set_tracking_uri(uri_of(new))
     try:
         loaded = mlflow.artifacts.download_artifacts("models:/tiny@champion")
@@ -122,10 +122,10 @@ def test_a_study_goes_on_in_the_new_place_alone(project: Path, how: Callable[[Pa
 
 def test_a_folder_whose_name_must_be_written_as_a_uri_and_back(project: Path) -> None:
     odd = Path(shutil.move(project, project.parent / "50% done #1"))
-    assert mend_moves(uri_of(odd).replace("%", "%25").replace("#", "%23"))
+    assert repair_moves(uri_of(odd).replace("%", "%25").replace("#", "%23"))
     assert mentions(odd, "file:///")
     plain = Path(shutil.move(odd, project.parent / "plain"))
-    assert mend_moves(uri_of(plain))
+    assert repair_moves(uri_of(plain))
     assert not mentions(plain, "done")
     assert not mentions(plain, "file:///")
 
@@ -134,14 +134,14 @@ def test_a_place_whose_name_the_file_system_refuses_hinders_nothing(project: Pat
     location = str(project / "mlruns" / ("研" * 100))  # as an earlier version made them
     client(uri_of(project)).create_experiment("研" * 100, artifact_location=location)
     new = moved(project)
-    assert mend_moves(uri_of(new))
+    assert repair_moves(uri_of(new))
     assert not mentions(new, f"{project}/")
 
 
 def test_a_store_that_was_not_moved_is_not_touched(project: Path) -> None:
     before = contents(project)
     assert moves(uri_of(project)) == ()
-    assert mend_moves(uri_of(project)) is None
+    assert repair_moves(uri_of(project)) is None
     assert contents(project) == before
 
 
@@ -160,7 +160,7 @@ def test_a_place_that_somebody_chose_is_left_alone(project: Path, place: str) ->
         run = mlflow.create_run(chosen)
         mlflow.log_text(run.info.run_id, "text", "a.txt")
     new = moved(project)
-    assert mend_moves(uri_of(new))
+    assert repair_moves(uri_of(new))
     assert client(uri_of(new)).get_experiment(chosen).artifact_location == location
     assert moves(uri_of(new)) == ()
 
@@ -189,7 +189,7 @@ def test_files_left_behind_are_told_and_nothing_is_changed(project: Path) -> Non
         moves(uri_of(new))
     assert contents(new) == before
     shutil.copytree(project / "mlruns", new / "mlruns")
-    assert mend_moves(uri_of(new))
+    assert repair_moves(uri_of(new))
 
 
 def test_files_that_are_nowhere_are_told(project: Path) -> None:
@@ -259,5 +259,5 @@ def test_a_read_only_store_that_was_moved_says_so(project: Path) -> None:
         pytest.skip("root writes everywhere")
     new = moved(project)
     (new / "mlflow.db").chmod(0o400)
-    with pytest.raises(TrackingError, match="Mend its rights"):
-        mend_moves(uri_of(new))
+    with pytest.raises(TrackingError, match="Correct its rights"):
+        repair_moves(uri_of(new))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hpo.tracking import StudyTracker, drain_abandoned, registered_name
-from hpo.tracking.answers import Refused
+from hpo.tracking.answers import PermanentError
 from hpo.tracking.drain import DrainReport
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.outbox import Outbox
@@ -34,7 +34,7 @@ class Refusing:
         def call(gateway: Gateway, *arguments: Any, **others: Any) -> Any:
             if self.refuse(*arguments, **others):
                 self.refusals += 1
-                raise Refused("BAD_REQUEST: QueuePool limit reached", doubtful=True)
+                raise PermanentError("BAD_REQUEST: QueuePool limit reached", doubtful=True)
             return real(gateway, *arguments, **others)
 
         patch.setattr(Gateway, method, call)

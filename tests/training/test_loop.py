@@ -19,7 +19,7 @@ from hpo.model.saved import predict
 from hpo.spec.training import TrialParams
 from hpo.training.cuda_graphs import TrainingPass
 from hpo.training.evaluate import TrainingDiverged
-from hpo.training.loop import Trial, Workbench
+from hpo.training.loop import Trial, TrialContext
 from hpo.training.memory import MicroBatches
 from hpo.training.metrics import classification_metrics
 from hpo.training.result import Evaluation, Verdict
@@ -30,17 +30,19 @@ from tests.training.tiny_trial import (
     finish,
     labelled_split,
     scores,
-    tiny_bench,
+    tiny_context,
     tiny_data,
     tiny_params,
 )
 
 
-def reference_scores(bench: Workbench, params: TrialParams, seed: int) -> list[dict[str, float]]:
+def reference_scores(
+    context: TrialContext, params: TrialParams, seed: int
+) -> list[dict[str, float]]:
     """Validation scores after each epoch of a plain loop: transformers' model, padding, dense AdamW."""
-    first = Trial(bench, params, seed=seed)  # for the first head
-    model = reference_for(bench.model, first.classifier.parameters[HEAD])
-    trained = trained_names(params.freeze_depth, bench.model.architecture.n_layer)
+    first = Trial(context, params, seed=seed)  # for the first head
+    model = reference_for(context.model, first.classifier.parameters[HEAD])
+    trained = trained_names(params.freeze_depth, context.model.architecture.n_layer)
     weights = dict(model.named_parameters())
     groups = [
         {
@@ -50,7 +52,7 @@ def reference_scores(bench: Workbench, params: TrialParams, seed: int) -> list[d
         for decayed in (True, False)
     ]
     optimizer = torch.optim.AdamW(groups, lr=params.learning_rate)
-    train, validation = bench.data.train, bench.data.validation
+    train, validation = context.data.train, context.data.validation
     found, step = [], 0
     for epoch in range(params.epochs):
         for texts in epoch_batches(train.lengths, params.batch_size, seed=seed, epoch=epoch):
@@ -95,17 +97,17 @@ def assert_same_course(found: list[Evaluation], expected: list[Evaluation]) -> N
 def test_metrics_are_those_of_a_plain_loop_over_padded_batches(
     tmp_path: Path, freeze_depth: int
 ) -> None:
-    bench = tiny_bench(tmp_path, evaluations_per_epoch=1)
+    context = tiny_context(tmp_path, evaluations_per_epoch=1)
     params = tiny_params(freeze_depth=freeze_depth, epochs=3)
-    _, told = finish(Trial(bench, params, seed=0))
-    for found, expected in zip(told, reference_scores(bench, params, 0), strict=True):
+    _, told = finish(Trial(context, params, seed=0))
+    for found, expected in zip(told, reference_scores(context, params, 0), strict=True):
         assert validation_scores(found) == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize("freeze_depth", range(1, N_LAYER + 1))
 def test_the_cache_changes_no_metric(tmp_path: Path, freeze_depth: int) -> None:
-    without = tiny_bench(tmp_path / "model")
-    cached = tiny_bench(tmp_path, model=without.model, cache=tmp_path / "cache")
+    without = tiny_context(tmp_path / "model")
+    cached = tiny_context(tmp_path, model=without.model, cache=tmp_path / "cache")
     params = tiny_params(freeze_depth=freeze_depth)
     _, expected = finish(Trial(without, params, seed=0))
     for _ in ("cold", "warm"):
@@ -117,20 +119,20 @@ def test_the_cache_changes_no_metric(tmp_path: Path, freeze_depth: int) -> None:
 @pytest.mark.parametrize("freeze_depth", range(N_LAYER + 1))
 @pytest.mark.parametrize("size", [1, 3])
 def test_accumulation_changes_no_metric(tmp_path: Path, freeze_depth: int, size: int) -> None:
-    bench = tiny_bench(tmp_path)
+    context = tiny_context(tmp_path)
     params = tiny_params(freeze_depth=freeze_depth, label_smoothing=0.1)
-    _, expected = finish(Trial(bench, params, seed=0))
-    _, found = finish(Trial(bench, params, seed=0, micro_batches=MicroBatches(size)))
+    _, expected = finish(Trial(context, params, seed=0))
+    _, found = finish(Trial(context, params, seed=0, micro_batches=MicroBatches(size)))
     assert_same_course(found, expected)
 
 
 def test_memory_that_runs_out_halves_the_batch_and_changes_no_metric(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = tiny_bench(tmp_path)
-    _, expected = finish(Trial(bench, tiny_params(), seed=0))
+    context = tiny_context(tmp_path)
+    _, expected = finish(Trial(context, tiny_params(), seed=0))
     memory = MicroBatches()
-    trial = Trial(bench, tiny_params(), seed=0, micro_batches=memory)
+    trial = Trial(context, tiny_params(), seed=0, micro_batches=memory)
     training_pass = trial.training_pass
     calls = itertools.count()
 
@@ -149,9 +151,9 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_metric(
 def test_a_batch_that_was_split_ends_as_if_it_had_been_from_the_beginning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = tiny_bench(tmp_path, dropout=0.3)
-    expected = finish(Trial(bench, tiny_params(), seed=0, micro_batches=MicroBatches(4)))[1]
-    trial = Trial(bench, tiny_params(), seed=0)
+    context = tiny_context(tmp_path, dropout=0.3)
+    expected = finish(Trial(context, tiny_params(), seed=0, micro_batches=MicroBatches(4)))[1]
+    trial = Trial(context, tiny_params(), seed=0)
     training_pass = trial.training_pass
 
     def short_of_memory(run: TrainingPass, batch: Batch, of: int) -> torch.Tensor:
@@ -165,8 +167,8 @@ def test_a_batch_that_was_split_ends_as_if_it_had_been_from_the_beginning(
 
 
 def test_a_model_that_learns_gets_better_than_chance(tmp_path: Path) -> None:
-    bench = tiny_bench(tmp_path, data=tiny_data(train=300), metric="accuracy", dropout=0.1)
-    result, told = finish(Trial(bench, tiny_params(epochs=8), seed=0))
+    context = tiny_context(tmp_path, data=tiny_data(train=300), metric="accuracy", dropout=0.1)
+    result, told = finish(Trial(context, tiny_params(epochs=8), seed=0))
     assert result.value > 0.8
     assert len(told) == result.evaluations == 32
     assert told[-1].step == result.examples_seen // 300 * 38
@@ -174,8 +176,8 @@ def test_a_model_that_learns_gets_better_than_chance(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("metric", ["accuracy", "log_loss", "mcc"])
 def test_the_best_weights_stay(tmp_path: Path, metric: Any) -> None:
-    bench = tiny_bench(tmp_path, metric=metric)
-    trial = Trial(bench, tiny_params(learning_rate=0.05, epochs=4), seed=0)
+    context = tiny_context(tmp_path, metric=metric)
+    trial = Trial(context, tiny_params(learning_rate=0.05, epochs=4), seed=0)
     result, told = finish(trial)
     sign = 1 if metric == "log_loss" else -1
     best = min(told, key=lambda e: (sign * e.metrics[f"val/{metric}"], e.metrics["val/log_loss"]))
@@ -184,19 +186,19 @@ def test_the_best_weights_stay(tmp_path: Path, metric: Any) -> None:
     np.testing.assert_array_equal(
         predict(trial.classifier, trial.validation_inputs), result.probabilities
     )
-    assert result.confusion.sum() == len(bench.data.validation)
+    assert result.confusion.sum() == len(context.data.validation)
 
 
 def test_early_stopping_waits_as_long_as_it_is_told(tmp_path: Path) -> None:
-    bench = tiny_bench(tmp_path, early_stopping=2)
+    context = tiny_context(tmp_path, early_stopping=2)
     params = tiny_params(learning_rate=0.3, optimizer="sgd", momentum=0, epochs=30)
-    result, told = finish(Trial(bench, params, seed=0))
+    result, told = finish(Trial(context, params, seed=0))
     assert result.stopped == "early"
     assert told[-1].index == result.best.index + 2
 
 
 def test_a_pruned_trial_ends_at_once_with_what_it_has(tmp_path: Path) -> None:
-    trial = Trial(tiny_bench(tmp_path), tiny_params(), seed=0)
+    trial = Trial(tiny_context(tmp_path), tiny_params(), seed=0)
     result = trial.run(lambda e: Verdict.PRUNE if e.index == 3 else Verdict.GO_ON)
     assert result.stopped == "pruned"
     assert result.evaluations == 3
@@ -204,13 +206,13 @@ def test_a_pruned_trial_ends_at_once_with_what_it_has(tmp_path: Path) -> None:
 
 
 def test_a_verdict_on_the_last_evaluation_comes_too_late_to_prune(tmp_path: Path) -> None:
-    trial = Trial(tiny_bench(tmp_path, evaluations_per_epoch=1), tiny_params(epochs=1), seed=0)
+    trial = Trial(tiny_context(tmp_path, evaluations_per_epoch=1), tiny_params(epochs=1), seed=0)
     assert trial.run(lambda _: Verdict.PRUNE).stopped == "finished"
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_a_loss_that_is_no_number_ends_the_trial(tmp_path: Path, value: float) -> None:
-    trial = Trial(tiny_bench(tmp_path), tiny_params(), seed=0)
+    trial = Trial(tiny_context(tmp_path), tiny_params(), seed=0)
     with torch.no_grad():
         trial.classifier.parameters[HEAD].fill_(value)
     with pytest.raises(TrainingDiverged, match="loss became"):
@@ -221,8 +223,8 @@ def test_a_loss_that_is_no_number_ends_the_trial(tmp_path: Path, value: float) -
 def test_an_index_is_the_same_share_of_training_for_every_batch_size(
     tmp_path: Path, batch_size: int
 ) -> None:
-    bench = tiny_bench(tmp_path, data=tiny_data(train=40), evaluations_per_epoch=4)
-    _, told = finish(Trial(bench, tiny_params(batch_size=batch_size, epochs=2), seed=0))
+    context = tiny_context(tmp_path, data=tiny_data(train=40), evaluations_per_epoch=4)
+    _, told = finish(Trial(context, tiny_params(batch_size=batch_size, epochs=2), seed=0))
     assert told[-1].index == 8
     for evaluation in told:
         # A step is all that it can be off by.
@@ -230,8 +232,8 @@ def test_an_index_is_the_same_share_of_training_for_every_batch_size(
 
 
 def test_evaluations_fall_on_even_fractions_and_the_end(tmp_path: Path) -> None:
-    bench = tiny_bench(tmp_path, data=tiny_data(train=41), evaluations_per_epoch=3)
-    _, told = finish(Trial(bench, tiny_params(batch_size=4, epochs=2), seed=0))
+    context = tiny_context(tmp_path, data=tiny_data(train=41), evaluations_per_epoch=3)
+    _, told = finish(Trial(context, tiny_params(batch_size=4, epochs=2), seed=0))
     assert [e.step for e in told] == [4, 7, 11, 15, 18, 22]
     assert told[-1].epoch == 2.0
     assert told[-1].examples_seen == 82
@@ -239,18 +241,18 @@ def test_evaluations_fall_on_even_fractions_and_the_end(tmp_path: Path) -> None:
 
 
 def test_a_trial_shorter_than_its_evaluations_is_evaluated_at_every_step(tmp_path: Path) -> None:
-    bench = tiny_bench(tmp_path, data=tiny_data(train=5), evaluations_per_epoch=10)
-    result, told = finish(Trial(bench, tiny_params(batch_size=64, epochs=2), seed=0))
+    context = tiny_context(tmp_path, data=tiny_data(train=5), evaluations_per_epoch=10)
+    result, told = finish(Trial(context, tiny_params(batch_size=64, epochs=2), seed=0))
     assert [e.step for e in told] == [1, 2]
     assert result.stopped == "finished"
 
 
 def test_the_train_loss_is_the_mean_since_the_last_evaluation(tmp_path: Path) -> None:
-    bench = tiny_bench(tmp_path, evaluations_per_epoch=1)
+    context = tiny_context(tmp_path, evaluations_per_epoch=1)
     params = tiny_params(learning_rate=1e-12, epochs=2, freeze_depth=1)
-    trial = Trial(bench, params, seed=0)
+    trial = Trial(context, params, seed=0)
     train = predict(trial.classifier, trial.train_inputs)
-    expected = classification_metrics(train, bench.data.train.labels)["log_loss"]
+    expected = classification_metrics(train, context.data.train.labels)["log_loss"]
     _, told = finish(trial)
     for evaluation in told:
         assert evaluation.metrics["train/loss"] == pytest.approx(expected, rel=1e-4)
@@ -258,11 +260,11 @@ def test_the_train_loss_is_the_mean_since_the_last_evaluation(tmp_path: Path) ->
 
 @pytest.mark.parametrize("freeze_depth", range(N_LAYER + 1))
 def test_no_frozen_weight_changes(tmp_path: Path, freeze_depth: int) -> None:
-    bench = tiny_bench(tmp_path)
-    before = {name: weight.clone() for name, weight in bench.model.weights.items()}
-    trial = Trial(bench, tiny_params(freeze_depth=freeze_depth, weight_decay=0.1), seed=0)
+    context = tiny_context(tmp_path)
+    before = {name: weight.clone() for name, weight in context.model.weights.items()}
+    trial = Trial(context, tiny_params(freeze_depth=freeze_depth, weight_decay=0.1), seed=0)
     finish(trial)
-    for name, weight in bench.model.weights.items():
+    for name, weight in context.model.weights.items():
         assert torch.equal(weight, before[name])
     full = dict(trial.classifier.full_weights())
     trained = set(trained_names(freeze_depth, N_LAYER))
@@ -277,9 +279,9 @@ def test_embedding_rows_that_no_text_uses_decay_like_dense_ones(
     tmp_path: Path, optimizer: str
 ) -> None:
     model = tiny(tmp_path, n_layer=1, n_embd=8, n_head=2)
-    bench = tiny_bench(tmp_path, model=model)
+    context = tiny_context(tmp_path, model=model)
     params = tiny_params(optimizer=optimizer, weight_decay=0.5, layer_decay=0.7)
-    trial = Trial(bench, params, seed=0)
+    trial = Trial(context, params, seed=0)
     finish(trial)
     weights = dict(trial.classifier.full_weights())
     for name, used in [
@@ -306,7 +308,7 @@ def test_validation_texts_longer_than_any_training_text_are_evaluated(tmp_path: 
         "long",
         30,
     )
-    result, _ = finish(Trial(tiny_bench(tmp_path, data=data), tiny_params(), seed=0))
+    result, _ = finish(Trial(tiny_context(tmp_path, data=data), tiny_params(), seed=0))
     assert np.isfinite(result.probabilities).all()
 
 
@@ -321,17 +323,17 @@ def test_checkpoints_follow_their_policy(tmp_path: Path, policy: Any) -> None:
         written.append(file.path.exists())
         return Verdict.GO_ON
 
-    Trial(tiny_bench(tmp_path), tiny_params(), seed=0).run(look, checkpoint=file)
+    Trial(tiny_context(tmp_path), tiny_params(), seed=0).run(look, checkpoint=file)
     assert any(written[1:]) == (policy == "always")
 
 
 def test_an_error_in_the_callback_comes_through(tmp_path: Path) -> None:
-    class Refused(Exception):  # noqa: N818
+    class PermanentError(Exception):
         pass
 
     def refuse(_: Evaluation) -> Verdict:
-        raise Refused
+        raise PermanentError
 
-    run: Callable[..., Any] = Trial(tiny_bench(tmp_path), tiny_params(), seed=0).run
-    with pytest.raises(Refused):
+    run: Callable[..., Any] = Trial(tiny_context(tmp_path), tiny_params(), seed=0).run
+    with pytest.raises(PermanentError):
         run(refuse)

@@ -14,27 +14,27 @@ from hypothesis import strategies as st
 
 from hpo.model.gpt2 import PretrainedModel
 from hpo.training.checkpoint import CheckpointFile
-from hpo.training.loop import TrainingStopped, Trial, Workbench
+from hpo.training.loop import TrainingStopped, Trial, TrialContext
 from hpo.training.memory import MicroBatches
 from hpo.training.result import Evaluation, TrialResult
 from tests.model.tiny_gpt2 import tiny
-from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_bench, tiny_data, tiny_params
+from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_context, tiny_data, tiny_params
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+def context(tmp_path_factory: pytest.TempPathFactory) -> TrialContext:
     folder = tmp_path_factory.mktemp("resume")
-    return tiny_bench(folder, dropout=0.2, cache=folder / "cache", early_stopping=5)
+    return tiny_context(folder, dropout=0.2, cache=folder / "cache", early_stopping=5)
 
 
 def with_stops(
-    bench: Workbench, params: Any, stops: set[int], path: Path
+    context: TrialContext, params: Any, stops: set[int], path: Path
 ) -> tuple[TrialResult, list[Evaluation], Trial]:
     """Run a trial that is asked to stop after each of these steps and resumed in a new one."""
     told: list[Evaluation] = []
     pending = set(stops)
     while True:
-        trial = Trial(bench, params, seed=3)
+        trial = Trial(context, params, seed=3)
         file = CheckpointFile(path, "auto")
         trial.resume(file)
         indices = [e.index for e in trial.history]
@@ -60,17 +60,17 @@ def with_stops(
 @settings(max_examples=5, deadline=None)
 @given(stops=st.sets(st.integers(1, 11), min_size=1, max_size=4))
 def test_resumed_is_never_stopped_bit_for_bit(
-    bench: Workbench,
+    context: TrialContext,
     tmp_path_factory: pytest.TempPathFactory,
     freeze_depth: int,
     optimizer: str,
     stops: set[int],
 ) -> None:
     params = tiny_params(freeze_depth=freeze_depth, optimizer=optimizer, layer_decay=0.9)
-    whole = Trial(bench, params, seed=3)
+    whole = Trial(context, params, seed=3)
     result, told = finish(whole)
     path = tmp_path_factory.mktemp("trial") / "trial.safetensors"
-    again, told_again, resumed = with_stops(bench, params, stops, path)
+    again, told_again, resumed = with_stops(context, params, stops, path)
 
     assert [scores(e) for e in told_again] == [scores(e) for e in told]
     assert again.value == result.value
@@ -81,69 +81,73 @@ def test_resumed_is_never_stopped_bit_for_bit(
         assert torch.equal(resumed.classifier.parameters[name], weight), name
 
 
-def test_the_same_trial_twice_is_the_same(bench: Workbench) -> None:
-    first, _ = finish(Trial(bench, tiny_params(), seed=1))
-    second, _ = finish(Trial(bench, tiny_params(), seed=1))
-    other, _ = finish(Trial(bench, tiny_params(), seed=2))
+def test_the_same_trial_twice_is_the_same(context: TrialContext) -> None:
+    first, _ = finish(Trial(context, tiny_params(), seed=1))
+    second, _ = finish(Trial(context, tiny_params(), seed=1))
+    other, _ = finish(Trial(context, tiny_params(), seed=2))
     np.testing.assert_array_equal(first.probabilities, second.probabilities)
     assert (first.probabilities != other.probabilities).any()
 
 
-def stopped_at(bench: Workbench, path: Path, step: int, **params: Any) -> CheckpointFile:
+def stopped_at(context: TrialContext, path: Path, step: int, **params: Any) -> CheckpointFile:
     file = CheckpointFile(path, "auto")
-    trial = Trial(bench, tiny_params(**params), seed=0, micro_batches=MicroBatches(4))
+    trial = Trial(context, tiny_params(**params), seed=0, micro_batches=MicroBatches(4))
     with pytest.raises(TrainingStopped):
         finish(trial, checkpoint=file, should_stop=lambda: trial.progress.step == step)
     return file
 
 
-def test_a_checkpoint_holds_what_is_trained_and_no_more(bench: Workbench, tmp_path: Path) -> None:
-    shallow = stopped_at(bench, tmp_path / "a.safetensors", 1, freeze_depth=N_LAYER)
+def test_a_checkpoint_holds_what_is_trained_and_no_more(
+    context: TrialContext, tmp_path: Path
+) -> None:
+    shallow = stopped_at(context, tmp_path / "a.safetensors", 1, freeze_depth=N_LAYER)
     assert shallow.path.stat().st_size < 10_000
     saved = shallow.read()
     assert saved is not None
     assert not any("transformer.h" in name for name in saved.tensors)
 
 
-def test_a_resumed_trial_knows_the_micro_batch(bench: Workbench, tmp_path: Path) -> None:
-    file = stopped_at(bench, tmp_path / "a.safetensors", 2)
-    trial = Trial(bench, tiny_params(), seed=0)
+def test_a_resumed_trial_knows_the_micro_batch(context: TrialContext, tmp_path: Path) -> None:
+    file = stopped_at(context, tmp_path / "a.safetensors", 2)
+    trial = Trial(context, tiny_params(), seed=0)
     assert trial.resume(file)
     assert trial.micro_batches.size == 4
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"learning_rate": 1e-4}, {"data": "other"}])
 def test_a_checkpoint_of_another_trial_is_not_resumed(
-    bench: Workbench, tmp_path: Path, other: dict[str, Any]
+    context: TrialContext, tmp_path: Path, other: dict[str, Any]
 ) -> None:
-    file = stopped_at(bench, tmp_path / "a.safetensors", 2)
+    file = stopped_at(context, tmp_path / "a.safetensors", 2)
     seed, data = other.pop("seed", 0), other.pop("data", None)
     if data:
-        bench = tiny_bench(
-            tmp_path, model=bench.model, data=tiny_data(fingerprint=data), early_stopping=5
+        context = tiny_context(
+            tmp_path, model=context.model, data=tiny_data(fingerprint=data), early_stopping=5
         )
-    trial = Trial(bench, tiny_params(**other), seed=seed)
+    trial = Trial(context, tiny_params(**other), seed=seed)
     assert not trial.resume(file)
     assert trial.progress.step == 0
 
 
-def test_a_checkpoint_of_another_model_is_not_resumed(bench: Workbench, tmp_path: Path) -> None:
-    file = stopped_at(bench, tmp_path / "a.safetensors", 2)
+def test_a_checkpoint_of_another_model_is_not_resumed(
+    context: TrialContext, tmp_path: Path
+) -> None:
+    file = stopped_at(context, tmp_path / "a.safetensors", 2)
     model: PretrainedModel = tiny(tmp_path / "model", seed=9, n_layer=N_LAYER)
-    assert not Trial(tiny_bench(tmp_path, model=model), tiny_params(), seed=0).resume(file)
+    assert not Trial(tiny_context(tmp_path, model=model), tiny_params(), seed=0).resume(file)
 
 
-def test_the_seconds_of_all_attempts_count(bench: Workbench, tmp_path: Path) -> None:
+def test_the_seconds_of_all_attempts_count(context: TrialContext, tmp_path: Path) -> None:
     now = itertools.count()
 
     def clock() -> float:
         return float(next(now))
 
     file = CheckpointFile(tmp_path / "a.safetensors", "auto")
-    first = Trial(bench, tiny_params(), seed=0, clock=clock)
+    first = Trial(context, tiny_params(), seed=0, clock=clock)
     with pytest.raises(TrainingStopped):
         finish(first, checkpoint=file, should_stop=lambda: first.progress.step == 7)
-    second = Trial(bench, tiny_params(), seed=0, clock=clock)
+    second = Trial(context, tiny_params(), seed=0, clock=clock)
     assert second.resume(file)
     before = second.progress.seconds
     result, _ = finish(second)

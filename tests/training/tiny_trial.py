@@ -14,7 +14,7 @@ from hpo.model.prefix import Prefix
 from hpo.model.prefix_cache import PrefixCache
 from hpo.spec.study import Metric
 from hpo.spec.training import TrainingSection, TrialParams
-from hpo.training.loop import Trial, Workbench
+from hpo.training.loop import Trial, TrialContext
 from hpo.training.result import Evaluation, TrialResult, Verdict
 from tests.model.tiny_gpt2 import tiny
 
@@ -43,7 +43,7 @@ def tiny_data(*, train: int = 42, validation: int = 24, fingerprint: str = "data
     )
 
 
-def tiny_bench(
+def tiny_context(
     folder: Path,
     *,
     model: PretrainedModel | None = None,
@@ -54,14 +54,14 @@ def tiny_bench(
     metric: Metric = "log_loss",
     dropout: float = 0.0,
     **settings: Any,
-) -> Workbench:
+) -> TrialContext:
     model = model or tiny(
         folder, n_layer=N_LAYER, attn_pdrop=dropout, resid_pdrop=dropout, embd_pdrop=dropout
     )
     kept = PrefixCache(cache, 10**8) if cache else None
     prefix = Prefix(model, cache=kept, dtype=dtype, device=device)
     training = TrainingSection(**{"early_stopping": 0, **settings})
-    return Workbench(model, data or tiny_data(), prefix, metric, training)
+    return TrialContext(model, data or tiny_data(), prefix, metric, training)
 
 
 def tiny_params(**values: Any) -> TrialParams:
