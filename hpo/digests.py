@@ -33,9 +33,14 @@ def file_digest(path: Path) -> str:
 
 
 def write_digests(folder: Path, *, but: Collection[str] = ()) -> None:
-    """Write down the digest of every file in a folder and below it. Raises OSError.
+    """Write down the digest of every file in a folder and below it.
 
-    but: names of files that may change.
+    Args:
+        folder: A folder that is being written; whoever gives it its name decides about its durability.
+        but: Names of files that may change.
+
+    Raises:
+        OSError: A file cannot be read, or the digests cannot be written.
     """
     passed_over = {DIGESTS_FILE, *but}
     files = (
@@ -44,7 +49,7 @@ def write_digests(folder: Path, *, but: Collection[str] = ()) -> None:
         if path.is_file() and path.name not in passed_over
     )
     digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
-    write_whole(folder / DIGESTS_FILE, json.dumps(digests, indent=1).encode())
+    write_whole(folder / DIGESTS_FILE, json.dumps(digests, indent=1).encode(), durable=False)
 
 
 def damage_in(folder: Path, needed: Iterable[str] = ()) -> str | None:

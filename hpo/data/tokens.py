@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -17,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.atomic import sync_folder
+from hpo.atomic import discard_folder, whole_folder
 from hpo.data.labelled import LabelledData, Split
 from hpo.data.table import shortened
+from hpo.digests import file_digest
 from hpo.errors import DataError
 
 if TYPE_CHECKING:
@@ -209,35 +208,17 @@ def _tokenized(
 
 def _write_entry(entry: Path, splits: Mapping[str, TokenizedSplit]) -> None:
     """Write an entry whole or not at all. Raises OSError, with nothing left behind."""
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    temporary = entry.parent / f".new-{uuid.uuid4().hex}"
-    temporary.mkdir()
-    # The time by the clock that stamps the others' files too: a file server has its own.
-    _remove_abandoned(entry.parent, temporary.stat().st_mtime)
-    try:
+    # Where another process is first, its entry stays: it holds the same.
+    with whole_folder(entry, durable=False, replace=False) as folder:
+        # The time by the clock that stamps the others' files too: a file server has its own.
+        _remove_abandoned(entry.parent, folder.stat().st_mtime)
         digests: dict[str, str] = {}
         for name, split in splits.items():
             for array in _ARRAYS:
-                path = temporary / f"{name}.{array}.npy"
-                with path.open("wb") as file:
-                    np.save(file, getattr(split, array), allow_pickle=False)
-                    file.flush()
-                    os.fsync(file.fileno())
-                digests[path.name] = _digest(path)
-        with (temporary / _MANIFEST).open("w", encoding="utf-8") as manifest:
-            json.dump(digests, manifest, indent=1)
-            manifest.flush()
-            os.fsync(manifest.fileno())
-        sync_folder(temporary)
-        try:
-            temporary.rename(entry)
-        except OSError:
-            # Another process was first: its entry holds the same, so it may stay.
-            if not (entry / _MANIFEST).is_file():
-                raise
-        sync_folder(entry.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+                path = folder / f"{name}.{array}.npy"
+                np.save(path, getattr(split, array), allow_pickle=False)
+                digests[path.name] = file_digest(path)
+        (folder / _MANIFEST).write_text(json.dumps(digests, indent=1), encoding="utf-8")
 
 
 def _read_entry(entry: Path) -> dict[str, TokenizedSplit] | None:
@@ -245,20 +226,17 @@ def _read_entry(entry: Path) -> dict[str, TokenizedSplit] | None:
     try:
         digests = json.loads((entry / _MANIFEST).read_text(encoding="utf-8"))
         whole = set(digests) == {f"{name}.{array}.npy" for name in _SPLITS for array in _ARRAYS}
-        if whole and all(_digest(entry / name) == digest for name, digest in digests.items()):
+        if whole and all(file_digest(entry / name) == digest for name, digest in digests.items()):
             return _mapped(entry)
     except (OSError, ValueError, TypeError) as error:
         if not entry.exists():
             return None
         logger.debug("reading %s: %s", entry, error)
     logger.warning("the tokens in %s are damaged and are made anew", entry)
-    aside = entry.parent / f".damaged-{uuid.uuid4().hex}"
     try:
-        entry.rename(aside)
+        discard_folder(entry)
     except OSError as error:
-        logger.debug("another process has moved %s already: %s", entry, error)
-    else:
-        shutil.rmtree(aside, ignore_errors=True)
+        logger.debug("%s stays: %s", entry, error)
     return None
 
 
@@ -274,15 +252,10 @@ def _mapped(entry: Path) -> dict[str, TokenizedSplit]:
 def _remove_abandoned(folder: Path, now: float) -> None:
     """Remove what processes that were killed while writing left behind. now: as the files' times say it."""
     oldest = now - _ABANDONED_SECONDS
-    for path in [*folder.glob(".new-*"), *folder.glob(".damaged-*")]:
+    for path in folder.glob(".*"):
         try:
             abandoned = path.stat().st_mtime < oldest
         except FileNotFoundError:
             continue
         if abandoned:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,9 +17,9 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Final
 
+from hpo.closing import Closing
 from hpo.errors import HpoError, OptionError, ServerError
 from hpo.execution.dashboard import check_dashboard
 from hpo.spec.locations import Locations
@@ -33,6 +33,7 @@ from hpo.tracking.uri import (
     database_file,
     ping,
 )
+from hpo.waiting import Deadline, wait_until
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Links:
     dashboard: str
 
 
-class Uis:
+class Uis(Closing):
     """Both UIs of a storage and a tracking store. To be closed, or used in a `with`."""
 
     def __init__(
@@ -118,7 +119,7 @@ class Uis:
 
         progress: told of each that answers. Raises ServerError where one ends, or takes minutes.
         """
-        deadline = time.monotonic() + _LONGEST_START_SECONDS
+        deadline = Deadline(_LONGEST_START_SECONDS)
         waiting = list(self._servers)
         while waiting:
             if stopped():
@@ -128,7 +129,7 @@ class Uis:
                 if _answers(server.probe):
                     progress(server.name)
                     waiting.remove(server)
-            if waiting and time.monotonic() > deadline:
+            if waiting and deadline.is_over:
                 raise waiting[0].fault(f"no answer within {_LONGEST_START_SECONDS:.0f} s")
             time.sleep(_LOOK_SECONDS)
         return True
@@ -144,22 +145,11 @@ class Uis:
         """End both with all their processes."""
         for server in self._servers:
             server.terminate()
-        deadline = time.monotonic() + _LONGEST_STOP_SECONDS
+        deadline = Deadline(_LONGEST_STOP_SECONDS)
         for server in self._servers:
-            server.end(max(0.0, deadline - time.monotonic()))
+            server.end(deadline.seconds_left)
         self._servers.clear()
         self._folder.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _port(self, wanted: int | None, usual: int, option: str) -> int:
         """A port for one of the two. Raises OptionError where the one that was asked for is taken."""
@@ -263,9 +253,7 @@ class _Server:
 
     def end(self, seconds: float) -> None:
         """Wait for the group's end, and kill what is left of it after that time."""
-        deadline = time.monotonic() + seconds
-        while self._alive() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: not self._alive(), seconds, poll_seconds=0.05)
         self._signal(signal.SIGKILL)
         self._process.wait()
         if self._process.stdin is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
+from hpo.closing import Closing
 from hpo.leases.liveness import BEATS_PER_LEASE, DEFAULT_LEASE_SECONDS, Observer, this_worker
 from hpo.storage.retries import one_line
 from hpo.storage.storage import Storage
@@ -26,7 +26,7 @@ class Held(Protocol):
     def beat(self) -> None: ...
 
 
-class Worker:
+class Worker(Closing):
     """A taker of trials with a heartbeat: who it is, what it holds, whom it has seen be silent.
 
     lease_seconds: a worker that is silent for so long is taken for dead; it beats four times as
@@ -61,17 +61,6 @@ class Worker:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def holds(self, claim: Held) -> None:
         """Beat for a claim from now on."""

@@ -7,12 +7,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from pydantic import JsonValue
 from sqlalchemy.exc import SQLAlchemyError
 
+from hpo.closing import Closing
 from hpo.errors import StorageError
 from hpo.leases.liveness import (
     BEATS_PER_LEASE,
@@ -100,7 +100,7 @@ class Once:
         return not self._observer.dead(self._study_id, [hold])
 
 
-class Turn:
+class Turn(Closing):
     """The turn, in this process's hands until its block ends; a thread beats for it meanwhile."""
 
     def __init__(
@@ -151,12 +151,8 @@ class Turn:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop beating, and mark the turn as over, if it still is ours."""
         self._stopping.set()
         self._thread.join(timeout=5)
         try:

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hpo.atomic import PARTIAL
 from hpo.data.tokens import TokenizedSplit
 from hpo.model import packed
 from hpo.model.dropout import NO_DROPOUT
@@ -25,7 +26,6 @@ from hpo.model.gpt2 import POSITION_EMBEDDING, TOKEN_EMBEDDING, PretrainedModel,
 from hpo.model.layout import COARSE, FINE, PASS_TOKENS, Layout, Rounding
 from hpo.model.packed import BlockWeights
 from hpo.model.prefix_cache import (
-    PARTIAL,
     DamagedStates,
     PrefixCache,
     discard_states,

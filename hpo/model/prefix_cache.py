@@ -21,12 +21,11 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from hpo.atomic import sync_folder, write_whole
+from hpo.atomic import PARTIAL, put_in_place
 from hpo.digests import fast_digest
 
 logger = logging.getLogger(__name__)
 
-PARTIAL = ".partial"
 _DIGEST = ".xxh3"
 _WAIT_SECONDS = 1.0
 _ZEROS = 1 << 20
@@ -179,12 +178,18 @@ def open_states(path: Path, rows: int, width: int, dtype: torch.dtype) -> Tensor
 
 
 def finish_states(partial: Path, path: Path, states: Tensor) -> None:
-    """Give a filled file its name; states: it, mapped. The key's lock must be held. Raises OSError."""
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    write_whole(path.with_suffix(_DIGEST), _digest(states).encode())
-    partial.replace(path)
-    sync_folder(path.parent)
+    """Give a filled file its name, and its digest one beside it. The key's lock must be held.
+
+    Args:
+        partial: The file that was reserved and filled.
+        path: Its name from now on.
+        states: What it holds, mapped.
+
+    Raises:
+        OSError: It cannot be put in place.
+    """
+    path.with_suffix(_DIGEST).write_text(_digest(states))
+    put_in_place(partial, path, durable=False)
 
 
 def discard_states(path: Path) -> None:

@@ -16,7 +16,11 @@ from torch import Tensor
 def write_weights(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors of any device to a file and to the disk. Raises OSError where that cannot be."""
+    """Write tensors of any device to a file.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         save_file(whole, path, metadata=dict(metadata) if metadata else None)
@@ -24,5 +28,3 @@ def write_weights(
         told = re.search(r"os error (\d+)", str(error))
         number = int(told[1]) if told else errno.EIO
         raise OSError(number, os.strerror(number) if told else str(error), str(path)) from error
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

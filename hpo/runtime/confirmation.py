@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hpo.errors import ModelError, StorageError, StudyGoneError, TrackingError
-from hpo.leases.once import Once, Turn
+from hpo.leases.once import Once
 from hpo.results.champion import Champion, publish_again
 from hpo.results.leaderboard import leaderboard
 from hpo.results.presentation import CHAMPION_KEY, present_study, present_trial, trial_runs
@@ -23,6 +23,7 @@ from hpo.runtime.session import Session
 from hpo.runtime.trained_part import trained_part
 from hpo.studies.memory import remember
 from hpo.tracking.registry import Registered
+from hpo.waiting import Deadline
 
 logger = logging.getLogger(__name__)
 
@@ -73,15 +74,12 @@ def _mended(session: Session, champion: Champion, seen: Registered) -> Registere
     """The champion published again; what is to be said where that cannot be."""
     study = session.study
     promotion = Once(study.storage, study.study_id, promotion_key(champion.number))
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    turn: Turn | None = None
-    while turn is None and time.monotonic() <= deadline:
-        turn = promotion.begin()
-        if turn is None:
-            time.sleep(_LOOK_SECONDS)
-            seen = _look(session, champion)
-            if seen.uri is not None:
-                return seen
+    deadline = Deadline(_PATIENCE_SECONDS)
+    while (turn := promotion.begin()) is None and not deadline.is_over:
+        time.sleep(_LOOK_SECONDS)
+        seen = _look(session, champion)
+        if seen.uri is not None:
+            return seen
     with turn or nullcontext():  # whoever has it does not come to an end; twice is as good as once
         return _published_again(session, champion, seen)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
+from collections.abc import Callable
 from glob import escape
 from pathlib import Path
 
-from hpo.atomic import sync_folder
+from hpo.atomic import remove_partial, whole_folder
 from hpo.model.saved import TRAINED_FILE, damage_in_trained
 from hpo.spec.names import file_name
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class KeptModels:
-    """Folders `trial-0007` of one study, each written whole by renaming."""
+    """Folders `trial-0007` of one study, each there whole or not at all."""
 
     def __init__(self, state: Path, study_name: str, study_uid: str) -> None:
         self.folder = study_folder(state, study_name, study_uid) / "models"
@@ -25,21 +25,24 @@ class KeptModels:
         """Where the trained part of a trial is, if it is."""
         return self.folder / f"trial-{number:04d}"
 
-    def writing(self, number: int) -> Path:
-        """A folder to write a trial's trained part to, for `commit`."""
-        for left in self.folder.glob(f".trial-{number:04d}.*"):  # by a worker that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        partial = self.folder / f".trial-{number:04d}.{os.getpid()}"
-        partial.mkdir(parents=True)
-        return partial
+    def keep(self, number: int, write: Callable[[Path], object]) -> Path:
+        """Keep what a trial trained, in place of what is here.
 
-    def commit(self, number: int) -> Path:
-        """Make what was written the trial's."""
-        partial = self.folder / f".trial-{number:04d}.{os.getpid()}"
-        shutil.rmtree(self.path(number), ignore_errors=True)
-        partial.rename(self.path(number))
-        sync_folder(self.folder)
-        return self.path(number)
+        Args:
+            number: The trial's.
+            write: Writes the trained part to the empty folder that it is called with.
+
+        Returns:
+            Where the trained part is now.
+
+        Raises:
+            OSError: It cannot be kept.
+        """
+        path = self.path(number)
+        remove_partial(path)  # by a worker that was killed
+        with whole_folder(path, durable=True, replace=True) as folder:
+            write(folder)
+        return path
 
     def has(self, number: int) -> bool:
         """Whether the trained part of a trial is here with its weights."""
@@ -53,11 +56,6 @@ class KeptModels:
         if damage is not None:
             logger.warning("the kept model %s is damaged: %s", self.path(number), damage)
         return damage is None
-
-    def keep(self, number: int, fetched: Path) -> Path:
-        """Keep a trial's trained part that lies elsewhere, in place of what is here."""
-        shutil.copytree(fetched, self.writing(number), dirs_exist_ok=True)
-        return self.commit(number)
 
     def drop_weights(self, number: int) -> None:
         """Keep the facts alone of a trial whose model is in MLflow, so that it still counts as kept."""

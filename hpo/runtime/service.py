@@ -7,9 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
+from hpo.closing import Closing
 from hpo.errors import (
     DataError,
     ModelError,
@@ -36,7 +35,7 @@ _LOOK_SECONDS = 2.0
 _LOOK_AT_OTHERS_SECONDS = 60.0
 
 
-class Service:
+class Service(Closing):
     """A worker's part in all studies of a storage, one of them open at a time."""
 
     def __init__(
@@ -84,15 +83,8 @@ class Service:
                 return
             self._stop.wait(_LOOK_SECONDS)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Leave the study that is open."""
         self._leave()
 
     def _take_trial(self, study: StudyProgress) -> bool:

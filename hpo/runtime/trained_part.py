@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +48,11 @@ def trained_part(session: Session, best: Entry, download_to: Path) -> Path:
         return models.path(number)
     fetched = fetched_part(session, number, download_to)
     if fetched is not None:
-        return models.keep(number, fetched) if models.has(number) else fetched
+        if not models.has(number):
+            return fetched
+        return models.keep(
+            number, lambda folder: shutil.copytree(fetched, folder, dirs_exist_ok=True)
+        )
     logger.warning(
         "no whole copy of what trial %d trained is here or in MLflow; it is trained again", number
     )
@@ -116,9 +121,13 @@ def _train_again(session: Session, best: Entry) -> Path:
         "params": params.model_dump(),
         "value": result.value,
     }
-    folder = session.models.writing(best.number)
-    save_trained(folder, trial.classifier, context.data.label_names, context.data.max_length, facts)
-    return session.models.commit(best.number)
+    data = context.data
+    return session.models.keep(
+        best.number,
+        lambda folder: save_trained(
+            folder, trial.classifier, data.label_names, data.max_length, facts
+        ),
+    )
 
 
 @contextmanager

@@ -196,7 +196,6 @@ class StudyWork:
             run.finish("PRUNED", best)
             present_trial(self.study.storage, self.study_uid, claim.number)
             return
-        folder = self._models.writing(claim.number)
         data = self.prepared.context.data
         facts = {
             "study": self.study.name,
@@ -204,8 +203,12 @@ class StudyWork:
             "params": trial.params.model_dump(),
             "value": result.value,
         }
-        save_trained(folder, trial.classifier, data.label_names, data.max_length, facts)
-        self._models.commit(claim.number)
+        self._models.keep(
+            claim.number,
+            lambda folder: save_trained(
+                folder, trial.classifier, data.label_names, data.max_length, facts
+            ),
+        )
         drawing = _log_confusion(run, result, data.label_names)
         claim.finish(TrialState.COMPLETE, result.value)
         try:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, select
 
+from hpo.closing import Closing
 from hpo.errors import StorageError
 from hpo.spec.locations import redacted
 from hpo.storage.retries import DEFAULT_RETRY_SECONDS, with_retries
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Storage:
+class Storage(Closing):
     """An open storage: Optuna's studies and our own tables, over one pool of connections.
 
     optuna: what Optuna's functions take as `storage=`, with its cache of finished trials; url:
@@ -66,17 +66,6 @@ class Storage:
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_storage(

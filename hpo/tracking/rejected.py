@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hpo.atomic import write_whole
 from hpo.tracking.moved import uri_now
 from hpo.tracking.outbox import REJECTED_FILE, REJECTED_SPOOL, Outbox, folder_lock, read_line
 from hpo.tracking.records import LogArtifact, LogModel, Operation, PublishModel, from_json
@@ -78,6 +78,6 @@ def _write(file: Path, lines: Sequence[str]) -> None:
     if not lines:
         file.unlink(missing_ok=True)
         return
-    begun = file.with_suffix(".new")
-    begun.write_text("".join(f"{line}\n" for line in lines), "utf-8", _ANY_BYTES)
-    os.replace(begun, file)
+    write_whole(
+        file, "".join(f"{line}\n" for line in lines).encode("utf-8", _ANY_BYTES), durable=True
+    )

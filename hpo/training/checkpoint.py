@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +17,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from hpo.atomic import sync_folder
+from hpo.atomic import remove_partial, whole_file
 from hpo.digests import fast_digest
 from hpo.model.weights_file import write_weights
 from hpo.spec.training import CheckpointPolicy
 
 logger = logging.getLogger(__name__)
 
-_PARTIAL = ".partial"
 _LEAST_SECONDS_BETWEEN = 5.0
 _MOST_SHARE_OF_TIME = 0.02
 _BYTES_PER_SECOND = 500e6  # of a plain disk, until the first write tells
@@ -56,22 +53,22 @@ class CheckpointFile:
         return seconds_since_last >= max(_LEAST_SECONDS_BETWEEN, cost / _MOST_SHARE_OF_TIME)
 
     def write(self, checkpoint: Checkpoint, *, clock: Callable[[], float]) -> None:
-        """Write, fsync and rename. clock: seconds, to learn what writing costs. Raises OSError."""
+        """Put a checkpoint on the disk in place of the last one, unless the policy is never to.
+
+        Args:
+            checkpoint: Tensors of any device, and facts that JSON can hold.
+            clock: Tells the time in seconds, to learn what writing costs.
+
+        Raises:
+            OSError: It cannot be written; the last one is as it was.
+        """
         if self._policy == "never":
             return
         started = clock()
-        # A folder of its own: safetensors, too, writes to a file of another name first.
-        folder = self.path.with_suffix(f".{os.getpid()}{_PARTIAL}")
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            partial = folder / self.path.name
+        with whole_file(self.path, durable=True) as partial:
             tensors = {n: t.detach().cpu().contiguous() for n, t in checkpoint.tensors.items()}
             facts = json.dumps(checkpoint.facts)
             write_weights(partial, tensors, {"facts": facts, "digest": _digest(tensors, facts)})
-            partial.replace(self.path)
-            sync_folder(self.path.parent)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         self._write_seconds = clock() - started
 
     def read(self) -> Checkpoint | None:
@@ -96,8 +93,7 @@ class CheckpointFile:
     def remove(self) -> None:
         """The trial is finished: nothing will go on from here, nor from what a killed one left."""
         self.path.unlink(missing_ok=True)
-        for folder in self.path.parent.glob(f"{self.path.stem}.*{_PARTIAL}"):
-            shutil.rmtree(folder, ignore_errors=True)
+        remove_partial(self.path)
 
 
 def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:

@@ -197,10 +197,10 @@ def test_a_store_that_cannot_be_written_is_gone_without(
 def test_a_full_disk_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(descriptor: int) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(np, "save", full)
     with caplog.at_level(logging.WARNING):
         assert plain(stored(tmp_path)) == EXPECTED
     assert "No space left on device" in caplog.text
@@ -208,7 +208,7 @@ def test_a_full_disk_leaves_nothing_behind(
 
 
 def test_what_a_killed_writer_left_is_removed_after_a_day(tmp_path: Path) -> None:
-    old, new = tmp_path / "tokens" / ".new-old", tmp_path / "tokens" / ".new-young"
+    old, new = tmp_path / "tokens" / ".old.partial", tmp_path / "tokens" / ".young.partial"
     for path in (old, new):
         path.mkdir(parents=True)
     day_before = time.time() - 25 * 3600

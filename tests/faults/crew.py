@@ -66,7 +66,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "write the checkpoint's file": (checkpoints, "write_weights"),
     "set attributes": (Claim, "set_user_attrs"),
     "write the model": (workers, "save_trained"),
-    "keep the model": (KeptModels, "commit"),
+    "keep the model": (KeptModels, "keep"),
     "finish the trial": (Claim, "finish"),
     "log the model": (TrialRun, "log_model"),
     "drop a model": (KeptModels, "drop"),

@@ -79,10 +79,10 @@ def test_only_a_model_among_those_to_be_kept_is_asked_for(study: OpenStudy, tmp_
     with Worker(study.storage) as worker:
         claims = [claimed(study, worker) for _ in range(2)]
         for claim, value in zip(claims, (0.5, 0.75), strict=True):
-            folder = models.writing(claim.number)
-            for file in (TRAINED_FILE, FACTS_FILE):
-                (folder / file).touch()
-            models.commit(claim.number)
+            models.keep(
+                claim.number,
+                lambda folder: [(folder / file).touch() for file in (TRAINED_FILE, FACTS_FILE)],
+            )
             claim.finish(TrialState.COMPLETE, value)
     outcomes = [outcome_of(key(study, claim)) for claim in claims]
     assert [each is not None and each.keeps_model for each in outcomes] == [False, True]
