@@ -40,9 +40,9 @@ def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None)
 
     out: a folder that its processes share.
     """
-    from hpo.model.gpt2 import load_pretrained
-    from hpo.model.prefix import Prefix
-    from hpo.model.prefix_cache import PrefixCache
+    from hpo.model.feature_cache import FeatureCache
+    from hpo.model.frozen_features import FrozenFeatures
+    from hpo.model.pretrained import load_pretrained
     from hpo.model.saved import save_trained
     from hpo.spec.training import TrainingSection, TrialParams
     from hpo.training.checkpoint import CheckpointFile
@@ -55,14 +55,14 @@ def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None)
     model = load_pretrained(str(model_folder))
     device = pick_device()
     dtype = pick_dtype("auto", device, model.architecture.width)
-    prefix = Prefix(
+    features = FrozenFeatures(
         model,
-        cache=None if without == "cache" else PrefixCache(out / "cache", 20 * 10**9),
+        cache=None if without == "cache" else FeatureCache(out / "cache", 20 * 10**9),
         dtype=torch.float32 if without == "bf16" else dtype,
         device=device,
     )
     settings = TrainingSection(early_stopping=0, evaluations_per_epoch=EVALUATIONS_PER_EPOCH)
-    context = TrialContext(model, data, prefix, "accuracy", settings)
+    context = TrialContext(model, data, features, "accuracy", settings)
 
     def run(values: Mapping[str, Any]) -> list[float]:
         fixed = {
@@ -94,7 +94,7 @@ def _without_last_token() -> None:
 
 
 def _without_packing() -> None:
-    """Every text padded to the longest of its batch, as a (texts, longest) grid of rows."""
+    """Every text padded to the longest of its batch, (texts, max_seqlen)."""
     from hpo.model import inputs
     from hpo.model.layout import Layout
 
@@ -103,11 +103,11 @@ def _without_packing() -> None:
     ) -> tuple[np.ndarray, Layout]:
         starts = split.offsets[texts]
         lengths = split.offsets[texts + 1] - starts
-        longest = int(lengths.max())
-        column = np.minimum(np.arange(longest), lengths[:, None] - 1)
-        layout = Layout.of(np.full(len(texts), longest), device)
+        max_seqlen = int(lengths.max())
+        column = np.minimum(np.arange(max_seqlen), lengths[:, None] - 1)
+        layout = Layout.of(np.full(len(texts), max_seqlen), device)
         layout.lengths.copy_(torch.from_numpy(lengths))
-        layout.last.copy_(torch.from_numpy(np.arange(len(texts)) * longest + lengths - 1))
+        layout.last.copy_(torch.from_numpy(np.arange(len(texts)) * max_seqlen + lengths - 1))
         return (starts[:, None] + column).ravel(), dataclasses.replace(layout, ragged=True)
 
     inputs.rows_and_layout = padded
@@ -124,16 +124,16 @@ def _without_like_lengths() -> None:
 
 
 def _without_compact_embeddings() -> None:
-    from hpo.model.classifier import Vocabulary
+    from hpo.model.embedding_rows import EmbeddingRows
     from hpo.training import loop
 
     class Whole:
         @staticmethod
-        def of(*_: np.ndarray, longest: int) -> Vocabulary:
-            del longest
-            return Vocabulary(np.arange(_VOCABULARY_SIZE[0]), _VOCABULARY_SIZE[1])
+        def of(*_: np.ndarray, max_seqlen: int) -> EmbeddingRows:
+            del max_seqlen
+            return EmbeddingRows.whole(*_VOCABULARY_SIZE)
 
-    loop.Vocabulary = Whole
+    loop.EmbeddingRows = Whole
 
 
 def _without_own_dropout() -> None:
@@ -337,7 +337,7 @@ def main() -> None:
             validation_examples=options.validation_examples,
             max_length=options.max_length,
         )
-        from hpo.model.gpt2 import load_pretrained
+        from hpo.model.pretrained import load_pretrained
 
         architecture = load_pretrained(str(options.model)).architecture
         _VOCABULARY_SIZE[:] = architecture.vocab_size, architecture.n_positions

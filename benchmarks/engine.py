@@ -24,9 +24,10 @@ from random_gpt2 import save_random_gpt2, tokens_of
 from hpo.data.batches import epoch_batches
 from hpo.data.tokens import TokenizedData, TokenizedSplit
 from hpo.model import packed
-from hpo.model.gpt2 import Architecture, load_pretrained
-from hpo.model.prefix import Prefix
-from hpo.model.prefix_cache import PrefixCache
+from hpo.model.family import Architecture
+from hpo.model.feature_cache import FeatureCache
+from hpo.model.frozen_features import FrozenFeatures
+from hpo.model.pretrained import load_pretrained
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.training.loop import Trial, TrialContext
 from hpo.training.precision import pick_device, pick_dtype
@@ -166,15 +167,15 @@ def measure(options: argparse.Namespace) -> Cell:
     settings = TrainingSection(early_stopping=0, evaluations_per_epoch=1)
     params = TrialParams(batch_size=options.batch_size, epochs=1, freeze_depth=options.depth)
 
-    def trial(cache: PrefixCache) -> tuple[Trial, float]:
-        prefix = Prefix(model, cache=cache, dtype=dtype, device=device)
+    def trial(cache: FeatureCache) -> tuple[Trial, float]:
+        features = FrozenFeatures(model, cache=cache, dtype=dtype, device=device)
         started = time.perf_counter()
-        made = Trial(TrialContext(model, data, prefix, "accuracy", settings), params, seed=0)
+        made = Trial(TrialContext(model, data, features, "accuracy", settings), params, seed=0)
         return made, time.perf_counter() - started
 
     peak = peak_gflops(dtype, device)
     with tempfile.TemporaryDirectory() as folder:
-        cache = PrefixCache(Path(folder), 50 * 10**9)
+        cache = FeatureCache(Path(folder), 50 * 10**9)
         # The first trial pays for pages, kernels and, in build_seconds, the cache.
         warm_up, build_seconds = trial(cache)
         started = time.perf_counter()

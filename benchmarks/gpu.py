@@ -13,9 +13,9 @@ import torch
 from engine import SIZES
 from random_gpt2 import save_random_gpt2, tokens_of
 
-from hpo.model.gpt2 import load_pretrained
-from hpo.model.prefix import Prefix
-from hpo.model.prefix_cache import PrefixCache
+from hpo.model.feature_cache import FeatureCache
+from hpo.model.frozen_features import FrozenFeatures
+from hpo.model.pretrained import load_pretrained
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.training.cuda_graphs import RecordedPasses
 from hpo.training.loop import Trial, TrialContext
@@ -45,10 +45,12 @@ def measure(size: str, folder: Path, options: argparse.Namespace) -> list[Row]:
     )
     model, device = load_pretrained(str(folder)), pick_device()
     data = tokens_of(options.data, folder, train_examples=options.train_examples, max_length=128)
-    cache = PrefixCache(folder / "cache", 20 * 10**9)
-    prefix = Prefix(model, cache=cache, dtype=pick_dtype("auto", device, width), device=device)
+    cache = FeatureCache(folder / "cache", 20 * 10**9)
+    features = FrozenFeatures(
+        model, cache=cache, dtype=pick_dtype("auto", device, width), device=device
+    )
     settings = TrainingSection(early_stopping=0, evaluations_per_epoch=1)
-    context = TrialContext(model, data, prefix, "accuracy", settings)
+    context = TrialContext(model, data, features, "accuracy", settings)
     return [_row(size, depth, context, options) for depth in sorted({0, layers // 2, layers - 1})]
 
 

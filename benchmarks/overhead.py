@@ -235,7 +235,7 @@ def _stub_training() -> None:
 
     def predict(classifier: Any, inputs: Any) -> Any:
         labels = torch.tensor(inputs.split.labels)
-        right = torch.rand(len(labels)) < 0.9 - 0.02 * classifier.freeze_depth
+        right = torch.rand(len(labels)) < 0.9 - 0.02 * classifier.trained.first_block
         chosen = torch.where(right, labels, 1 - labels)
         noise = torch.randn(len(labels), 2)
         return (noise + 10 * torch.nn.functional.one_hot(chosen, 2)).softmax(-1).numpy()

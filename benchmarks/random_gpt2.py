@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from hpo.data.dataset import load_data
 from hpo.data.tokens import TokenizedData, TokenizedSplit, tokenize
 from hpo.demo import DEMO_MODEL_DIR
-from hpo.model.gpt2 import load_pretrained
+from hpo.model.pretrained import load_pretrained
 from hpo.spec.study import DataSection
 
 

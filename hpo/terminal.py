@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from hpo.runtime.events import (
     Event,
-    PrefixProgress,
+    FeatureProgress,
     TrialEnded,
     TrialEvaluated,
     TrialStarted,
@@ -46,7 +46,7 @@ class StudyState:
         self.best = best
         self.best_number: int | None = None
         self.running: dict[int, tuple[float, float | None]] = {}  # number -> share done, last value
-        self.building: PrefixProgress | None = None
+        self.building: FeatureProgress | None = None
         self._maximize = maximize
         self._finished_before = finished
         self._started = time.monotonic()
@@ -59,7 +59,7 @@ class StudyState:
             case TrialEvaluated():
                 self.running[event.number] = (event.share, event.value)
                 self.building = None
-            case PrefixProgress():
+            case FeatureProgress():
                 self.building = event if event.done < event.total else None
             case TrialEnded():
                 self.running.pop(event.number, None)

@@ -232,6 +232,17 @@ def test_only_one_module_knows_the_inner_names_of_gpt2() -> None:
     assert knowing == {"hpo/model/gpt2.py"}
 
 
+def test_only_the_place_that_chooses_a_family_knows_gpt2() -> None:
+    assert files_that_import("hpo.model.gpt2") == {"hpo/model/families.py"}
+    naming = {
+        path.as_posix()
+        for path, tree in sources().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value == "score.weight"
+    }
+    assert naming == {"hpo/model/gpt2.py"}
+
+
 def modules_loaded_by(*arguments: str) -> set[str]:
     """The top-level packages that a Python process imports."""
     done = subprocess.run(

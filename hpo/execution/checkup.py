@@ -158,11 +158,11 @@ def _outbox(locations: Locations) -> Finding:
 
 
 def _cache(locations: Locations) -> Finding:
-    from hpo.model.prefix_cache import PrefixCache
+    from hpo.model.feature_cache import FeatureCache
 
     if locations.cache_limit is None:
         return Finding("note", "cache", "off")
-    entries = PrefixCache(locations.cache / "prefix", locations.cache_limit).entries()
+    entries = FeatureCache(locations.cache / "prefix", locations.cache_limit).entries()
     size = sum(entry.size for entry in entries)
     return Finding(
         "ok",

@@ -1,4 +1,4 @@
-"""What a classifier of a given freeze depth reads of a batch: token rows, or hidden states."""
+"""What a classifier reads of a batch: token rows, or hidden states."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.data.tokens import TokenizedSplit
-from hpo.model.classifier import Vocabulary
-from hpo.model.layout import Layout
-from hpo.model.prefix import HiddenStates, Prefix, rows_and_layout
+from hpo.model.embedding_rows import EmbeddingRows
+from hpo.model.family import Trained
+from hpo.model.frozen_features import FrozenFeatures, HiddenStates
+from hpo.model.layout import Layout, rows_and_layout
 from hpo.model.transfer import to_device
 
 
@@ -43,30 +44,37 @@ class Batch:
 
 
 class SplitInputs:
-    """Batches of one split at one freeze depth."""
+    """Batches of one split, as a classifier reads them."""
 
     def __init__(
         self,
         split: TokenizedSplit,
         split_key: str,
         *,
-        freeze_depth: int,
-        prefix: Prefix,
-        vocabulary: Vocabulary | None,
+        trained: Trained,
+        features: FrozenFeatures,
+        embedding_rows: EmbeddingRows | None,
     ) -> None:
-        """vocabulary: needed at freeze depth 0, where token rows are read."""
+        """Make them ready; hidden states are built where the cache lacks them.
+
+        Args:
+            split: The texts.
+            split_key: Names the split's tokens, the same wherever they are the same.
+            trained: What the classifier trains, and so where it begins to read.
+            features: The frozen part.
+            embedding_rows: Needed where the embeddings are trained, as token rows are read then.
+        """
         self.split = split
-        self._device = prefix.device
-        self._rounding = prefix.rounding
-        self._vocabulary = vocabulary
+        self._device = features.device
+        self._rounding = features.blocks.rounding
         self._labels = torch.from_numpy(np.array(split.labels))
         self._states: HiddenStates | None = None
         self._token_rows: NDArray[np.int64] | None = None
-        if freeze_depth > 0:
-            self._states = prefix.states(split, split_key, freeze_depth)
+        if trained.embeddings:
+            assert embedding_rows is not None
+            self._token_rows = embedding_rows.rows(split.tokens)
         else:
-            assert vocabulary is not None
-            self._token_rows = vocabulary.rows(split.tokens)
+            self._states = features.states(split, split_key, trained.first_block)
 
     def __len__(self) -> int:
         return len(self.split)

@@ -29,6 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hpo.data.tokens import TokenizedSplit
 from hpo.model.transfer import to_device
 
 
@@ -154,6 +155,33 @@ class Layout:
         if heads not in self._routes:
             self._routes[heads] = _Routes.of(self, heads)
         return self._routes[heads]
+
+
+def rows_and_layout(
+    split: TokenizedSplit,
+    texts: NDArray[np.int64],
+    device: torch.device,
+    rounding: Rounding | None = None,
+) -> tuple[NDArray[np.int64], Layout]:
+    """Where a batch's tokens lie in the split, and how the batch itself is laid out.
+
+    Args:
+        split: The split that the texts are of.
+        texts: Indices into it, (texts,).
+        device: Where the layout's indices go.
+        rounding: How shapes are rounded; None: not.
+
+    Returns:
+        The row of each token of the batch among those of the split, (tokens,), where spare tokens,
+        as rounding adds them, are the first text's first; and the layout.
+    """
+    starts = split.offsets[texts]
+    lengths = split.offsets[texts + 1] - starts
+    layout = Layout.of(lengths, device, rounding)
+    ends = np.cumsum(lengths)
+    rows = np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
+    spare = len(layout.positions) - len(rows)
+    return (np.append(rows, np.full(spare, rows[0])) if spare else rows), layout
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ token ever attends to padding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from hpo.model.activations import ACTIVATIONS, TANH_GELUS
 from hpo.model.dropout import Dropout
-from hpo.model.gpt2 import Architecture
+from hpo.model.family import Architecture, AttentionMask, ModelFamily, Pooling
 from hpo.model.layout import Layout
 
 # Without instructions for it oneDNN has no fused bf16 kernels, though PyTorch emulates the format.
@@ -56,6 +56,10 @@ class BlockWeights(NamedTuple):
         if weights[0].is_cuda:
             cast = _CastTogether.apply(dtype, *weights)  # type: ignore[no-untyped-call]
         return self._replace(**dict(zip(names, cast, strict=True)))
+
+
+BlockPass = Callable[[Tensor, BlockWeights, Layout, Architecture, int, Dropout], Tensor]
+"""Hidden states, weights, layout, architecture, index of the block, dropout -> hidden states."""
 
 
 class _CastTogether(torch.autograd.Function):
@@ -149,6 +153,17 @@ def last_block(
         _linear(attended, weights.out_weight, weights.out_bias)
     )
     return _mlp(hidden, weights, architecture, dropout)
+
+
+_PASSES: Final[Mapping[tuple[AttentionMask, Pooling], tuple[BlockPass, BlockPass]]] = {
+    ("causal", "last_token"): (block, last_block)
+}
+
+
+def pass_of(family: ModelFamily, index: int, n_layer: int) -> BlockPass:
+    """The pass of a family's block: of all tokens or, in its last block, of what the head reads alone."""
+    whole, last = _PASSES[family.attention, family.pooling]
+    return last if index == n_layer - 1 else whole
 
 
 def head(

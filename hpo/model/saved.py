@@ -20,24 +20,19 @@ from hpo.data.tokens import TokenizedSplit, tokenize_texts
 from hpo.digests import damage_in, write_digests
 from hpo.errors import ModelError
 from hpo.model.base_place import base_place
-from hpo.model.classifier import Classifier, Vocabulary
+from hpo.model.classifier import Classifier
 from hpo.model.dropout import NO_DROPOUT
-from hpo.model.gpt2 import (
-    HEAD,
-    POSITION_EMBEDDING,
-    TOKEN_EMBEDDING,
-    PretrainedModel,
-    classification_config,
-    load_pretrained,
-)
+from hpo.model.embedding_rows import EmbeddingRows
+from hpo.model.family import Trained
+from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.inputs import SplitInputs
 from hpo.model.layout import PASS_TOKENS
-from hpo.model.prefix import Prefix
+from hpo.model.pretrained import PretrainedModel, load_pretrained
 from hpo.model.weights_file import write_weights
 
 TRAINED_FILE = "trained.safetensors"
 FACTS_FILE = "trial.json"
-_VOCABULARY = "vocabulary.tokens"
+_TOKEN_IDS = "vocabulary.tokens"  # of the embedding rows; the name that files have
 _NEEDED_FACTS = (
     "base_model",
     "base_revision",
@@ -54,20 +49,20 @@ class TextClassifier:
     """A finished classifier: texts in, labels and probabilities out."""
 
     classifier: Classifier
-    prefix: Prefix
+    features: FrozenFeatures
     label_names: tuple[str, ...]
     max_length: int
 
     @staticmethod
     def of(
-        trained: Classifier, prefix: Prefix, label_names: tuple[str, ...], max_length: int
+        trained: Classifier, features: FrozenFeatures, label_names: tuple[str, ...], max_length: int
     ) -> TextClassifier:
         """A classifier for any text, with whole embedding tables, from one that a trial trained."""
-        if trained.vocabulary is None:
-            return TextClassifier(trained, prefix, label_names, max_length)
-        whole = _blank(trained.model, 0, len(label_names), prefix)
+        if trained.embedding_rows is None:
+            return TextClassifier(trained, features, label_names, max_length)
+        whole = _blank(trained.model, trained.trained, len(label_names), features)
         whole.restore(dict(trained.full_weights()), trained.decay)
-        return TextClassifier(whole, prefix, label_names, max_length)
+        return TextClassifier(whole, features, label_names, max_length)
 
     def classify(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
         """The label of each text, and probabilities, (texts, classes), in the order of `label_names`."""
@@ -82,16 +77,16 @@ class TextClassifier:
         inputs = SplitInputs(
             split,
             split_key,
-            freeze_depth=self.classifier.freeze_depth,
-            prefix=self.prefix,
-            vocabulary=self.classifier.vocabulary,
+            trained=self.classifier.trained,
+            features=self.features,
+            embedding_rows=self.classifier.embedding_rows,
         )
         return predict(self.classifier, inputs)
 
 
 def predict(classifier: Classifier, inputs: SplitInputs) -> NDArray[np.float32]:
     """Class probabilities of every text of a split, without dropout, (texts, classes)."""
-    probabilities = np.empty((len(inputs), len(classifier.parameters[HEAD])), np.float32)
+    probabilities = np.empty((len(inputs), classifier.classes), np.float32)
     batches = evaluation_batches(inputs.split.lengths, PASS_TOKENS[classifier.device.type])
     found = []
     with classifier.held_weights():
@@ -117,15 +112,15 @@ def save_trained(
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = dict(classifier.parameters)
-    if classifier.vocabulary is not None:
-        tensors[_VOCABULARY] = torch.from_numpy(classifier.vocabulary.tokens)
+    if classifier.embedding_rows is not None:
+        tensors[_TOKEN_IDS] = torch.from_numpy(classifier.embedding_rows.token_ids)
     write_weights(folder / TRAINED_FILE, tensors)
     base = Path(classifier.model.name).expanduser()
     document = {
         "base_model": str(base.resolve()) if base.is_dir() else classifier.model.name,
         "base_revision": classifier.model.revision,
         "base_fingerprint": classifier.model.fingerprint,
-        "freeze_depth": classifier.freeze_depth,
+        "freeze_depth": classifier.trained.first_block,
         "label_names": list(label_names),
         "max_length": max_length,
         "decay": classifier.decay,
@@ -181,20 +176,20 @@ def from_tensors(
     model: PretrainedModel, tensors: dict[str, Tensor], document: Mapping[str, Any]
 ) -> TextClassifier:
     """A classifier from the parts that `save_trained` wrote."""
-    prefix = Prefix(model, cache=None)
-    label_names, depth = tuple(document["label_names"]), int(document["freeze_depth"])
-    used = tensors.pop(_VOCABULARY, None)
-    if used is not None:
-        for name, rows in (
-            (TOKEN_EMBEDDING, used),
-            (POSITION_EMBEDDING, slice(len(tensors[POSITION_EMBEDDING]))),
+    features = FrozenFeatures(model, cache=None)
+    label_names, family = tuple(document["label_names"]), model.family
+    trained = Trained(family.token_embedding in tensors, int(document["freeze_depth"]))
+    token_ids, decay = tensors.pop(_TOKEN_IDS, None), float(document["decay"])
+    if token_ids is not None:
+        rows = EmbeddingRows(token_ids.numpy(), len(tensors[family.position_embedding]))
+        for name, whole in (
+            (family.token_embedding, rows.whole_tokens),
+            (family.position_embedding, rows.whole_positions),
         ):
-            table = model.weights[name] * float(document["decay"])
-            table[rows] = tensors[name]
-            tensors[name] = table
-    classifier = _blank(model, depth, len(label_names), prefix)
-    classifier.restore(tensors, float(document["decay"]))
-    return TextClassifier(classifier, prefix, label_names, int(document["max_length"]))
+            tensors[name] = whole(model.weights[name], tensors[name], decay)
+    classifier = _blank(model, trained, len(label_names), features)
+    classifier.restore(tensors, decay)
+    return TextClassifier(classifier, features, label_names, int(document["max_length"]))
 
 
 def save_transformers(
@@ -206,14 +201,15 @@ def save_transformers(
     without them a call that forgets to truncate fails, where it would give another answer.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = classifier.model.tokenizer
+    model, tokenizer = classifier.model, classifier.model.tokenizer
+    position_embedding = model.family.position_embedding
     weights = dict(classifier.full_weights())
-    weights[POSITION_EMBEDDING] = weights[POSITION_EMBEDDING][:max_length].contiguous()
-    config = classification_config(
-        classifier.model.config,
+    weights[position_embedding] = weights[position_embedding][:max_length].contiguous()
+    config = model.family.classification_config(
+        model.config,
         tuple(label_names),
         int(tokenizer.pad_token_id),
-        len(weights[POSITION_EMBEDDING]),
+        len(weights[position_embedding]),
     )
     write_weights(folder / "model.safetensors", weights, {"format": "pt"})
     (folder / "config.json").write_text(
@@ -242,15 +238,17 @@ def _lay_over(path: Path, values: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
-def _blank(model: PretrainedModel, depth: int, classes: int, prefix: Prefix) -> Classifier:
+def _blank(
+    model: PretrainedModel, trained: Trained, classes: int, features: FrozenFeatures
+) -> Classifier:
     architecture = model.architecture
-    every = Vocabulary(np.arange(architecture.vocab_size), architecture.n_positions)
+    every = EmbeddingRows.whole(architecture.vocab_size, architecture.n_positions)
     return Classifier(
         model,
-        freeze_depth=depth,
+        trained=trained,
         classes=classes,
-        vocabulary=every if depth == 0 else None,
+        embedding_rows=every if trained.embeddings else None,
         seed=0,
-        dtype=prefix.dtype,
-        device=prefix.device,
+        dtype=features.dtype,
+        device=features.device,
     )

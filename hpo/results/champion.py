@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hpo.data.tokens import TokenizedSplit
-from hpo.model.gpt2 import PretrainedModel
+from hpo.model.pretrained import PretrainedModel
 from hpo.model.saved import TextClassifier, load_trained, save_transformers
 from hpo.results.appraisal import card_section
 from hpo.results.card import how_to_call

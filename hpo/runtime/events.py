@@ -13,7 +13,7 @@ class TrialStarted:
 
 
 @dataclass(frozen=True)
-class PrefixProgress:
+class FeatureProgress:
     """Hidden states of `depth` frozen blocks are being computed: texts done of all."""
 
     depth: int
@@ -41,5 +41,5 @@ class TrialEnded:
     reason: str | None = None
 
 
-Event = TrialStarted | PrefixProgress | TrialEvaluated | TrialEnded
+Event = TrialStarted | FeatureProgress | TrialEvaluated | TrialEnded
 Listener = Callable[[Event], None]

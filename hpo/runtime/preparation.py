@@ -13,9 +13,11 @@ from hpo.data.dataset import LabelledData, load_data
 from hpo.data.reading import Reading, reading_of
 from hpo.data.tokens import tokenize
 from hpo.errors import StudyFileError
-from hpo.model.gpt2 import Architecture, PretrainedModel, is_on_the_hub, load_pretrained
-from hpo.model.prefix import Prefix
-from hpo.model.prefix_cache import PrefixCache
+from hpo.model.family import Architecture
+from hpo.model.feature_cache import FeatureCache
+from hpo.model.frozen_features import FrozenFeatures
+from hpo.model.model_files import is_on_the_hub
+from hpo.model.pretrained import PretrainedModel, load_pretrained
 from hpo.spec.effects import Need, idle, idle_searched, refuse_idle
 from hpo.spec.locations import Locations
 from hpo.spec.space import Choice, IntRange, OptionValue
@@ -87,13 +89,13 @@ class Prepared:
 
     def environment(self) -> dict[str, str]:
         """What may make a difference to the numbers besides the study file."""
-        prefix, model = self.context.prefix, self.context.model
+        features, model = self.context.features, self.context.model
         return {
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "device": torch.cuda.get_device_name() if prefix.device.type == "cuda" else "cpu",
+            "device": torch.cuda.get_device_name() if features.device.type == "cuda" else "cpu",
             "threads": str(torch.get_num_threads()),
-            "precision": str(prefix.dtype).removeprefix("torch."),
+            "precision": str(features.dtype).removeprefix("torch."),
             "model": model.name,
             "model_fingerprint": model.fingerprint,
             "data_fingerprint": self.data.fingerprint,
@@ -123,14 +125,14 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
     device = pick_device()
     cache = None
     if locations.cache_limit is not None:
-        cache = PrefixCache(locations.cache / "prefix", locations.cache_limit)
-    prefix = Prefix(
+        cache = FeatureCache(locations.cache / "prefix", locations.cache_limit)
+    features = FrozenFeatures(
         model,
         cache=cache,
         dtype=pick_dtype(spec.training.precision, device, model.architecture.width),
         device=device,
     )
-    context = TrialContext(model, tokens, prefix, spec.study.metric, spec.training)
+    context = TrialContext(model, tokens, features, spec.study.metric, spec.training)
     return Prepared(spec, data, context)
 
 

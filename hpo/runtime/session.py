@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hpo.leases.heartbeat import Worker
-from hpo.model.prefix import BuildProgress
+from hpo.model.frozen_features import BuildProgress
 from hpo.results.presentation import CHAMPION_KEY, present_study
-from hpo.runtime.events import Listener, PrefixProgress
+from hpo.runtime.events import FeatureProgress, Listener
 from hpo.runtime.kept_models import KeptModels
 from hpo.runtime.outcomes import outcome_reader, run_linker
 from hpo.runtime.preparation import Prepared, prepare
@@ -55,7 +55,7 @@ def open_session(
     """
     if prepared is None:
         prepared = prepare(load_spec(storage, name), locations)
-    prepared.context.prefix.on_progress = _build_progress(on_event, should_stop)
+    prepared.context.features.on_progress = _build_progress(on_event, should_stop)
     study = open_study(storage, name, n_layer=prepared.n_layer)
     check_fingerprints(storage, study.study_id, name, prepared.fingerprints)
     note_reading(storage, study.study_id, prepared.reading)
@@ -104,6 +104,6 @@ def _build_progress(on_event: Listener, should_stop: Callable[[], bool]) -> Buil
     def on_progress(depth: int, done: int, total: int) -> None:
         if should_stop():
             raise TrainingStopped
-        on_event(PrefixProgress(depth, done, total))
+        on_event(FeatureProgress(depth, done, total))
 
     return on_progress

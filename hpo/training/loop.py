@@ -21,11 +21,13 @@ from torch.nn import functional
 
 from hpo.data.batches import epoch_batches, steps_per_epoch
 from hpo.data.tokens import TokenizedData
-from hpo.model.classifier import Classifier, Vocabulary
+from hpo.model.classifier import Classifier
 from hpo.model.dropout import Dropout
-from hpo.model.gpt2 import PretrainedModel
+from hpo.model.embedding_rows import EmbeddingRows
+from hpo.model.family import Trained
+from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.inputs import Batch, SplitInputs
-from hpo.model.prefix import Prefix
+from hpo.model.pretrained import PretrainedModel
 from hpo.spec.study import Metric
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.training.allocator import keep_freed_memory
@@ -53,18 +55,18 @@ class TrialContext:
 
     model: PretrainedModel
     data: TokenizedData
-    prefix: Prefix
+    features: FrozenFeatures
     metric: Metric
     settings: TrainingSection
 
-    def inputs(self, split: str, freeze_depth: int, vocabulary: Vocabulary | None) -> SplitInputs:
-        """The batches of "train", "validation" or "test" at a freeze depth."""
+    def inputs(self, split: str, trained: Trained, rows: EmbeddingRows | None) -> SplitInputs:
+        """The batches of "train", "validation" or "test" for a classifier that trains so much."""
         return SplitInputs(
             getattr(self.data, split),
             f"{self.data.fingerprint}:{split}",
-            freeze_depth=freeze_depth,
-            prefix=self.prefix,
-            vocabulary=vocabulary,
+            trained=trained,
+            features=self.features,
+            embedding_rows=rows,
         )
 
 
@@ -85,31 +87,31 @@ class Trial:
         self.seed = seed
         self.micro_batches = micro_batches or MicroBatches()
         self._clock = clock
-        data, model, prefix = context.data, context.model, context.prefix
+        data, model, features = context.data, context.model, context.features
         keep_freed_memory()
-        choose_deterministic_kernels(prefix.device)
-        vocabulary = None
-        if params.freeze_depth == 0:
+        choose_deterministic_kernels(features.device)
+        trained, rows = Trained.of(params.freeze_depth), None
+        if trained.embeddings:
             splits = data.train, data.validation
-            longest = max(int(split.lengths.max()) for split in splits)
-            vocabulary = Vocabulary.of(*(split.tokens for split in splits), longest=longest)
-        self.train_inputs = context.inputs("train", params.freeze_depth, vocabulary)
-        self.validation_inputs = context.inputs("validation", params.freeze_depth, vocabulary)
+            max_seqlen = max(int(split.lengths.max()) for split in splits)
+            rows = EmbeddingRows.of(*(split.tokens for split in splits), max_seqlen=max_seqlen)
+        self.train_inputs = context.inputs("train", trained, rows)
+        self.validation_inputs = context.inputs("validation", trained, rows)
         self.classifier = Classifier(
             model,
-            freeze_depth=params.freeze_depth,
+            trained=trained,
             classes=len(data.label_names),
-            vocabulary=vocabulary,
+            embedding_rows=rows,
             seed=seed,
-            dtype=prefix.dtype,
-            device=prefix.device,
+            dtype=features.dtype,
+            device=features.device,
         )
-        self.dropout = _dropout_of(model, params, seed, prefix.device)
+        self.dropout = _dropout_of(model, params, seed, features.device)
         self.optimizer = TrialOptimizer(
-            self.classifier.parameters, params, model.architecture.n_layer
+            self.classifier.parameters, params, model.family, model.architecture.n_layer
         )
         self.state = TrialState(self.classifier, self.optimizer, self.dropout, self.micro_batches)
-        self.training_pass = passes_on(prefix.device)
+        self.training_pass = passes_on(features.device)
         self.steps_per_epoch = steps_per_epoch(len(data.train), params.batch_size)
         self.steps = self.steps_per_epoch * params.epochs
 
@@ -281,7 +283,7 @@ class Trial:
             "seed": self.seed,
             "model": context.model.fingerprint,
             "data": context.data.fingerprint,
-            "dtype": str(context.prefix.dtype),
+            "dtype": str(context.features.dtype),
             "metric": context.metric,
             "evaluations_per_epoch": context.settings.evaluations_per_epoch,
         }

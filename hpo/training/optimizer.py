@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from hpo.model.gpt2 import TOKEN_EMBEDDING, depth_of, is_decayed
+from hpo.model.family import ModelFamily
 from hpo.spec.training import Optimizer, TrialParams
 
 Groups = list[dict[str, Any]]  # as torch.optim takes them
@@ -46,14 +46,20 @@ class TrialOptimizer:
     Raises KeyError for a rule that there is not.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor], params: TrialParams, n_layer: int) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, Tensor],
+        params: TrialParams,
+        family: ModelFamily,
+        n_layer: int,
+    ) -> None:
         self.parameters = parameters
         self._params = params
         self._kind = UPDATE_RULES[params.optimizer]
         groups: dict[tuple[float, bool], list[Tensor]] = {}
         for name, tensor in parameters.items():
-            scale = params.layer_decay ** depth_of(name, n_layer)
-            groups.setdefault((scale, is_decayed(name)), []).append(tensor)
+            scale = params.layer_decay ** family.depth_of(name, n_layer)
+            groups.setdefault((scale, family.is_decayed(name)), []).append(tensor)
         as_torch_takes_them = [
             {
                 "params": tensors,
@@ -64,7 +70,8 @@ class TrialOptimizer:
             for (scale, decayed), tensors in groups.items()
         ]
         self._rule = self._kind.make(as_torch_takes_them, params)
-        self._embedding_scale = params.layer_decay ** depth_of(TOKEN_EMBEDDING, n_layer)
+        embedding_depth = family.depth_of(family.token_embedding, n_layer)
+        self._embedding_scale = params.layer_decay**embedding_depth
         self._keeps_gradients = any(tensor.is_cuda for tensor in parameters.values())
         if self._keeps_gradients:
             for tensor in parameters.values():

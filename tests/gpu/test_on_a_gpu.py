@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from hpo.model.dropout import Dropout
+from hpo.model.family import Trained
 from hpo.model.layout import COARSE, Rounding
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.loop import TrainingStopped, Trial, TrialContext
@@ -158,14 +159,14 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_metric(tmp_path: P
 
 def test_hidden_states_are_kept_on_the_gpu_up_to_its_share(tmp_path: Path) -> None:
     context = tiny_context(tmp_path, cache=tmp_path / "cache", device=GPU)
-    states = context.inputs("train", 1, None)._states
+    states = context.inputs("train", Trained.of(1), None)._states
     assert states is not None
     assert states.stored is not None
     assert states.stored.is_cuda
     again = tiny_context(tmp_path, model=context.model, cache=tmp_path / "cache", device=GPU)
     torch.cuda.set_per_process_memory_fraction(1e-6)
     try:
-        mapped = again.inputs("train", 1, None)._states
+        mapped = again.inputs("train", Trained.of(1), None)._states
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert mapped is not None
@@ -173,8 +174,8 @@ def test_hidden_states_are_kept_on_the_gpu_up_to_its_share(tmp_path: Path) -> No
     assert not mapped.stored.is_cuda
     texts = np.array([3, 1])
     assert torch.equal(
-        context.inputs("train", 1, None).batch(texts).inputs,
-        again.inputs("train", 1, None).batch(texts).inputs,
+        context.inputs("train", Trained.of(1), None).batch(texts).inputs,
+        again.inputs("train", Trained.of(1), None).batch(texts).inputs,
     )
 
 

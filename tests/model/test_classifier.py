@@ -1,26 +1,110 @@
+"""What a classifier trains is a value, can grow during a trial, and its blocks' weights have one source."""
+
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import torch
+from torch.nn import functional
 
-from hpo.model.classifier import Vocabulary
+from hpo.model.classifier import Classifier
+from hpo.model.dropout import NO_DROPOUT
+from hpo.model.embedding_rows import EmbeddingRows
+from hpo.model.family import Trained
+from hpo.model.frozen_features import FrozenFeatures
+from hpo.model.inputs import SplitInputs
+from hpo.model.packed import BlockWeights
+from hpo.model.saved import predict
+from tests.model.tiny_gpt2 import classifier_over, random_split, tiny
 
-ids = st.lists(st.integers(0, 60), min_size=1, max_size=20)
+SPLIT = random_split([5, 9, 1, 3])
+ROWS = EmbeddingRows.of(SPLIT.tokens, max_seqlen=9)
+N_LAYER = 3
 
 
-@given(known=ids, asked=ids)
-def test_a_token_has_its_own_row_or_none(known: list[int], asked: list[int]) -> None:
-    vocabulary = Vocabulary.of(np.array(known, np.int32), longest=4)
-    run = np.array(asked, np.int32)
-    if set(asked) <= set(known):
-        np.testing.assert_array_equal(vocabulary.tokens[vocabulary.rows(run)], run)
-        return
-    with pytest.raises(ValueError, match="not in the vocabulary"):
-        vocabulary.rows(run)
+def inputs_of(classifier: Classifier) -> SplitInputs:
+    return SplitInputs(
+        SPLIT,
+        "split",
+        trained=classifier.trained,
+        features=FrozenFeatures(classifier.model, cache=None),
+        embedding_rows=classifier.embedding_rows,
+    )
 
 
-def test_no_tokens_have_no_rows() -> None:
-    vocabulary = Vocabulary.of(np.array([3], np.int32), longest=1)
-    assert vocabulary.rows(np.empty(0, np.int32)).size == 0
+def train_a_little(classifier: Classifier) -> None:
+    batch = inputs_of(classifier).batch(np.arange(len(SPLIT)))
+    logits = classifier.logits(batch.inputs, batch.layout, NO_DROPOUT)
+    functional.cross_entropy(logits, batch.labels).backward()
+    with torch.no_grad():
+        for weight in classifier.parameters.values():
+            weight -= 0.5 * weight.grad
+
+
+@pytest.mark.parametrize(
+    "more", [Trained.of(1), Trained(embeddings=False, first_block=0), Trained.of(0)]
+)
+def test_unfreezing_keeps_what_was_trained_and_gives_the_same_logits(
+    tmp_path: Path, more: Trained
+) -> None:
+    classifier, _ = classifier_over(tiny(tmp_path, n_layer=N_LAYER), SPLIT, freeze_depth=2)
+    train_a_little(classifier)
+    grown = classifier.unfrozen(more, ROWS if more.embeddings else None)
+    assert classifier.parameters.keys() < grown.parameters.keys()
+    for name, weight in classifier.parameters.items():
+        assert torch.equal(grown.parameters[name], weight)
+    np.testing.assert_allclose(
+        predict(grown, inputs_of(grown)), predict(classifier, inputs_of(classifier)), rtol=1e-5
+    )
+    train_a_little(grown)  # all of it can be
+
+
+def test_what_is_trained_is_not_frozen_again(tmp_path: Path) -> None:
+    classifier, _ = classifier_over(tiny(tmp_path), SPLIT, freeze_depth=1)
+    with pytest.raises(ValueError, match="freezes"):
+        classifier.unfrozen(Trained.of(2))
+
+
+def test_embeddings_can_be_frozen_below_blocks_that_are_all_trained(tmp_path: Path) -> None:
+    model = tiny(tmp_path)
+    whole, inputs = classifier_over(model, SPLIT, freeze_depth=0)
+    blocks = Classifier(model, trained=Trained(False, 0), classes=2, embedding_rows=None, seed=0)
+    assert whole.parameters.keys() - blocks.parameters.keys() == {
+        model.family.token_embedding,
+        model.family.position_embedding,
+    }
+    np.testing.assert_allclose(predict(blocks, inputs_of(blocks)), predict(whole, inputs))
+
+
+class LowRank(Classifier):
+    """A base that stays as it is, and to each block's matrix of queries, keys and values a part A B."""
+
+    parts: dict[int, tuple[torch.Tensor, torch.Tensor]]
+
+    def block_weights(self, index: int) -> BlockWeights:
+        base = super().block_weights(index)
+        first, second = self.parts[index]
+        return base._replace(qkv_weight=base.qkv_weight + first @ second)
+
+
+def test_a_blocks_weights_may_be_a_base_and_a_low_rank_part(tmp_path: Path) -> None:
+    model = tiny(tmp_path)
+    merged, inputs = classifier_over(model, SPLIT, freeze_depth=1)
+    adapted = LowRank(model, trained=merged.trained, classes=2, embedding_rows=None, seed=0)
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(size, generator=generator) for size in ((32, 2), (2, 96)))
+    adapted.parts = {1: (first.requires_grad_(), second.requires_grad_())}
+    base = model.family.block_names(1)[BlockWeights._fields.index("qkv_weight")]
+    with torch.no_grad():
+        merged.parameters[base] += first @ second
+
+    np.testing.assert_array_equal(predict(adapted, inputs), predict(merged, inputs))
+    batch = inputs.batch(np.arange(len(SPLIT)))
+    logits = adapted.logits(batch.inputs, batch.layout, NO_DROPOUT)
+    wanted = merged.logits(batch.inputs, batch.layout, NO_DROPOUT)
+    assert torch.equal(logits, wanted)
+    logits.sum().backward()
+    assert first.grad is not None
+    assert second.grad is not None

@@ -16,15 +16,11 @@ from torch.nn import functional
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.activations import ACTIVATIONS
 from hpo.model.dropout import NO_DROPOUT
-from hpo.model.gpt2 import (
-    HEAD,
-    POSITION_EMBEDDING,
-    TOKEN_EMBEDDING,
-    PretrainedModel,
-    trained_names,
-)
+from hpo.model.family import Trained, trained_names
+from hpo.model.frozen_features import FrozenFeatures
+from hpo.model.gpt2 import HEAD, POSITION_EMBEDDING, TOKEN_EMBEDDING
 from hpo.model.layout import COARSE, FINE, Rounding
-from hpo.model.prefix import Prefix
+from hpo.model.pretrained import PretrainedModel
 from hpo.model.saved import predict
 from tests.model.tiny_gpt2 import classifier_over, padded, random_split, reference_for, tiny
 
@@ -85,9 +81,9 @@ def assert_like_transformers(
     device: torch.device = CPU,
 ) -> None:
     """Logits and gradients on a device are those of transformers' classifier on the CPU."""
-    prefix = Prefix(model, cache=None, device=device)
+    features = FrozenFeatures(model, cache=None, device=device)
     classifier, inputs = classifier_over(
-        model, split, freeze_depth=freeze_depth, classes=classes, prefix=prefix, seed=seed
+        model, split, freeze_depth=freeze_depth, classes=classes, features=features, seed=seed
     )
     inputs._rounding = rounding
     reference = reference_for(model, classifier.parameters[HEAD].cpu())
@@ -103,10 +99,10 @@ def assert_like_transformers(
     assert_close(logits.cpu(), expected, 1e-5)
     gradients = {name: weight.grad for name, weight in reference.named_parameters()}
     largest = max(float(gradient.abs().max()) for gradient in gradients.values())
-    for name in trained_names(freeze_depth, model.architecture.n_layer):
+    for name in trained_names(model.family, Trained.of(freeze_depth), model.architecture.n_layer):
         gradient, wanted = classifier.parameters[name].grad.cpu(), gradients[name]
         if name == TOKEN_EMBEDDING:
-            used = torch.from_numpy(classifier.vocabulary.tokens)
+            used = torch.from_numpy(classifier.embedding_rows.token_ids)
             assert not np.delete(wanted.numpy(), used, axis=0).any()
             wanted = wanted[used]
         if name == POSITION_EMBEDDING:
@@ -133,9 +129,9 @@ def assert_bf16_near_fp32(folder: Path, freeze_depth: int, device: torch.device)
     model = tiny(folder, n_layer=3)
     split = random_split([3, 30, 7, 7, 1])
     exact, inputs = classifier_over(model, split, freeze_depth=freeze_depth)
-    prefix = Prefix(model, cache=None, dtype=torch.bfloat16, device=device)
+    features = FrozenFeatures(model, cache=None, dtype=torch.bfloat16, device=device)
     rounded, rounded_inputs = classifier_over(
-        model, split, freeze_depth=freeze_depth, prefix=prefix
+        model, split, freeze_depth=freeze_depth, features=features
     )
     difference = predict(rounded, rounded_inputs) - predict(exact, inputs)
     assert np.abs(difference).max() < 0.02

@@ -14,8 +14,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from hpo.errors import ModelError
 from hpo.model.classifier import Classifier
-from hpo.model.gpt2 import PretrainedModel, load_pretrained
-from hpo.model.prefix import Prefix
+from hpo.model.frozen_features import FrozenFeatures
+from hpo.model.pretrained import PretrainedModel, load_pretrained
 from hpo.model.saved import (
     TextClassifier,
     load_trained,
@@ -54,7 +54,7 @@ def trained(model: PretrainedModel, freeze_depth: int) -> Classifier:
 
 
 def text_classifier(classifier: Classifier) -> TextClassifier:
-    return TextClassifier.of(classifier, Prefix(classifier.model, cache=None), LABELS, 32)
+    return TextClassifier.of(classifier, FrozenFeatures(classifier.model, cache=None), LABELS, 32)
 
 
 @pytest.mark.parametrize("freeze_depth", [0, 1, 2])
@@ -111,7 +111,7 @@ def test_positions_that_were_not_measured_are_not_saved(
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     assert loaded.config.max_position_embeddings == 8 < model.architecture.n_positions
     classify = pipeline("text-classification", str(tmp_path), truncation=True, top_k=None)
-    short = TextClassifier.of(classifier, Prefix(model, cache=None), LABELS, 8)
+    short = TextClassifier.of(classifier, FrozenFeatures(model, cache=None), LABELS, 8)
     _, expected = short.classify(TEXTS)
     for answer, row in zip(classify(TEXTS), expected, strict=True):
         found = {entry["label"]: entry["score"] for entry in answer}

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import AutoModel
 
 from hpo.errors import ModelError
-from hpo.model.gpt2 import load_pretrained
+from hpo.model.pretrained import load_pretrained
 from tests.model.tiny_gpt2 import save_tiny
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"

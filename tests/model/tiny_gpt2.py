@@ -13,10 +13,13 @@ from transformers import AutoTokenizer, GPT2Config, GPT2ForSequenceClassificatio
 
 from hpo.data.tokens import TokenizedSplit
 from hpo.demo import DEMO_MODEL_DIR
-from hpo.model.classifier import Classifier, Vocabulary
-from hpo.model.gpt2 import HEAD, PretrainedModel, load_pretrained
+from hpo.model.classifier import Classifier
+from hpo.model.embedding_rows import EmbeddingRows
+from hpo.model.family import Trained
+from hpo.model.frozen_features import FrozenFeatures
+from hpo.model.gpt2 import HEAD
 from hpo.model.inputs import SplitInputs
-from hpo.model.prefix import Prefix
+from hpo.model.pretrained import PretrainedModel, load_pretrained
 
 PAD = 0
 
@@ -67,26 +70,24 @@ def classifier_over(
     *,
     freeze_depth: int,
     classes: int = 2,
-    prefix: Prefix | None = None,
+    features: FrozenFeatures | None = None,
     seed: int = 0,
 ) -> tuple[Classifier, SplitInputs]:
     """A classifier of this freeze depth, and its inputs over the split."""
-    prefix = prefix or Prefix(model, cache=None)
-    vocabulary = None
-    if freeze_depth == 0:
-        vocabulary = Vocabulary.of(split.tokens, longest=int(split.lengths.max()))
+    features = features or FrozenFeatures(model, cache=None)
+    trained, rows = Trained.of(freeze_depth), None
+    if trained.embeddings:
+        rows = EmbeddingRows.of(split.tokens, max_seqlen=int(split.lengths.max()))
     classifier = Classifier(
         model,
-        freeze_depth=freeze_depth,
+        trained=trained,
         classes=classes,
-        vocabulary=vocabulary,
+        embedding_rows=rows,
         seed=seed,
-        dtype=prefix.dtype,
-        device=prefix.device,
+        dtype=features.dtype,
+        device=features.device,
     )
-    inputs = SplitInputs(
-        split, "split", freeze_depth=freeze_depth, prefix=prefix, vocabulary=vocabulary
-    )
+    inputs = SplitInputs(split, "split", trained=trained, features=features, embedding_rows=rows)
     return classifier, inputs
 
 
@@ -103,7 +104,7 @@ def reference_for(
 
 
 def padded(split: TokenizedSplit, texts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask, (texts, longest), padded on the right."""
+    """Token ids and attention mask, (texts, max_seqlen), padded on the right."""
     ids = torch.full((len(texts), int(split.lengths[texts].max())), PAD)
     for row, text in enumerate(texts):
         tokens = split.tokens[split.offsets[text] : split.offsets[text + 1]]

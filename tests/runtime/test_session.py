@@ -19,9 +19,9 @@ from hpo.errors import (
     StudyGoneError,
     TrackingError,
 )
-from hpo.model import prefix
+from hpo.model import frozen_features
 from hpo.runtime import worker
-from hpo.runtime.events import Event, PrefixProgress, TrialEnded, TrialEvaluated, TrialStarted
+from hpo.runtime.events import Event, FeatureProgress, TrialEnded, TrialEvaluated, TrialStarted
 from hpo.runtime.preparation import Prepared, prepare
 from hpo.runtime.service import Service
 from hpo.runtime.session import open_session
@@ -119,13 +119,13 @@ def test_what_differs_from_what_the_first_session_saw_is_refused_and_the_same_is
 def test_a_stop_while_hidden_states_are_computed_gives_the_trial_back_at_once(
     opened: Storage, locations: Locations, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(prefix.PASS_TOKENS, "cpu", 128)  # so that it takes many steps
+    monkeypatch.setitem(frozen_features.PASS_TOKENS, "cpu", 128)  # so that it takes many steps
     submit(opened, spec)
     stop, events = threading.Event(), list[Event]()
 
     def listen(event: Event) -> None:
         events.append(event)
-        if isinstance(event, PrefixProgress):
+        if isinstance(event, FeatureProgress):
             stop.set()
 
     with open_session(
@@ -137,7 +137,7 @@ def test_a_stop_while_hidden_states_are_computed_gives_the_trial_back_at_once(
         should_stop=stop.is_set,
     ) as session:
         assert not session.work.until_done()
-    computed = [each for each in events if isinstance(each, PrefixProgress)]
+    computed = [each for each in events if isinstance(each, FeatureProgress)]
     assert len(computed) == 1
     assert computed[0].done < computed[0].total
     assert not any(isinstance(each, TrialEvaluated) for each in events)

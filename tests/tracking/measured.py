@@ -14,8 +14,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from hpo.model.gpt2 import load_pretrained
-from hpo.model.prefix import Prefix
+from hpo.model.frozen_features import FrozenFeatures
+from hpo.model.pretrained import load_pretrained
 from hpo.model.saved import TextClassifier, save_transformers
 from hpo.results.card import how_to_call
 from hpo.tracking.models import _build, _transformers_flavor
@@ -98,7 +98,7 @@ def publish(
     with torch.no_grad():
         for weight in trained.parameters.values():
             weight += 0.1 * torch.randn(weight.shape, generator=generator)
-    classifier = TextClassifier.of(trained, Prefix(model, cache=None), LABELS, max_length)
+    classifier = TextClassifier.of(trained, FrozenFeatures(model, cache=None), LABELS, max_length)
     published = folder / "published"
     save_transformers(published, classifier.classifier, LABELS, max_length)
     _build(published, "model", _transformers_flavor, model_id="m-1", run_id="r-1")

@@ -13,7 +13,8 @@ import torch
 from torch.nn import functional
 
 from hpo.data.batches import epoch_batches
-from hpo.model.gpt2 import HEAD, is_decayed, trained_names
+from hpo.model.family import Trained, trained_names
+from hpo.model.gpt2 import GPT2, HEAD
 from hpo.model.inputs import Batch
 from hpo.model.saved import predict
 from hpo.spec.training import TrialParams
@@ -42,11 +43,13 @@ def reference_scores(
     """Validation scores after each epoch of a plain loop: transformers' model, padding, dense AdamW."""
     first = Trial(context, params, seed=seed)  # for the first head
     model = reference_for(context.model, first.classifier.parameters[HEAD])
-    trained = trained_names(params.freeze_depth, context.model.architecture.n_layer)
+    trained = trained_names(
+        GPT2, Trained.of(params.freeze_depth), context.model.architecture.n_layer
+    )
     weights = dict(model.named_parameters())
     groups = [
         {
-            "params": [weights[name] for name in trained if is_decayed(name) == decayed],
+            "params": [weights[name] for name in trained if GPT2.is_decayed(name) == decayed],
             "weight_decay": params.weight_decay if decayed else 0.0,
         }
         for decayed in (True, False)
@@ -267,7 +270,7 @@ def test_no_frozen_weight_changes(tmp_path: Path, freeze_depth: int) -> None:
     for name, weight in context.model.weights.items():
         assert torch.equal(weight, before[name])
     full = dict(trial.classifier.full_weights())
-    trained = set(trained_names(freeze_depth, N_LAYER))
+    trained = set(trained_names(GPT2, Trained.of(freeze_depth), N_LAYER))
     changed = {name for name in before if not torch.equal(full[name], before[name])}
     assert changed <= trained
     # But for the key part of the last block's attention bias, all that can learn does.
@@ -285,8 +288,8 @@ def test_embedding_rows_that_no_text_uses_decay_like_dense_ones(
     finish(trial)
     weights = dict(trial.classifier.full_weights())
     for name, used in [
-        ("transformer.wte.weight", trial.classifier.vocabulary.tokens),
-        ("transformer.wpe.weight", np.arange(trial.classifier.vocabulary.positions)),
+        ("transformer.wte.weight", trial.classifier.embedding_rows.token_ids),
+        ("transformer.wpe.weight", np.arange(trial.classifier.embedding_rows.n_positions)),
     ]:
         best = trial.progress.best
         dense = model.weights[name].double()

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from hpo.model.gpt2 import GPT2
 from hpo.spec.study import DIRECTIONS, Metric, direction_of
 from hpo.spec.training import Optimizer, Schedule, TrialParams
 from hpo.training.metrics import classification_metrics
@@ -31,7 +32,7 @@ def test_an_unknown_schedule_is_no_other_one(name: Any) -> None:
 def test_an_unknown_optimizer_is_no_other_one(name: Any) -> None:
     params = TrialParams().model_copy(update={"optimizer": name})
     with pytest.raises(KeyError):
-        TrialOptimizer({}, params, 2)
+        TrialOptimizer({}, params, GPT2, 2)
 
 
 @pytest.mark.parametrize("name", ["ece", "", "Accuracy"])

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hpo.model.gpt2 import FINAL_NORM, HEAD, block_names, trained_names
+from hpo.model.family import Trained, trained_names
+from hpo.model.gpt2 import FINAL_NORM, GPT2, HEAD
 from hpo.spec.training import TrialParams
 from hpo.training.optimizer import TrialOptimizer
 
@@ -17,7 +18,7 @@ def leaves(freeze_depth: int = 0, seed: int = 0) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return {
         name: torch.randn(3, 4, generator=generator).requires_grad_()
-        for name in trained_names(freeze_depth, N_LAYER)
+        for name in trained_names(GPT2, Trained.of(freeze_depth), N_LAYER)
     }
 
 
@@ -74,7 +75,7 @@ def test_updates_are_those_of_the_papers(
     parameters = leaves()
     expected = {name: tensor.detach().double() for name, tensor in parameters.items()}
     states: dict[str, dict[str, Any]] = {name: {} for name in parameters}
-    rule = TrialOptimizer(parameters, params, N_LAYER)
+    rule = TrialOptimizer(parameters, params, GPT2, N_LAYER)
     for step in range(4):
         give_gradients(parameters, step)
         gradients = {name: tensor.grad.double() for name, tensor in parameters.items()}
@@ -94,7 +95,7 @@ def test_every_step_says_how_much_an_unused_embedding_row_decays() -> None:
     params = TrialParams(learning_rate=0.1, weight_decay=0.2, layer_decay=0.5)
     parameters = leaves()
     give_gradients(parameters, 0)
-    factor = TrialOptimizer(parameters, params, N_LAYER).decay_of_unused_rows(0.5)
+    factor = TrialOptimizer(parameters, params, GPT2, N_LAYER).decay_of_unused_rows(0.5)
     assert factor == pytest.approx(1 - 0.1 * 0.5 * 0.5**3 * 0.2)
 
 
@@ -111,13 +112,13 @@ def test_layer_decay_gives_the_head_the_full_rate_and_embeddings_the_least() -> 
     before = {name: tensor.detach().clone() for name, tensor in parameters.items()}
     for tensor in parameters.values():
         tensor.grad = torch.ones(3, 4)
-    update(TrialOptimizer(parameters, params, N_LAYER), 1.0)
+    update(TrialOptimizer(parameters, params, GPT2, N_LAYER), 1.0)
     rates = {
         name: round(float((before[name] - t.detach()).mean()), 5) for name, t in parameters.items()
     }
     assert rates[HEAD] == rates[FINAL_NORM[0]] == 1
-    assert {rates[name] for name in block_names(1)} == {0.5}
-    assert {rates[name] for name in block_names(0)} == {0.25}
+    assert {rates[name] for name in GPT2.block_names(1)} == {0.5}
+    assert {rates[name] for name in GPT2.block_names(0)} == {0.25}
     assert rates["transformer.wte.weight"] == rates["transformer.wpe.weight"] == 0.125
 
 
@@ -126,11 +127,11 @@ def test_layer_decay_gives_the_head_the_full_rate_and_embeddings_the_least() -> 
 def test_state_comes_back_whole(optimizer: Any, momentum: float) -> None:
     params = TrialParams(learning_rate=0.01, optimizer=optimizer, momentum=momentum)
     first, second = leaves(), leaves()
-    going_on = TrialOptimizer(first, params, N_LAYER)
+    going_on = TrialOptimizer(first, params, GPT2, N_LAYER)
     for step in range(3):
         give_gradients(first, step)
         update(going_on, 0.5)
-    resumed = TrialOptimizer(second, params, N_LAYER)
+    resumed = TrialOptimizer(second, params, GPT2, N_LAYER)
     with torch.no_grad():
         for name, tensor in second.items():
             tensor.copy_(first[name])
@@ -143,7 +144,7 @@ def test_state_comes_back_whole(optimizer: Any, momentum: float) -> None:
 
 
 def test_there_is_no_state_before_the_first_step() -> None:
-    assert TrialOptimizer(leaves(), TrialParams(), N_LAYER).state() == {}
+    assert TrialOptimizer(leaves(), TrialParams(), GPT2, N_LAYER).state() == {}
 
 
 def test_a_leaf_without_gradient_is_left_alone_but_for_its_decay() -> None:
@@ -151,5 +152,5 @@ def test_a_leaf_without_gradient_is_left_alone_but_for_its_decay() -> None:
     before = {name: tensor.detach().clone() for name, tensor in parameters.items()}
     give_gradients(parameters, 0)
     parameters[HEAD].grad = None
-    update(TrialOptimizer(parameters, TrialParams(weight_decay=0.0), N_LAYER), 1.0)
+    update(TrialOptimizer(parameters, TrialParams(weight_decay=0.0), GPT2, N_LAYER), 1.0)
     assert torch.equal(parameters[HEAD], before[HEAD])

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.model.gpt2 import PretrainedModel
+from hpo.model.pretrained import PretrainedModel
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.loop import TrainingStopped, Trial, TrialContext
 from hpo.training.memory import MicroBatches

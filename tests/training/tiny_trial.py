@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from hpo.data.tokens import TokenizedData, TokenizedSplit
-from hpo.model.gpt2 import PretrainedModel
-from hpo.model.prefix import Prefix
-from hpo.model.prefix_cache import PrefixCache
+from hpo.model.feature_cache import FeatureCache
+from hpo.model.frozen_features import FrozenFeatures
+from hpo.model.pretrained import PretrainedModel
 from hpo.spec.study import Metric
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.training.loop import Trial, TrialContext
@@ -58,10 +58,10 @@ def tiny_context(
     model = model or tiny(
         folder, n_layer=N_LAYER, attn_pdrop=dropout, resid_pdrop=dropout, embd_pdrop=dropout
     )
-    kept = PrefixCache(cache, 10**8) if cache else None
-    prefix = Prefix(model, cache=kept, dtype=dtype, device=device)
+    kept = FeatureCache(cache, 10**8) if cache else None
+    features = FrozenFeatures(model, cache=kept, dtype=dtype, device=device)
     training = TrainingSection(**{"early_stopping": 0, **settings})
-    return TrialContext(model, data or tiny_data(), prefix, metric, training)
+    return TrialContext(model, data or tiny_data(), features, metric, training)
 
 
 def tiny_params(**values: Any) -> TrialParams:

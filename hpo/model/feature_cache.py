@@ -1,4 +1,4 @@
-"""The files of the frozen-prefix cache: made under a lock, whole or not at all, checked when opened.
+"""The files of frozen features: made under a lock, whole or not at all, checked when opened.
 
 <cache>/prefix/<key>/depth-03.bin    hidden states, (rows, width) in the key's dtype
 <cache>/prefix/<key>/depth-03.xxh3   their digest
@@ -55,7 +55,7 @@ class CacheEntry:
         return float(self.depth * 0.5**days)
 
 
-class PrefixCache:
+class FeatureCache:
     """The files of the cache in one folder, together at most `limit` bytes."""
 
     def __init__(self, folder: Path, limit: int) -> None:
@@ -103,7 +103,7 @@ class PrefixCache:
             for entry in sorted(entries, key=lambda entry: entry.path.parent == folder):
                 if excess <= 0:
                     break
-                logger.info("prefix cache: dropping %s (%d bytes)", entry.path, entry.size)
+                logger.info("feature cache: dropping %s (%d bytes)", entry.path, entry.size)
                 discard_states(entry.path)
                 excess -= entry.size
             if excess > 0:

@@ -1,4 +1,4 @@
-"""The frozen-prefix cache: the same numbers, made once, shared, whole or absent, within its limit."""
+"""Frozen features and their cache: the same numbers, made once, shared, whole or absent, within its limit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ import torch
 from filelock import FileLock
 
 from hpo.data.tokens import TokenizedSplit
-from hpo.model.gpt2 import PretrainedModel
-from hpo.model.prefix import Prefix, rows_and_layout
-from hpo.model.prefix_cache import PrefixCache
+from hpo.model.feature_cache import FeatureCache
+from hpo.model.frozen_blocks import FrozenBlocks
+from hpo.model.frozen_features import FrozenFeatures
+from hpo.model.layout import rows_and_layout
+from hpo.model.pretrained import PretrainedModel
 from tests.model.tiny_gpt2 import random_split, save_tiny, tiny
 
 LENGTHS = [3, 30, 7, 7, 1, 12]
@@ -36,14 +38,16 @@ def split() -> TokenizedSplit:
     return random_split(LENGTHS)
 
 
-def read(prefix: Prefix, split: TokenizedSplit, depth: int, texts: list[int]) -> torch.Tensor:
-    states = prefix.states(split, "split", depth)
+def read(
+    features: FrozenFeatures, split: TokenizedSplit, depth: int, texts: list[int]
+) -> torch.Tensor:
+    states = features.states(split, "split", depth)
     rows, layout = rows_and_layout(split, np.array(texts), torch.device("cpu"))
     return states.read(np.array(texts), layout, rows)
 
 
 def depths_in(folder: Path) -> set[int]:
-    return {entry.depth for entry in PrefixCache(folder, 0).entries()}
+    return {entry.depth for entry in FeatureCache(folder, 0).entries()}
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -51,8 +55,8 @@ def depths_in(folder: Path) -> set[int]:
 def test_reading_from_the_cache_is_computing(
     model: PretrainedModel, split: TokenizedSplit, tmp_path: Path, depth: int, texts: list[int]
 ) -> None:
-    cached = read(Prefix(model, cache=PrefixCache(tmp_path, PLENTY)), split, depth, texts)
-    computed = read(Prefix(model, cache=None), split, depth, texts)
+    cached = read(FrozenFeatures(model, cache=FeatureCache(tmp_path, PLENTY)), split, depth, texts)
+    computed = read(FrozenFeatures(model, cache=None), split, depth, texts)
     torch.testing.assert_close(cached, computed, rtol=1e-5, atol=1e-5)
     assert len(cached) == (len(texts) if depth == 3 else sum(LENGTHS[text] for text in texts))
 
@@ -60,13 +64,13 @@ def test_reading_from_the_cache_is_computing(
 def test_a_file_is_made_once(model: PretrainedModel, split: TokenizedSplit, tmp_path: Path) -> None:
     calls: list[tuple[int, int, int]] = []
     for _ in range(2):
-        prefix = Prefix(
+        features = FrozenFeatures(
             model,
-            cache=PrefixCache(tmp_path, PLENTY),
+            cache=FeatureCache(tmp_path, PLENTY),
             on_progress=lambda *call: calls.append(call),
         )
         for _ in range(2):
-            prefix.states(split, "split", 2)
+            features.states(split, "split", 2)
     assert calls == [(2, len(split), len(split))]
 
 
@@ -76,17 +80,17 @@ def test_a_deeper_one_goes_on_from_a_shallower(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    prefix = Prefix(model, cache=PrefixCache(tmp_path, PLENTY))
-    prefix.states(split, "split", 1)
+    features = FrozenFeatures(model, cache=FeatureCache(tmp_path, PLENTY))
+    features.states(split, "split", 1)
     runs: list[tuple[int, int]] = []
-    run = Prefix.run
+    run = FrozenBlocks.run
 
-    def note(self: Prefix, hidden, layout, first: int, end: int):  # type: ignore[no-untyped-def]
+    def note(self: FrozenBlocks, hidden, layout, first: int, end: int):  # type: ignore[no-untyped-def]
         runs.append((first, end))
         return run(self, hidden, layout, first, end)
 
-    monkeypatch.setattr(Prefix, "run", note)
-    prefix.states(split, "split", 3)
+    monkeypatch.setattr(FrozenBlocks, "run", note)
+    features.states(split, "split", 3)
     assert [run for run in runs if run[0] < run[1]] == [(1, 2), (2, 3)]
     assert depths_in(tmp_path) == {1, 2, 3}
 
@@ -94,14 +98,14 @@ def test_a_deeper_one_goes_on_from_a_shallower(
 def test_with_everything_frozen_one_vector_a_text_is_kept(
     model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
 ) -> None:
-    Prefix(model, cache=PrefixCache(tmp_path, PLENTY)).states(split, "split", 3)
-    sizes = {entry.depth: entry.size for entry in PrefixCache(tmp_path, 0).entries()}
+    FrozenFeatures(model, cache=FeatureCache(tmp_path, PLENTY)).states(split, "split", 3)
+    sizes = {entry.depth: entry.size for entry in FeatureCache(tmp_path, 0).entries()}
     assert sizes == {1: 60 * 32 * 4, 2: 60 * 32 * 4, 3: 6 * 32 * 4}
 
 
 def test_bf16_takes_half(model: PretrainedModel, split: TokenizedSplit, tmp_path: Path) -> None:
-    cache = PrefixCache(tmp_path, PLENTY)
-    hidden = read(Prefix(model, cache=cache, dtype=torch.bfloat16), split, 1, [0, 1])
+    cache = FeatureCache(tmp_path, PLENTY)
+    hidden = read(FrozenFeatures(model, cache=cache, dtype=torch.bfloat16), split, 1, [0, 1])
     assert hidden.dtype == torch.float32
     assert [entry.size for entry in cache.entries()] == [60 * 32 * 2]
 
@@ -110,13 +114,13 @@ def test_bf16_takes_half(model: PretrainedModel, split: TokenizedSplit, tmp_path
 def test_a_depth_is_the_same_however_it_came_about(
     model: PretrainedModel, split: TokenizedSplit, tmp_path: Path, dtype: torch.dtype
 ) -> None:
-    at_once = Prefix(model, cache=PrefixCache(tmp_path / "at once", PLENTY), dtype=dtype)
+    at_once = FrozenFeatures(model, cache=FeatureCache(tmp_path / "at once", PLENTY), dtype=dtype)
     expected = read(at_once, split, 3, [0, 1, 5])
-    by_steps = PrefixCache(tmp_path / "by steps", PLENTY)
+    by_steps = FeatureCache(tmp_path / "by steps", PLENTY)
     for depth in (1, 2, 3):
-        found = read(Prefix(model, cache=by_steps, dtype=dtype), split, depth, [0, 1, 5])
+        found = read(FrozenFeatures(model, cache=by_steps, dtype=dtype), split, depth, [0, 1, 5])
     assert torch.equal(found, expected)
-    computed = read(Prefix(model, cache=None, dtype=dtype), split, 3, [0, 1, 5])
+    computed = read(FrozenFeatures(model, cache=None, dtype=dtype), split, 3, [0, 1, 5])
     tolerance = 1e-5 if dtype == torch.float32 else 2**-7
     torch.testing.assert_close(computed, expected, rtol=tolerance, atol=tolerance)
 
@@ -124,12 +128,12 @@ def test_a_depth_is_the_same_however_it_came_about(
 def test_other_texts_weights_and_dtypes_have_other_files(
     model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
 ) -> None:
-    cache = PrefixCache(tmp_path / "cache", PLENTY)
+    cache = FeatureCache(tmp_path / "cache", PLENTY)
     other = tiny(tmp_path / "model", n_layer=3, seed=1)
-    Prefix(model, cache=cache).states(split, "split", 1)
-    Prefix(model, cache=cache).states(split, "validation", 1)
-    Prefix(other, cache=cache).states(split, "split", 1)
-    Prefix(model, cache=cache, dtype=torch.bfloat16).states(split, "split", 1)
+    FrozenFeatures(model, cache=cache).states(split, "split", 1)
+    FrozenFeatures(model, cache=cache).states(split, "validation", 1)
+    FrozenFeatures(other, cache=cache).states(split, "split", 1)
+    FrozenFeatures(model, cache=cache, dtype=torch.bfloat16).states(split, "split", 1)
     assert len(cache.entries()) == 4
 
 
@@ -139,9 +143,9 @@ def test_other_texts_weights_and_dtypes_have_other_files(
 def test_a_cache_too_small_for_anything_is_done_without(
     model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
 ) -> None:
-    prefix = Prefix(model, cache=PrefixCache(tmp_path, 100))
-    expected = read(Prefix(model, cache=None), split, 2, [0, 1])
-    torch.testing.assert_close(read(prefix, split, 2, [0, 1]), expected)
+    features = FrozenFeatures(model, cache=FeatureCache(tmp_path, 100))
+    expected = read(FrozenFeatures(model, cache=None), split, 2, [0, 1])
+    torch.testing.assert_close(read(features, split, 2, [0, 1]), expected)
     assert depths_in(tmp_path) == set()
 
 
@@ -152,39 +156,39 @@ def test_builders_at_the_same_time_keep_the_limit_together(
     begun = threading.Barrier(4, timeout=30)
 
     def build(name: str) -> None:
-        prefix = Prefix(model, cache=PrefixCache(tmp_path, 2 * one))
+        features = FrozenFeatures(model, cache=FeatureCache(tmp_path, 2 * one))
         begun.wait()
-        prefix.states(split, name, 1)
+        features.states(split, name, 1)
 
     builders = [threading.Thread(target=build, args=(f"split {n}",)) for n in range(4)]
     for builder in builders:
         builder.start()
     for builder in builders:
         builder.join()
-    assert 0 < sum(entry.size for entry in PrefixCache(tmp_path, 0).entries()) <= 2 * one
+    assert 0 < sum(entry.size for entry in FeatureCache(tmp_path, 0).entries()) <= 2 * one
 
 
 def test_where_not_all_depths_fit_the_deepest_is_kept(
     model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
 ) -> None:
     one = 60 * 32 * 4
-    prefix = Prefix(model, cache=PrefixCache(tmp_path, one + 10))
-    expected = read(Prefix(model, cache=None), split, 2, [0, 1])
-    torch.testing.assert_close(read(prefix, split, 2, [0, 1]), expected, rtol=1e-5, atol=1e-5)
+    features = FrozenFeatures(model, cache=FeatureCache(tmp_path, one + 10))
+    expected = read(FrozenFeatures(model, cache=None), split, 2, [0, 1])
+    torch.testing.assert_close(read(features, split, 2, [0, 1]), expected, rtol=1e-5, atol=1e-5)
     assert depths_in(tmp_path) == {2}
-    assert prefix.states(split, "split", 2).stored_depth == 2
+    assert features.states(split, "split", 2).stored_depth == 2
 
 
 def test_with_everything_frozen_and_no_room_a_lower_depth_serves(
     model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
 ) -> None:
-    cache = PrefixCache(tmp_path, PLENTY)
-    Prefix(model, cache=cache).states(split, "split", 2)
-    full = PrefixCache(tmp_path, 1)
-    states = Prefix(model, cache=full).states(split, "split", 3)
+    cache = FeatureCache(tmp_path, PLENTY)
+    FrozenFeatures(model, cache=cache).states(split, "split", 2)
+    full = FeatureCache(tmp_path, 1)
+    states = FrozenFeatures(model, cache=full).states(split, "split", 3)
     assert states.stored_depth == 2
-    expected = read(Prefix(model, cache=None), split, 3, [1, 4])
-    found = read(Prefix(model, cache=full), split, 3, [1, 4])
+    expected = read(FrozenFeatures(model, cache=None), split, 3, [1, 4])
+    found = read(FrozenFeatures(model, cache=full), split, 3, [1, 4])
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -192,17 +196,17 @@ def test_the_least_valuable_is_dropped_first(
     model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
 ) -> None:
     one = 60 * 32 * 4
-    cache = PrefixCache(tmp_path, 4 * one)
+    cache = FeatureCache(tmp_path, 4 * one)
     for key, depth, days in (("a", 2, 0), ("b", 1, 0), ("old", 2, 30)):
         before = set(cache.entries())
-        Prefix(model, cache=cache).states(split, key, depth)
+        FrozenFeatures(model, cache=cache).states(split, key, depth)
         for entry in set(cache.entries()) - before:
             when = time.time() - days * 86_400
             os.utime(entry.path, (when, when))
             if entry.depth < depth:
                 entry.path.unlink()
     old = min(cache.entries(), key=lambda entry: entry.last_used).path
-    Prefix(model, cache=cache).states(split, "c", 2)
+    FrozenFeatures(model, cache=cache).states(split, "c", 2)
     assert not old.exists()
     assert sum(entry.size for entry in cache.entries()) <= cache.limit
     assert len(cache.entries()) == 4
@@ -211,23 +215,23 @@ def test_the_least_valuable_is_dropped_first(
 def test_what_is_read_counts_as_used(
     model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
 ) -> None:
-    cache = PrefixCache(tmp_path, PLENTY)
-    Prefix(model, cache=cache).states(split, "split", 1)
+    cache = FeatureCache(tmp_path, PLENTY)
+    FrozenFeatures(model, cache=cache).states(split, "split", 1)
     (entry,) = cache.entries()
     os.utime(entry.path, (1, 1))
-    Prefix(model, cache=cache).states(split, "split", 1)
+    FrozenFeatures(model, cache=cache).states(split, "split", 1)
     assert cache.entries()[0].last_used > 1e9
 
 
 def test_a_dropped_file_can_still_be_read_by_who_has_it(
     model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
 ) -> None:
-    cache = PrefixCache(tmp_path, PLENTY)
-    prefix = Prefix(model, cache=cache)
-    before = read(prefix, split, 1, [1, 2]).clone()
+    cache = FeatureCache(tmp_path, PLENTY)
+    features = FrozenFeatures(model, cache=cache)
+    before = read(features, split, 1, [1, 2]).clone()
     for entry in cache.entries():
         entry.path.unlink()
-    assert torch.equal(read(prefix, split, 1, [1, 2]), before)
+    assert torch.equal(read(features, split, 1, [1, 2]), before)
 
 
 # -- Faults
@@ -236,11 +240,11 @@ def test_a_dropped_file_can_still_be_read_by_who_has_it(
 def test_a_file_of_the_wrong_size_is_made_anew(
     model: PretrainedModel, split: TokenizedSplit, tmp_path: Path
 ) -> None:
-    cache = PrefixCache(tmp_path, PLENTY)
-    expected = read(Prefix(model, cache=cache), split, 1, [0, 1])
+    cache = FeatureCache(tmp_path, PLENTY)
+    expected = read(FrozenFeatures(model, cache=cache), split, 1, [0, 1])
     (entry,) = cache.entries()
     os.truncate(entry.path, entry.size // 2)
-    assert torch.equal(read(Prefix(model, cache=cache), split, 1, [0, 1]), expected)
+    assert torch.equal(read(FrozenFeatures(model, cache=cache), split, 1, [0, 1]), expected)
     assert cache.entries()[0].size == entry.size
 
 
@@ -254,8 +258,8 @@ def test_a_file_with_a_flipped_byte_is_told_of_once_and_made_anew(
     depth: int,
     suffix: str,
 ) -> None:
-    cache = PrefixCache(tmp_path, PLENTY)
-    expected = read(Prefix(model, cache=cache), split, 3, [0, 1])
+    cache = FeatureCache(tmp_path, PLENTY)
+    expected = read(FrozenFeatures(model, cache=cache), split, 3, [0, 1])
     [path] = tmp_path.glob(f"*/depth-{depth:02d}{suffix}")
     whole = path.read_bytes()
     for at in (0, len(whole) // 2, len(whole) - 1):
@@ -264,14 +268,17 @@ def test_a_file_with_a_flipped_byte_is_told_of_once_and_made_anew(
         path.write_bytes(damaged)
         caplog.clear()
         assert torch.equal(
-            read(Prefix(model, cache=cache), split, depth, [0, 1]),
+            read(FrozenFeatures(model, cache=cache), split, depth, [0, 1]),
             read(
-                Prefix(model, cache=PrefixCache(tmp_path / "other", PLENTY)), split, depth, [0, 1]
+                FrozenFeatures(model, cache=FeatureCache(tmp_path / "other", PLENTY)),
+                split,
+                depth,
+                [0, 1],
             ),
         )
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert path.read_bytes() == whole
-    assert torch.equal(read(Prefix(model, cache=cache), split, 3, [0, 1]), expected)
+    assert torch.equal(read(FrozenFeatures(model, cache=cache), split, 3, [0, 1]), expected)
 
 
 def test_a_full_disk_is_done_without(
@@ -285,9 +292,9 @@ def test_a_full_disk_is_done_without(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    prefix = Prefix(model, cache=PrefixCache(tmp_path, PLENTY))
-    expected = read(Prefix(model, cache=None), split, 2, [0, 1])
-    torch.testing.assert_close(read(prefix, split, 2, [0, 1]), expected)
+    features = FrozenFeatures(model, cache=FeatureCache(tmp_path, PLENTY))
+    expected = read(FrozenFeatures(model, cache=None), split, 2, [0, 1])
+    torch.testing.assert_close(read(features, split, 2, [0, 1]), expected)
     assert "No space left" in caplog.text
     assert not list(tmp_path.glob("*/*"))
 
@@ -298,9 +305,9 @@ def test_a_build_that_is_stopped_leaves_nothing(
     def stop(*_: int) -> None:
         raise KeyboardInterrupt
 
-    prefix = Prefix(model, cache=PrefixCache(tmp_path, PLENTY), on_progress=stop)
+    features = FrozenFeatures(model, cache=FeatureCache(tmp_path, PLENTY), on_progress=stop)
     with pytest.raises(KeyboardInterrupt):
-        prefix.states(split, "split", 2)
+        features.states(split, "split", 2)
     assert not list(tmp_path.glob("*/*"))
 
 
@@ -314,10 +321,10 @@ def test_whoever_waits_for_another_is_asked_whether_to_go_on(
         assert (depth, done, texts) == (1, 0, len(split))
         raise Stopped
 
-    prefix = Prefix(model, cache=PrefixCache(tmp_path, PLENTY), on_progress=stop)
-    key = prefix._key("split")
+    features = FrozenFeatures(model, cache=FeatureCache(tmp_path, PLENTY), on_progress=stop)
+    key = features._key("split")
     with FileLock(tmp_path / f"{key}.lock"), pytest.raises(Stopped):
-        prefix.states(split, "split", 1)
+        features.states(split, "split", 1)
 
 
 BUILDER = """
@@ -325,19 +332,20 @@ import sys, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from hpo.model.gpt2 import load_pretrained
-from hpo.model.prefix import Prefix
-from hpo.model.prefix_cache import PrefixCache
+from hpo.model.pretrained import load_pretrained
+from hpo.model.frozen_features import FrozenFeatures
+from hpo.model.feature_cache import FeatureCache
 from tests.model.tiny_gpt2 import random_split
 def progress(depth, done, texts):
     print(done, texts, flush=True)
     if done and done < texts:
         time.sleep(float(sys.argv[3]))
 split = random_split([30] * 600)
-prefix = Prefix(load_pretrained(sys.argv[1]), cache=PrefixCache(Path(sys.argv[2]), 10**8), on_progress=progress)
+model, cache = load_pretrained(sys.argv[1]), FeatureCache(Path(sys.argv[2]), 10**8)
+features = FrozenFeatures(model, cache=cache, on_progress=progress)
 print("ready", flush=True)
 sys.stdin.readline()
-prefix.states(split, "split", 2)
+features.states(split, "split", 2)
 print("end", flush=True)
 """
 
@@ -386,12 +394,12 @@ def test_a_builder_killed_in_the_middle_leaves_nothing_that_is_used(tmp_path: Pa
     assert list(cache.glob("*/*.partial"))
 
     # Building something else sweeps up; building the same is done from the start.
-    from hpo.model.gpt2 import load_pretrained
+    from hpo.model.pretrained import load_pretrained
 
-    prefix = Prefix(load_pretrained(str(model)), cache=PrefixCache(cache, PLENTY))
-    prefix.states(random_split([4, 5]), "other", 1)
+    features = FrozenFeatures(load_pretrained(str(model)), cache=FeatureCache(cache, PLENTY))
+    features.states(random_split([4, 5]), "other", 1)
     assert not list(cache.glob("*/*.partial"))
     split = random_split([30] * 600)
-    found = read(prefix, split, 2, [0, 599, 7])
-    expected = read(Prefix(prefix.model, cache=None), split, 2, [0, 599, 7])
+    found = read(features, split, 2, [0, 599, 7])
+    expected = read(FrozenFeatures(features.model, cache=None), split, 2, [0, 599, 7])
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
