@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.__main__ import COMMANDS
+from hpo.spec.registries import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hpo.runtime",),
     ("hpo.execution",),
     ("hpo.options", "hpo.terminal"),
-    (*(f"hpo.{command}" for command in COMMANDS), "hpo.__main__"),
+    (*(f"hpo.{command}" for command in COMMANDS.ours), "hpo.__main__"),
 )
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
 
@@ -123,7 +123,7 @@ def test_a_module_imports_only_from_its_own_layer_and_those_below() -> None:
 
 
 def test_commands_do_not_import_each_other() -> None:
-    commands = {f"hpo.{command}" for command in COMMANDS}
+    commands = {f"hpo.{command}" for command in COMMANDS.ours}
     for path, tree in sources().items():
         others = commands - {module_name(path)}
         assert not others & {name for name, _ in imports(tree)}, path
@@ -198,7 +198,7 @@ def modules_loaded_by(*arguments: str) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("command", [f"hpo.{command}" for command in COMMANDS] + ["hpo"])
+@pytest.mark.parametrize("command", [f"hpo.{command}" for command in COMMANDS.ours] + ["hpo"])
 def test_help_needs_no_heavy_library(command: str) -> None:
     assert not modules_loaded_by("-m", command, "--help") & set(HEAVY)
 
