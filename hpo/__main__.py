@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
-COMMANDS = {
-    "run": "create or continue a study and work on it until its budget is met",
-    "worker": "take trials of the studies in a storage",
-    "submit": "register a study and its budget for workers elsewhere",
-    "ui": "serve the MLflow UI and the Optuna dashboard",
-    "doctor": "check storage, tracking server, device, hub, cache and disk",
-}
+from hpo.spec.registries import COMMANDS
 
 
 def main() -> int:
@@ -19,14 +12,20 @@ def main() -> int:
     arguments = sys.argv[1:]
     if arguments and arguments[0] in COMMANDS:
         sys.argv = [f"hpo {arguments[0]}", *arguments[1:]]
-        return int(importlib.import_module(f"hpo.{arguments[0]}").main())
+        return int(COMMANDS[arguments[0]]())
     if arguments and arguments[0] not in ("-h", "--help"):
         return _unknown(arguments[0])
     lines = ["usage: hpo COMMAND [OPTIONS]", "", "commands:"]
-    lines += [f"  {name:8} {what}" for name, what in COMMANDS.items()]
+    lines += [f"  {name:8} {_in_short(name)}" for name in COMMANDS]
     lines += ["", "`hpo COMMAND --help` tells a command's options."]
     print("\n".join(lines), file=sys.stdout if arguments else sys.stderr)
     return 0 if arguments else 2
+
+
+def _in_short(command: str) -> str:
+    """What a command does: the first line of its function's docstring."""
+    first = (COMMANDS[command].__doc__ or "").strip().partition("\n")[0]
+    return first[:1].lower() + first[1:].removesuffix(".")
 
 
 def _unknown(command: str) -> int:

@@ -23,7 +23,7 @@ _SIGNS = {"ok": "ok  ", "note": "note", "fault": "FAIL"}
 
 
 def main() -> int:
-    """The command."""
+    """Check storage, tracking server, device, hub, cache and disk."""
     parser = OneLineParser(
         prog="hpo.doctor",
         description="Check what a study needs, say what is wrong and how to mend it. Exit code 1 if anything is.",

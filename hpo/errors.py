@@ -82,3 +82,8 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """The known name most like a mistyped one, or None where nothing is near."""
     matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, short enough for a message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

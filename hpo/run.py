@@ -27,7 +27,7 @@ from hpo.options import (
 )
 
 if TYPE_CHECKING:
-    from hpo.execution.processes import WorkerPool
+    from hpo.execution.executor import Executor
     from hpo.runtime.finish import Summary
     from hpo.runtime.preparation import Prepared
     from hpo.runtime.session import Session
@@ -56,7 +56,7 @@ class _Stop:
 
 
 def main() -> int:
-    """The command."""
+    """Create or continue a study and work on it until its budget is met."""
     parser = OneLineParser(
         prog="hpo.run",
         description="Create or continue a study, work on it until it has N finished trials, "
@@ -70,7 +70,6 @@ def main() -> int:
         metavar="W|auto",
         help="worker processes on this machine (default: auto)",
     )
-    parser.add_argument("--executor", default="local", metavar="local", help="who runs the workers")
     parser.add_argument(
         "--timeout", metavar="DURATION", help="stop after e.g. 90s, 30m, 2h; run again to go on"
     )
@@ -92,7 +91,6 @@ def _run(options: argparse.Namespace) -> int:
 
     spec, locations = read_spec(options), read_locations(options)
     seconds = parse_duration(options.timeout, "--timeout") if options.timeout else None
-    _check_executor(options.executor)
     asked = _asked_workers(options.workers)
     if options.ui:
         from hpo.execution.dashboard import check_installed
@@ -101,7 +99,7 @@ def _run(options: argparse.Namespace) -> int:
     check_early(spec, locations)
     stop = _Stop()
     stop_on_signals(stop.ask)
-    with _early_pool(asked) as pool:
+    with _early_workers(asked) as executor:
         from hpo.runtime.preparation import prepare
         from hpo.storage.storage import open_storage
         from hpo.terminal import tell_data
@@ -114,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
                 timer = threading.Timer(seconds, stop.say_time_is_up)
                 timer.daemon = True
                 timer.start()
-            summary = _work(options, spec, prepared, locations, storage, pool, stop)
+            summary = _work(options, spec, prepared, locations, storage, executor, stop)
     if options.json:
         json.dump(summary.as_json(), sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -129,7 +127,7 @@ def _work(
     prepared: Prepared,
     locations: Locations,
     storage: Storage,
-    pool: WorkerPool | None,
+    executor: Executor | None,
     stop: _Stop,
 ) -> Summary:
     from hpo.results.leaderboard import leaderboard
@@ -165,7 +163,7 @@ def _work(
                 should_stop=stop.is_set,
             ) as session,
         ):
-            done = progress.is_done or _train(session, locations, pool, view, stop)
+            done = progress.is_done or _train(session, locations, executor, view, stop)
             champion = finish_study(session) if done else known_champion(session.study)
             view.close()
             registered = None
@@ -187,19 +185,19 @@ def _work(
 def _train(
     session: Session,
     locations: Locations,
-    pool: WorkerPool | None,
+    executor: Executor | None,
     view: View,
     stop: _Stop,
 ) -> bool:
-    from hpo.execution.processes import Job
+    from hpo.execution.executor import Job
     from hpo.execution.shares import machine_shares
 
-    if pool is None:
+    if executor is None:
         [share] = machine_shares(1)
         share.take()
         return session.work.until_done()
-    jobs = [Job(session.study.name, locations, share) for share in machine_shares(pool.size)]
-    return pool.run(jobs, view.on_event, stop.is_set)
+    jobs = [Job(session.study.name, locations, share) for share in machine_shares(executor.size)]
+    return executor.run(jobs, view.on_event, stop.is_set)
 
 
 @contextmanager
@@ -215,7 +213,7 @@ def _uis(wanted: bool, locations: Locations) -> Iterator[None]:
 
 
 @contextmanager
-def _early_pool(workers: int) -> Iterator[WorkerPool | None]:
+def _early_workers(workers: int) -> Iterator[Executor | None]:
     """Worker processes that begin their imports while this one checks; None for one worker."""
     if workers == 1:
         yield None
@@ -227,15 +225,6 @@ def _early_pool(workers: int) -> Iterator[WorkerPool | None]:
         yield pool
     finally:
         pool.close()
-
-
-def _check_executor(name: str) -> None:
-    from hpo.errors import OptionError
-
-    if name != "local":
-        raise OptionError(
-            "--executor", found=repr(name), expected="local", hint="Leave the option out."
-        )
 
 
 def _asked_workers(text: str) -> int:

@@ -21,7 +21,7 @@ _WAIT_SECONDS = 15.0  # a database that is just starting
 
 
 def main() -> int:
-    """The command."""
+    """Register a study and its budget for workers elsewhere."""
     parser = OneLineParser(
         prog="hpo.submit",
         description="Register a study and its budget in the storage for workers elsewhere, and return. "

@@ -23,7 +23,7 @@ LARGEST_PORT = 65535
 
 
 def main() -> int:
-    """The command."""
+    """Serve the MLflow UI and the Optuna dashboard."""
     parser = OneLineParser(
         prog="hpo.ui",
         description="Serve the MLflow UI and the Optuna dashboard for the current storage and "

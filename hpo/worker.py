@@ -31,7 +31,7 @@ _WAIT_SECONDS = 120.0  # a database that starts with the rest of a compose file
 
 
 def main() -> int:
-    """The command."""
+    """Take trials of the studies in a storage."""
     parser = OneLineParser(
         prog="hpo.worker",
         description="Take trials of any (or one) study in the storage whose budget is not met, the highest "

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.__main__ import COMMANDS
+from hpo.spec.registries import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,7 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hpo.runtime",),
     ("hpo.execution",),
     ("hpo.options", "hpo.terminal"),
-    (*(f"hpo.{command}" for command in COMMANDS), "hpo.__main__"),
+    (*(f"hpo.{command}" for command in COMMANDS.ours), "hpo.__main__"),
 )
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
 
@@ -171,7 +171,7 @@ def test_no_file_is_too_long_for_one_sitting() -> None:
 
 
 def test_commands_do_not_import_each_other() -> None:
-    commands = {f"hpo.{command}" for command in COMMANDS}
+    commands = {f"hpo.{command}" for command in COMMANDS.ours}
     for path, tree in sources().items():
         others = commands - {module_name(path)}
         assert not others & {name for name, _ in imports(tree)}, path
@@ -257,7 +257,7 @@ def modules_loaded_by(*arguments: str) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("command", [f"hpo.{command}" for command in COMMANDS] + ["hpo"])
+@pytest.mark.parametrize("command", [f"hpo.{command}" for command in COMMANDS.ours] + ["hpo"])
 def test_help_needs_no_heavy_library(command: str) -> None:
     assert not modules_loaded_by("-m", command, "--help") & set(HEAVY)
 

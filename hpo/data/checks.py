@@ -11,10 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.data.files import kind_of
 from hpo.data.labelled import Split
 from hpo.data.splits import SplitOff
-from hpo.data.table import Table, shortened
+from hpo.data.table import Table, kind_of, shortened
 from hpo.errors import DataError
 
 # What programs write where there is nothing.

@@ -11,9 +11,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.data.files import kind_of
 from hpo.data.several_labels import several_labels
-from hpo.data.table import Table, shortened
+from hpo.data.table import Table, kind_of, shortened
 from hpo.errors import DataError, nearest_name
 
 Kind = Literal["index", "integer", "boolean", "text"]

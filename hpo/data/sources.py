@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
-from hpo.data.files import READERS, read_file
+from hpo.data.files import read_file
 from hpo.data.hub import read_hub
 from hpo.data.table import Table
 from hpo.data.unread import (
@@ -23,6 +23,7 @@ from hpo.data.unread import (
 from hpo.errors import DataError, nearest_name
 from hpo.spec.effects import refuse_idle
 from hpo.spec.locations import path_of
+from hpo.spec.registries import data_format
 from hpo.spec.study import DEMO, DataSection
 
 if TYPE_CHECKING:
@@ -32,10 +33,9 @@ VALIDATION_NAMES: Final = ("validation", "valid", "val", "dev", "eval", "evaluat
 TEST_NAMES: Final = ("test", "testing")
 
 # Endings that say "a file", not "a hub id", also where the file is missing or cannot be read.
-_FILE_SUFFIXES: Final = {
-    *READERS,
+_FILE_SUFFIXES: Final = (
     *(".json", ".ndjson", ".txt", ".xls", ".xlsx", ".ods", ".gz", ".zip", ".arrow", ".feather"),
-}
+)
 _HUB_ID: Final = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
 
 _Part = TypeVar("_Part")
@@ -76,7 +76,12 @@ def read_source(section: DataSection) -> SourceTables:
 
 def names_a_path(source: str) -> bool:
     """Whether a source means a file or folder, also one that is not there, and no hub data set."""
-    return source.startswith((".", "/", "~")) or Path(source).suffix.lower() in _FILE_SUFFIXES
+    path = Path(source)
+    return (
+        source.startswith((".", "/", "~"))
+        or path.suffix.lower() in _FILE_SUFFIXES
+        or data_format(path) is not None
+    )
 
 
 def _no_source(source: str, found: str) -> DataError:
@@ -118,7 +123,7 @@ def _folder(section: DataSection, folder: Path) -> SourceTables:
     files: dict[str, Path] = {}
     for path in entries:
         name = path.stem.lower()
-        if path.suffix.lower() not in READERS or not path.is_file():
+        if data_format(path) is None or not path.is_file():
             continue
         if name in files and name in _wanted(section):
             raise DataError(

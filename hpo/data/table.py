@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hpo.errors import DataError
 
 RowNoun = Literal["line", "row"]
 
@@ -51,3 +53,36 @@ def shortened(value: object, most: int = 40) -> str:
     """A value in quotes, on one line, cut to `most` characters, fit for a message."""
     text = str(value)
     return repr(text if len(text) <= most else text[: most - 1] + "…")
+
+
+def kind_of(value: object) -> str:
+    """What a value is, in words for a message."""
+    if value is None:
+        return "nothing"
+    for kind, words in _KINDS:
+        if isinstance(value, kind):
+            return words
+    return f"a {type(value).__name__}"
+
+
+_KINDS: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (str, "text"),
+    ((list, tuple), "a list"),
+    (dict, "an object"),
+    ((bytes, bytearray), "bytes"),
+)
+
+
+def check_repeated(place: str, names: Sequence[str]) -> None:
+    """Raise DataError at the place where two columns have one name."""
+    repeated = [name for name in names if name and names.count(name) > 1]
+    if repeated:
+        raise DataError(
+            place,
+            found=f"more than one column named {shortened(repeated[0])}",
+            expected="each column named once",
+            hint="Rename one of them.",
+        )

@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from hpo.data.files import formats_in_words
 from hpo.errors import DataError
+from hpo.spec.registries import data_format
 
 _COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".lz4", ".br", ".tar")
-_TABLES: Final = (".csv", ".tsv", ".jsonl", ".parquet")
 # Formats of tables that hpo does not read.
 _OTHER_TABLES: Final = (
     *(".ndjson", ".tab", ".psv", ".xls", ".xlsx", ".xlsb", ".ods", ".arrow", ".feather", ".avro"),
@@ -52,9 +53,11 @@ def looks_like_data(entry: Path, split_names: Collection[str]) -> bool:
         return False
     if last in _COMPRESSED and len(suffixes) > 1:
         last = f".{suffixes[-2]}"
-    if last in (*_TABLES, *_OTHER_TABLES, *_COMPRESSED):
-        return True
-    return names_one_of(stem, split_names)
+    return (
+        last in (*_OTHER_TABLES, *_COMPRESSED)
+        or data_format(Path(f"{stem}{last}")) is not None
+        or names_one_of(stem, split_names)
+    )
 
 
 def is_unlabelled(name: str) -> bool:
@@ -78,7 +81,7 @@ def not_read(folder: Path, unread: Sequence[Path]) -> DataError:
     return DataError(
         str(folder),
         found=f"{names}{more}, which {verb} not read",
-        expected="no data but the files of the splits (csv, tsv, jsonl or parquet)",
+        expected=f"no data but the files of the splits ({formats_in_words()})",
         hint=f"{_way_in(first, them)}, or move {them} out of the folder.",
     )
 
@@ -91,7 +94,7 @@ def _way_in(entry: Path, them: str) -> str:
         return f"Correct {them}, for {entry.name} leads to no file"
     if suffix in _COMPRESSED:
         return f"Decompress {them}"
-    if suffix not in _TABLES:
+    if data_format(entry) is None:
         return f"Convert {them}"
     return f"Name {them} with data.validation_split or data.test_split"
 

@@ -15,23 +15,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from hpo.errors import HpoError, StudyFailedError
-from hpo.execution.shares import Share
+from hpo.execution.executor import Executor, Job
 from hpo.runtime.events import Event, Listener, TrialEnded
-from hpo.spec.locations import Locations
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_DRAIN_SECONDS = 600.0
 _MOST_DEATHS_WITHOUT_PROGRESS = 10
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker process is told."""
-
-    study: str
-    locations: Locations
-    share: Share
 
 
 @dataclass(frozen=True)
@@ -50,7 +40,7 @@ class _Finished:
     error: HpoError | None = None
 
 
-class WorkerPool:
+class WorkerPool(Executor):
     """Worker processes, started at once so that their imports overlap with the parent's checks.
 
     They begin to work when `run` says on what. A worker whose parent is gone gives its trial back
@@ -58,18 +48,19 @@ class WorkerPool:
     """
 
     def __init__(self, workers: int) -> None:
-        self.size = workers
+        self._size = workers
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[Connection, _Member] = {}
         for place in range(workers):
             self._start(place)
 
-    def run(self, jobs: Sequence[Job], on_event: Listener, should_stop: Callable[[], bool]) -> bool:
-        """Work on a study until its budget is met (True) or `should_stop` says so (False).
+    @property
+    def size(self) -> int:
+        """How many workers there are."""
+        return self._size
 
-        jobs: one for each worker. Raises what stopped a worker, and StudyFailedError where workers
-        die without ever finishing a trial.
-        """
+    def run(self, jobs: Sequence[Job], on_event: Listener, should_stop: Callable[[], bool]) -> bool:
+        """Work on a study; see `Executor`. A worker that dies is replaced."""
         for connection, member in self._workers.items():
             _tell(connection, jobs[member.place])
         finished: list[_Finished] = []

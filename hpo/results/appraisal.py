@@ -16,6 +16,8 @@ from hpo.training.metrics import constant_answer
 
 Beats = Literal["yes", "unclear", "no"]
 _MOST_NAMED: Final = 3
+# Others may be of the probabilities.
+_OF_ANSWERS: Final = ("accuracy", "balanced_accuracy", "f1_macro", "mcc")
 _HINT: Final = (
     'Accuracy counts texts, not classes: with study.metric = "f1_macro", in a study of another name,'
     " every class counts the same."
@@ -53,7 +55,7 @@ def appraise(test: TestScore, metric: Metric, label_names: Sequence[str]) -> App
     matrix = np.array(test.confusion, np.int64)
     counts = matrix.sum(1).tolist()
     names = _names(label_names, len(counts))
-    baseline = constant_answer(counts)
+    baseline = constant_answer(counts, [metric])
     beats = _beats(test, metric, baseline[metric])
     silent = np.flatnonzero((matrix.sum(0) == 0) & (matrix.sum(1) > 0)).tolist()
     never_answered = tuple(names[number] for number in silent)
@@ -84,10 +86,10 @@ def beside(metrics: Sequence[Metric], counts: Sequence[int], label_names: Sequen
 
     `Always answering 'good', the largest class, would give accuracy 0.5200 there.`
     """
-    baseline = constant_answer(counts)
+    baseline = constant_answer(counts, metrics)
     given = " and ".join(f"{metric} {baseline[metric]:.4f}" for metric in metrics)
     constant = _constant(metrics[0], counts, _names(label_names, len(counts)))
-    comma = "" if metrics[0] == "log_loss" else ","
+    comma = "," if metrics[0] in _OF_ANSWERS else ""
     return f"{constant[0].upper()}{constant[1:]}{comma} would give {given} there."
 
 
@@ -120,9 +122,9 @@ def _beats(test: TestScore, metric: Metric, baseline: float) -> Beats:
 
 
 def _constant(metric: Metric, counts: Sequence[int], names: Sequence[str]) -> str:
-    if metric == "log_loss":
-        return "answering with the shares of the classes alone"
-    return f"always answering {shortened(names[int(np.argmax(counts))], 30)}, the largest class"
+    if metric in _OF_ANSWERS:
+        return f"always answering {shortened(names[int(np.argmax(counts))], 30)}, the largest class"
+    return "answering with the shares of the classes alone"
 
 
 def _names(label_names: Sequence[str], classes: int) -> Sequence[str]:

@@ -67,7 +67,7 @@ def promote(
     done; what it raises leaves nothing published. Raises ModelError where the folder is damaged.
     """
     classifier = load_trained(trained, load_base=lambda _name, _revision: model)
-    score = final_test(classifier, test, seed=seed)
+    score = final_test(classifier, test, metric=metric, seed=seed)
     before_publishing()
     champion = Champion(
         number=best.number,

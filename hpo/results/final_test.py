@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.saved import TextClassifier
+from hpo.spec.study import Metric
 from hpo.training.metrics import classification_metrics, confusion
 
 _RESAMPLES = 200
@@ -30,26 +31,38 @@ class TestScore:
     __test__ = False  # not a test case, whatever its name says to pytest
 
 
-def final_test(classifier: TextClassifier, test: TokenizedSplit, *, seed: int) -> TestScore:
-    """Classify the test split once and say how well, and how sure that is (Efron, 1979)."""
+def final_test(
+    classifier: TextClassifier, test: TokenizedSplit, *, metric: Metric, seed: int
+) -> TestScore:
+    """Classify the test split once and say how well, and how sure that is (Efron, 1979).
+
+    Args:
+        classifier: The best trial's.
+        test: The test split.
+        metric: The study's, which is among the metrics whatever it is.
+        seed: Of the texts that are drawn again.
+
+    Returns:
+        The metrics and their intervals.
+    """
     probabilities = classifier.probabilities(test, "")
     labels = np.array(test.labels)
     return TestScore(
         texts=len(labels),
-        metrics=classification_metrics(probabilities, labels),
-        intervals=_intervals(probabilities, labels, seed),
+        metrics=classification_metrics(probabilities, labels, [metric]),
+        intervals=_intervals(probabilities, labels, metric, seed),
         confusion=tuple(tuple(row) for row in confusion(probabilities, labels).tolist()),
     )
 
 
 def _intervals(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], seed: int
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], metric: Metric, seed: int
 ) -> dict[str, tuple[float, float]]:
     random = np.random.default_rng(seed)
     samples = []
     for _ in range(_RESAMPLES):
         drawn = random.integers(0, len(labels), len(labels))
-        samples.append(classification_metrics(probabilities[drawn], labels[drawn]))
+        samples.append(classification_metrics(probabilities[drawn], labels[drawn], [metric]))
     return {
         name: (
             float(np.quantile([sample[name] for sample in samples], 0.025)),

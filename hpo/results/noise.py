@@ -30,13 +30,21 @@ class Noise:
     near_best: int
 
 
-def standard_error(metric: Metric, value: float, counts: Sequence[int]) -> float:
-    """How far a score lies from what it would be on all texts, about. counts: texts by class.
+def standard_error(metric: Metric, value: float, counts: Sequence[int]) -> float | None:
+    """How far a score lies from what it would be on all texts, about.
 
     Accuracy is binomial. Only scores are kept of a trial, so the others get a rule that leans to
     more noise: balanced accuracy and macro F1 are means of recalls which are all taken for `value`,
     each binomial over the texts of its class; a Matthews correlation v is 2a - 1 for the accuracy a
     of two even classes; of a log loss v, few texts cost much, so that its variance is about v + v².
+
+    Args:
+        metric: A metric by name.
+        value: The score.
+        counts: Texts by class.
+
+    Returns:
+        The standard error; None for a metric that there is no rule for.
     """
     present = [count for count in counts if count]
     texts = sum(present)
@@ -50,17 +58,27 @@ def standard_error(metric: Metric, value: float, counts: Sequence[int]) -> float
             return 2 * math.sqrt(_spread((1 + value) / 2, texts) / texts)
         case "log_loss":
             return math.sqrt(value * (1 + value) / texts)
+        case _:
+            return None
 
 
 def noise_of(values: Sequence[float], metric: Metric, counts: Sequence[int]) -> Noise | None:
-    """What chance makes of the complete trials' values, best first; None where there are none.
+    """What chance makes of a study's leaderboard.
 
-    counts: validation texts by class.
+    Args:
+        values: The complete trials' scores, best first.
+        metric: What they are of.
+        counts: Validation texts by class.
+
+    Returns:
+        None where there are no scores, or no rule for their metric.
     """
     if not values or not any(counts):
         return None
     best, *others = values
     error = standard_error(metric, best, counts)
+    if error is None:
+        return None
     return Noise(error, sum(abs(value - best) <= error for value in others))
 
 
@@ -93,7 +111,9 @@ def why_no_importances(
     if counts is None or not any(counts):
         return None
     error = standard_error(metric, values[0], counts)
-    gain = values[0] - constant_answer(counts)[metric]
+    if error is None:
+        return None
+    gain = values[0] - constant_answer(counts, [metric])[metric]
     if direction_of(metric) == "minimize":
         gain = -gain
     if gain <= _CLEARLY * error:

@@ -95,7 +95,8 @@ class Summary:
     def _baselines(self, reading: Reading) -> dict[str, dict[str, float]]:
         """What the same answer for every text would give, by split and metric."""
         return {
-            split: constant_answer(reading.class_counts[split]) for split in ("validation", "test")
+            split: constant_answer(reading.class_counts[split], [self.metric])
+            for split in ("validation", "test")
         }
 
 

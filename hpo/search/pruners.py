@@ -17,7 +17,8 @@ step that any trial of the study can reach: the most epochs times the evaluation
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import optuna
@@ -27,17 +28,38 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.errors import StudyFileError
 from hpo.search.plugins import accepted_options, built, check_at_least, checked_options, quietly
+from hpo.spec.registries import PRUNERS
 from hpo.spec.space import Choice, IntRange
 from hpo.spec.study import PrunerChoice, StudySpec
 
-_CLASSES: Final[Mapping[str, type[BasePruner]]] = {
-    "median": optuna.pruners.MedianPruner,
-    "percentile": optuna.pruners.PercentilePruner,
-    "hyperband": optuna.pruners.HyperbandPruner,
-    "successive_halving": optuna.pruners.SuccessiveHalvingPruner,
-    "wilcoxon": optuna.pruners.WilcoxonPruner,
-}
 _STARTUP_TRIALS: Final = 4
+# The order in which people read what the pruner patient can wrap.
+_WRAPPED_FIRST: Final = (
+    "median",
+    "percentile",
+    "hyperband",
+    "successive_halving",
+    "wilcoxon",
+    "none",
+)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How trials report.
+
+    Attributes:
+        max_resource: The last step that any trial can report, 1 or more.
+        evaluations_per_epoch: Steps an epoch, 1 or more.
+    """
+
+    max_resource: int
+    evaluations_per_epoch: int
+
+    @property
+    def half_an_epoch(self) -> int:
+        """In steps, 1 or more."""
+        return max(1, self.evaluations_per_epoch // 2)
 
 
 def make_pruner(
@@ -45,11 +67,19 @@ def make_pruner(
 ) -> BasePruner:
     """The pruner that a study file names.
 
-    max_resource: the last step that any trial can report, 1 or more; evaluations_per_epoch: steps
-    an epoch.
-    Raises StudyFileError at `search.pruner…`.
+    Args:
+        choice: Its name and options.
+        max_resource: The last step that any trial can report, 1 or more.
+        evaluations_per_epoch: Steps an epoch, 1 or more.
+
+    Returns:
+        A pruner that can be asked on any worker.
+
+    Raises:
+        StudyFileError: At `search.pruner…`, for options that it does not have or cannot take.
     """
-    return _make(choice.name, dict(choice.options), max_resource, evaluations_per_epoch)
+    pruner: BasePruner = PRUNERS[choice.name](choice, Pace(max_resource, evaluations_per_epoch))
+    return pruner
 
 
 def most_evaluations(spec: StudySpec, space: Mapping[str, object]) -> int:
@@ -88,61 +118,87 @@ class StartupPruner(BasePruner):
         return len(complete) >= self._n_startup_trials
 
 
-def _make(
-    name: str, options: dict[str, Any], max_resource: int, evaluations_per_epoch: int
-) -> BasePruner:
-    half_an_epoch = max(1, evaluations_per_epoch // 2)
-    if name == "none":
-        checked_options({}, options, kind="pruner", name=name)
-        return NopPruner()
-    if name == "patient":
-        return _patient(options, max_resource, evaluations_per_epoch)
-    cls = _CLASSES[name]
-    halving = name in ("hyperband", "successive_halving")
-    accepted = accepted_options(cls, {"max_resource"})
-    if halving:
-        accepted |= {"n_startup_trials": "int", "min_resource": "int"}
-    given = checked_options(accepted, options, kind="pruner", name=name)
-    startup = given.pop("n_startup_trials", _STARTUP_TRIALS) if halving else 0
-    defaults: dict[str, Any] = {}
-    if name in ("median", "percentile"):
-        defaults = {"n_warmup_steps": half_an_epoch}
-        if name == "percentile":
-            defaults["percentile"] = 25.0
-    elif halving:
-        defaults = {"min_resource": min(half_an_epoch, max_resource), "reduction_factor": 3}
-        _check_min_resource(given.get("min_resource"), max_resource)
-        if name == "hyperband":
-            defaults["max_resource"] = max_resource
-            # Optuna takes these too, and fails of them at the first evaluation of the first trial.
-            for option, least in (("reduction_factor", 2), ("bootstrap_count", 0)):
-                check_at_least(least, given.get(option), f"search.pruner.{option}")
-    pruner = built(lambda: cls(**{**defaults, **given}), kind="pruner", name=name)
-    return built(lambda: StartupPruner(pruner, startup), kind="pruner", name=name)
+def none(choice: PrunerChoice, pace: Pace) -> BasePruner:
+    """Gives no trial up."""
+    checked_options({}, choice.options, kind="pruner", name=choice.name)
+    return NopPruner()
 
 
-def _patient(options: dict[str, Any], max_resource: int, evaluations_per_epoch: int) -> BasePruner:
-    wrapped = options.pop("wrapped", "median")
-    inner = {"name": wrapped} if isinstance(wrapped, str) else wrapped
-    names = [*_CLASSES, "none"]
-    if not isinstance(inner, dict) or inner.get("name") not in names:
-        raise StudyFileError(
-            "search.pruner.wrapped",
-            found=repr(wrapped),
-            expected="one of " + ", ".join(names) + ", or a table with such a name and its options",
-            hint='Write e.g. wrapped = "median".',
-        )
+def patient(choice: PrunerChoice, pace: Pace) -> BasePruner:
+    """Another pruner, asked only about trials that have not improved for a while."""
+    options = dict(choice.options)
+    wrapped = _wrapped(options.pop("wrapped", "median"))
     given = checked_options(
-        {"patience": "int", "min_delta": "float"}, options, kind="pruner", name="patient"
+        {"patience": "int", "min_delta": "float"}, options, kind="pruner", name=choice.name
     )
-    inner_options = {key: value for key, value in inner.items() if key != "name"}
-    pruner = _make(inner["name"], inner_options, max_resource, evaluations_per_epoch)
-    patience = given.pop("patience", evaluations_per_epoch)
+    pruner: BasePruner = PRUNERS[wrapped.name](wrapped, pace)
+    patience = given.pop("patience", pace.evaluations_per_epoch)
     return built(
         lambda: StartupPruner(optuna.pruners.PatientPruner(pruner, patience, **given), 0),
         kind="pruner",
-        name="patient",
+        name=choice.name,
     )
+
+
+def _wrapped(wrapped: object) -> PrunerChoice:
+    inner = {"name": wrapped} if isinstance(wrapped, str) else wrapped
+    if isinstance(inner, dict) and inner.get("name") in PRUNERS and inner["name"] != "patient":
+        return PrunerChoice.model_validate(inner)
+    names = [*_WRAPPED_FIRST, *(n for n in PRUNERS if n not in (*_WRAPPED_FIRST, "patient"))]
+    raise StudyFileError(
+        "search.pruner.wrapped",
+        found=repr(wrapped),
+        expected="one of " + ", ".join(names) + ", or a table with such a name and its options",
+        hint='Write e.g. wrapped = "median".',
+    )
+
+
+@dataclass(frozen=True)
+class OptunaPruner:
+    """One of Optuna's pruners, or of its kind.
+
+    Attributes:
+        cls: Its class.
+        defaults: Where ours are not the class's, for a pace.
+    """
+
+    cls: Callable[..., BasePruner]
+    defaults: Callable[[Pace], Mapping[str, Any]] = lambda pace: {}
+
+    def __call__(self, choice: PrunerChoice, pace: Pace) -> BasePruner:
+        """The pruner of a study; see `make_pruner`."""
+        accepted = accepted_options(self.cls, {"max_resource"})
+        given = checked_options(accepted, choice.options, kind="pruner", name=choice.name)
+        return self._listening(choice.name, {**self.defaults(pace), **given}, startup_trials=0)
+
+    def _listening(
+        self, name: str, options: Mapping[str, Any], *, startup_trials: int
+    ) -> BasePruner:
+        pruner = built(lambda: self.cls(**options), kind="pruner", name=name)
+        return built(lambda: StartupPruner(pruner, startup_trials), kind="pruner", name=name)
+
+
+@dataclass(frozen=True)
+class _Halving(OptunaPruner):
+    """least: the smallest value of an option, where Optuna fails of less at the first evaluation."""
+
+    least: Mapping[str, int] = field(default_factory=dict)
+
+    def __call__(self, choice: PrunerChoice, pace: Pace) -> BasePruner:
+        accepted = accepted_options(self.cls, {"max_resource"})
+        accepted |= {"n_startup_trials": "int", "min_resource": "int"}
+        given = checked_options(accepted, choice.options, kind="pruner", name=choice.name)
+        startup = given.pop("n_startup_trials", _STARTUP_TRIALS)
+        _check_min_resource(given.get("min_resource"), pace.max_resource)
+        for option, least in self.least.items():
+            check_at_least(least, given.get(option), f"search.pruner.{option}")
+        options = {
+            "min_resource": min(pace.half_an_epoch, pace.max_resource),
+            "reduction_factor": 3,
+            **self.defaults(pace),
+            **given,
+        }
+        return self._listening(choice.name, options, startup_trials=startup)
 
 
 def _check_min_resource(min_resource: int | None, max_resource: int) -> None:
@@ -154,3 +210,19 @@ def _check_min_resource(min_resource: int | None, max_resource: int) -> None:
             expected=f"1 to {max_resource}, the most evaluations that a trial of this study has",
             hint="Correct the value, or remove it for the default.",
         )
+
+
+HYPERBAND: Final = _Halving(
+    optuna.pruners.HyperbandPruner,
+    lambda pace: {"max_resource": pace.max_resource},
+    least={"reduction_factor": 2, "bootstrap_count": 0},
+)
+SUCCESSIVE_HALVING: Final = _Halving(optuna.pruners.SuccessiveHalvingPruner)
+MEDIAN: Final = OptunaPruner(
+    optuna.pruners.MedianPruner, lambda pace: {"n_warmup_steps": pace.half_an_epoch}
+)
+PERCENTILE: Final = OptunaPruner(
+    optuna.pruners.PercentilePruner,
+    lambda pace: {"n_warmup_steps": pace.half_an_epoch, "percentile": 25.0},
+)
+WILCOXON: Final = OptunaPruner(optuna.pruners.WilcoxonPruner)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -25,47 +26,12 @@ from hpo.search.distributions import (
 )
 from hpo.search.grid import GridSampler
 from hpo.search.plugins import accepted_options, built, check_at_least, checked_options, quietly
+from hpo.spec.registries import SAMPLERS
 from hpo.spec.space import FloatRange
 from hpo.spec.study import SamplerChoice
 
 _TRIES_FOR_A_NEW_POINT: Final = 3
 _LARGEST_LISTED_SPACE: Final = 20_000
-
-# Options that this project sets itself, or that Optuna 5 has deprecated.
-_OURS: Final[Mapping[str, frozenset[str]]] = {
-    "tpe": frozenset(
-        {
-            "seed",
-            "consider_prior",
-            "prior_weight",
-            "consider_magic_clip",
-            "consider_endpoints",
-            "warn_independent_sampling",
-        }
-    ),
-    "gp": frozenset({"seed", "warn_independent_sampling"}),
-    "cmaes": frozenset({"seed", "warn_independent_sampling", "sigma0", "inc_popsize"}),
-    "random": frozenset({"seed"}),
-    "qmc": frozenset({"seed", "warn_independent_sampling", "warn_asynchronous_seeding"}),
-    "nsga2": frozenset({"seed"}),
-}
-# Where our default is not Optuna's.
-_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
-    # All three together, whatever Optuna's defaults become: liars for workers at the same time.
-    "tpe": {"multivariate": True, "group": True, "constant_liar": True},
-    # Unscrambled, Sobol's first point is the lowest corner of the space.
-    "qmc": {"scramble": True},
-    # Optuna's 50 would make a study of 50 trials a random search.
-    "nsga2": {"population_size": 10},
-    "cmaes": {"warn_independent_sampling": False},
-    "gp": {"warn_independent_sampling": False},
-}
-# Less than this Optuna takes, and fails or divides by zero at a later trial.
-_LEAST: Final[Mapping[str, Mapping[str, int]]] = {
-    "tpe": {"n_ei_candidates": 1, "n_startup_trials": 0},
-    "gp": {"n_startup_trials": 0},
-    "cmaes": {"popsize": 4, "n_startup_trials": 0},
-}
 
 
 def seed_for(study_seed: int, trial_number: int, retry: int = 0) -> int:
@@ -77,41 +43,20 @@ def seed_for(study_seed: int, trial_number: int, retry: int = 0) -> int:
 def make_sampler(choice: SamplerChoice, space: Space, *, seed: int) -> BaseSampler:
     """The sampler that a study file names, for a space whose dimensions are all resolved.
 
-    Raises StudyFileError at `search.sampler…` for options that it does not have or cannot take, and
-    at `search.space…` where it cannot work on the space.
+    Args:
+        choice: Its name and options.
+        space: The search space.
+        seed: The study's.
+
+    Returns:
+        A sampler that can be asked on any worker.
+
+    Raises:
+        StudyFileError: At `search.sampler…` for options that it does not have or cannot take, and at
+            `search.space…` where it cannot work on the space.
     """
-    name = choice.name
-    if name == "grid":
-        checked_options({}, choice.options, kind="sampler", name=name)
-        return GridSampler(space, seed)
-    accepted = accepted_options(_class_of(name), _OURS[name])
-    options = checked_options(accepted, choice.options, kind="sampler", name=name)
-    for option, least in _LEAST.get(name, {}).items():
-        check_at_least(least, options.get(option), f"search.sampler.{option}")
-    if name == "cmaes":
-        _check_cmaes(space)
-    options = {**_DEFAULTS.get(name, {}), **options}
-    if name == "tpe" and not options["multivariate"]:
-        options["group"] = choice.options.get("group", False)
-    build = _builder(name, options, space, seed)
-    built(lambda: build(0, 0), kind="sampler", name=name)
-    return SeededSampler(build, space, seed=seed)
-
-
-def _builder(
-    name: str, options: Mapping[str, Any], space: Space, study_seed: int
-) -> Callable[[int, int], BaseSampler]:
-    def build(trial_number: int, retry: int) -> BaseSampler:
-        with quietly():
-            if name == "qmc":
-                # One sequence for the whole study, of which each trial is the point of its number.
-                return _QmcPoint(trial_number, distributions(space), seed=study_seed, **options)
-            sampler: BaseSampler = _class_of(name)(
-                seed=seed_for(study_seed, trial_number, retry), **options
-            )
-            return sampler
-
-    return build
+    sampler: BaseSampler = SAMPLERS[choice.name](choice, space, seed=seed)
+    return sampler
 
 
 class SeededSampler(BaseSampler):
@@ -226,27 +171,136 @@ class _QmcPoint(optuna.samplers.QMCSampler):
         return self._trial_number
 
 
-def _check_cmaes(space: Space) -> None:
-    numeric = [
-        n for n, d in distributions(space).items() if not isinstance(d, CategoricalDistribution)
-    ]
-    if len(numeric) < 2:
-        raise StudyFileError(
-            "search.sampler",
-            found="cmaes on a space with fewer than two ranges",
-            expected="two ranges or more, for it draws listed values at random",
-            hint="Write lists of numbers as ranges, or take the sampler tpe.",
-        )
+def grid(choice: SamplerChoice, space: Space, *, seed: int) -> GridSampler:
+    """Every point of a grid; a sampler of our own, without options."""
+    checked_options({}, choice.options, kind="sampler", name=choice.name)
+    return GridSampler(space, seed)
 
 
-def _class_of(name: str) -> Any:
-    samplers = optuna.samplers
-    classes: dict[str, Callable[[], Any]] = {
-        "tpe": lambda: samplers.TPESampler,
-        "gp": lambda: samplers.GPSampler,
-        "cmaes": lambda: samplers.CmaEsSampler,
-        "random": lambda: samplers.RandomSampler,
-        "qmc": lambda: samplers.QMCSampler,
-        "nsga2": lambda: samplers.NSGAIISampler,
-    }
-    return classes[name]()
+@dataclass(frozen=True)
+class OptunaSampler:
+    """One of Optuna's samplers, or of its kind, seeded anew for each trial.
+
+    Attributes:
+        find: Its class, looked up when it is used, for Optuna imports some only then.
+        ours: Options that are not the study file's: set here, or deprecated by Optuna 5.
+        defaults: Where ours are not the class's.
+        least: The smallest value of an option, where the class takes less and fails at a later trial.
+    """
+
+    find: Callable[[], Callable[..., BaseSampler]]
+    ours: frozenset[str] = frozenset({"seed"})
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    least: Mapping[str, int] = field(default_factory=dict)
+
+    def __call__(self, choice: SamplerChoice, space: Space, *, seed: int) -> BaseSampler:
+        """The sampler of a study; see `make_sampler`."""
+        name = choice.name
+        accepted = accepted_options(self.find(), self.ours)
+        given = checked_options(accepted, choice.options, kind="sampler", name=name)
+        for option, least in self.least.items():
+            check_at_least(least, given.get(option), f"search.sampler.{option}")
+        self.check(space)
+        options = self.filled(given)
+
+        def build(trial_number: int, retry: int) -> BaseSampler:
+            with quietly():
+                return self.of_trial(trial_number, retry, options, space, seed)
+
+        built(lambda: build(0, 0), kind="sampler", name=name)
+        return SeededSampler(build, space, seed=seed)
+
+    def check(self, space: Space) -> None:
+        """Raise StudyFileError where it cannot work on a space."""
+
+    def filled(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of a study file with our defaults for those that it leaves out."""
+        return {**self.defaults, **given}
+
+    def of_trial(
+        self,
+        trial_number: int,
+        retry: int,
+        options: Mapping[str, Any],
+        space: Space,
+        study_seed: int,
+    ) -> BaseSampler:
+        """The sampler of one trial. retry: how many points have been drawn for it already."""
+        return self.find()(seed=seed_for(study_seed, trial_number, retry), **options)
+
+
+class _Tpe(OptunaSampler):
+    def filled(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        options = super().filled(given)
+        if not options["multivariate"]:
+            options["group"] = given.get("group", False)
+        return options
+
+
+class _CmaEs(OptunaSampler):
+    def check(self, space: Space) -> None:
+        numeric = [
+            n for n, d in distributions(space).items() if not isinstance(d, CategoricalDistribution)
+        ]
+        if len(numeric) < 2:
+            raise StudyFileError(
+                "search.sampler",
+                found="cmaes on a space with fewer than two ranges",
+                expected="two ranges or more, for it draws listed values at random",
+                hint="Write lists of numbers as ranges, or take the sampler tpe.",
+            )
+
+
+class _Qmc(OptunaSampler):
+    def of_trial(
+        self,
+        trial_number: int,
+        retry: int,
+        options: Mapping[str, Any],
+        space: Space,
+        study_seed: int,
+    ) -> BaseSampler:
+        # One sequence for the whole study, of which each trial is the point of its number.
+        return _QmcPoint(trial_number, distributions(space), seed=study_seed, **options)
+
+
+TPE: Final = _Tpe(
+    lambda: optuna.samplers.TPESampler,
+    ours=frozenset(
+        {
+            "seed",
+            "consider_prior",
+            "prior_weight",
+            "consider_magic_clip",
+            "consider_endpoints",
+            "warn_independent_sampling",
+        }
+    ),
+    # All three together, whatever Optuna's defaults become: liars for workers at the same time.
+    defaults={"multivariate": True, "group": True, "constant_liar": True},
+    least={"n_ei_candidates": 1, "n_startup_trials": 0},
+)
+GP: Final = OptunaSampler(
+    lambda: optuna.samplers.GPSampler,
+    ours=frozenset({"seed", "warn_independent_sampling"}),
+    defaults={"warn_independent_sampling": False},
+    least={"n_startup_trials": 0},
+)
+CMAES: Final = _CmaEs(
+    lambda: optuna.samplers.CmaEsSampler,
+    ours=frozenset({"seed", "warn_independent_sampling", "sigma0", "inc_popsize"}),
+    defaults={"warn_independent_sampling": False},
+    least={"popsize": 4, "n_startup_trials": 0},
+)
+RANDOM: Final = OptunaSampler(lambda: optuna.samplers.RandomSampler)
+QMC: Final = _Qmc(
+    lambda: optuna.samplers.QMCSampler,
+    ours=frozenset({"seed", "warn_independent_sampling", "warn_asynchronous_seeding"}),
+    # Unscrambled, Sobol's first point is the lowest corner of the space.
+    defaults={"scramble": True},
+)
+NSGA2: Final = OptunaSampler(
+    lambda: optuna.samplers.NSGAIISampler,
+    # Optuna's 50 would make a study of 50 trials a random search.
+    defaults={"population_size": 10},
+)

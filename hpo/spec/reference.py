@@ -21,7 +21,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hpo.spec.study import DEFAULT_SPACE, PrunerName, SamplerName, StudySpec
+from hpo.spec.registry import MemberOf
+from hpo.spec.study import DEFAULT_SPACE, StudySpec
 from hpo.spec.training import SEARCHABLE_OPTIONS
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -57,7 +58,7 @@ class PluginFacts:
     options: tuple[str, ...] = ()
 
 
-SAMPLERS: Final[Mapping[SamplerName, PluginFacts]] = {
+SAMPLERS: Final[Mapping[str, PluginFacts]] = {
     "tpe": PluginFacts(
         "TPESampler",
         "models where good trials lie, all options together; a safe first choice",
@@ -96,7 +97,7 @@ SAMPLERS: Final[Mapping[SamplerName, PluginFacts]] = {
     ),
 }
 
-PRUNERS: Final[Mapping[PrunerName, PluginFacts]] = {
+PRUNERS: Final[Mapping[str, PluginFacts]] = {
     "hyperband": PluginFacts(
         "HyperbandPruner",
         "several successive halvings side by side, from hasty to patient",
@@ -189,7 +190,7 @@ def _blocks() -> dict[str, str]:
         of_section = [key for key in keys if key.section == section]
         blocks[f"{section}-keys"] = _section_table(of_section)
     package = _ROOT / "hpo"
-    for folder in (package, *sorted(path.parent for path in package.glob("*/__init__.py"))):
+    for folder in (package, *sorted(path.parent for path in package.glob("*/**/__init__.py"))):
         name = folder.relative_to(_ROOT).as_posix().replace("/", "-")
         blocks[f"modules-of-{name}"] = _modules(folder)
     return blocks
@@ -216,7 +217,7 @@ def _section_table(keys: Sequence[Key]) -> str:
     return _table(header, rows)
 
 
-def _plugins(plugins: Mapping[SamplerName, PluginFacts] | Mapping[PrunerName, PluginFacts]) -> str:
+def _plugins(plugins: Mapping[str, PluginFacts]) -> str:
     return _table(
         ("name", "Optuna's class", "in short", "options"),
         (
@@ -235,24 +236,35 @@ def _key(section: str, name: str, field: FieldInfo) -> Key:
     return Key(
         section=section,
         name=name,
-        kind=_kind(name, field.annotation),
+        kind=_kind(name, field),
         default=_default(name, field),
         bounds=_bounds(field),
         meaning=field.description or "",
     )
 
 
-def _kind(name: str, annotation: object) -> str:
+def _kind(name: str, field: FieldInfo) -> str:
+    for mark in field.metadata:
+        if isinstance(mark, MemberOf):
+            return _listed(mark.registry.ours)
+    return _kind_of_type(name, field.annotation)
+
+
+def _kind_of_type(name: str, annotation: object) -> str:
     origin = get_origin(annotation)
     if origin is Literal:
-        return " · ".join(f"`{value}`" for value in get_args(annotation))
+        return _listed(get_args(annotation))
     if origin in (Union, UnionType):
         (inner,) = [part for part in get_args(annotation) if part is not NoneType]
-        return _kind(name, inner)
+        return _kind_of_type(name, inner)
     if name in ("sampler", "pruner"):
         return "name or table"
     words = {bool: "true or false", int: "whole number", float: "number", str: "text"}
     return words.get(annotation, "table") if isinstance(annotation, type) else "table"
+
+
+def _listed(values: Iterable[str]) -> str:
+    return " · ".join(f"`{value}`" for value in values)
 
 
 def _default(name: str, field: FieldInfo) -> str:

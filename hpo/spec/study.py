@@ -7,31 +7,27 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from hpo.spec.registries import DATA_FORMATS, METRICS, PRUNERS, SAMPLERS
+from hpo.spec.registry import MemberOf
 from hpo.spec.training import TrainingSection
 
-Metric = Literal["accuracy", "balanced_accuracy", "f1_macro", "mcc", "log_loss"]
+Metric = Annotated[str, MemberOf(METRICS)]
 Direction = Literal["maximize", "minimize"]
-SamplerName = Literal["tpe", "gp", "cmaes", "random", "qmc", "grid", "nsga2"]
-PrunerName = Literal[
-    "hyperband", "median", "percentile", "successive_halving", "patient", "wilcoxon", "none"
-]
+SamplerName = Annotated[str, MemberOf(SAMPLERS)]
+PrunerName = Annotated[str, MemberOf(PRUNERS)]
 
 DEMO = "demo"
 MAX_NAME_CHARACTERS = 200
 
 
-DIRECTIONS: Mapping[Metric, Direction] = {
-    "accuracy": "maximize",
-    "balanced_accuracy": "maximize",
-    "f1_macro": "maximize",
-    "mcc": "maximize",
-    "log_loss": "minimize",
-}
-
-
 def direction_of(metric: Metric) -> Direction:
-    """Whether more or less of the metric is better. Raises KeyError for one that there is not."""
-    return DIRECTIONS[metric]
+    """Whether more or less of the metric is better.
+
+    Raises:
+        KeyError: There is no such metric.
+    """
+    direction: Direction = METRICS[metric].direction
+    return direction
 
 
 class _Section(BaseModel):
@@ -65,7 +61,8 @@ class DataSection(_Section):
     source: str = Field(
         DEMO,
         min_length=1,
-        description='a file (csv, tsv, jsonl, parquet), a folder of splits, a hub id, or "demo"',
+        description=f"a file ({', '.join(DATA_FORMATS.ours)}), a folder of splits, a hub id, "
+        'or "demo"',
     )
     config: str | None = Field(None, min_length=1, description="configuration of a hub data set")
     revision: str | None = Field(

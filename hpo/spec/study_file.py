@@ -15,13 +15,13 @@ from hpo.errors import OptionError, StudyFileError, nearest_name
 from hpo.spec.effects import idle, idle_keys, idle_searched, lacking_by_itself
 from hpo.spec.locations import path_of
 from hpo.spec.names import why_no_name
+from hpo.spec.registries import data_format
 from hpo.spec.space import SearchSpace, SpaceError, parse_dimension
 from hpo.spec.study import DEFAULT_SPACE, DEMO, MAX_NAME_CHARACTERS, StudySpec
 from hpo.spec.training import SEARCHABLE_OPTIONS
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 STUDY_FOLDERS = (Path("studies"), _PACKAGE.parent / "studies", _PACKAGE / "study_files")
-_DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 def find_study_file(study: str) -> Path:
@@ -369,7 +369,7 @@ def _short_name(source: str) -> str:
     path = Path(source)
     if path.name in ("", ".."):
         path = path.resolve()
-    stem = path.stem if path.suffix.lower() in _DATA_SUFFIXES else path.name
+    stem = path.stem if data_format(path) else path.name
     return re.sub(r"[^\w.-]+", "-", stem)[:100] or "study"
 
 

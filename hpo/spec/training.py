@@ -6,14 +6,17 @@ space, the README's table and the names in MLflow all come from here.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hpo.spec.registries import OPTIMIZERS, SCHEDULES
+from hpo.spec.registry import MemberOf
+
 Precision = Literal["auto", "fp32", "bf16"]
 CheckpointPolicy = Literal["auto", "always", "never"]
-Schedule = Literal["linear", "cosine", "constant"]
-Optimizer = Literal["adamw", "sgd"]
+Schedule = Annotated[str, MemberOf(SCHEDULES)]
+Optimizer = Annotated[str, MemberOf(OPTIMIZERS)]
 
 
 class TrialParams(BaseModel):

@@ -28,17 +28,32 @@ def evaluations_by_step(steps: int, count: int) -> dict[int, int]:
 
 
 def evaluate(
-    classifier: Classifier, validation: SplitInputs, train_loss: float, *, at: str
+    classifier: Classifier,
+    validation: SplitInputs,
+    train_loss: float,
+    *,
+    metric: Metric,
+    at: str,
 ) -> tuple[NDArray[np.float32], dict[str, float]]:
-    """Class probabilities of the validation texts, (texts, classes), and their metrics `val/…`.
+    """Score a classifier on the validation split.
 
-    train_loss: the mean since the last evaluation; at: where training is, in words. Raises
-    TrainingDiverged where the loss or a probability is not finite.
+    Args:
+        classifier: The trial's model.
+        validation: What it reads of the validation split.
+        train_loss: The mean since the last evaluation.
+        metric: The study's, which is among the metrics whatever it is.
+        at: Where training is, in words.
+
+    Returns:
+        Class probabilities, (texts, classes), and metrics by their names `val/…`.
+
+    Raises:
+        TrainingDiverged: The loss or a probability is not finite.
     """
     probabilities = predict(classifier, validation)
     if not (math.isfinite(train_loss) and np.isfinite(probabilities).all()):
         raise TrainingDiverged(f"the loss became {train_loss} at {at}")
-    scores = classification_metrics(probabilities, validation.split.labels)
+    scores = classification_metrics(probabilities, validation.split.labels, [metric])
     return probabilities, {
         "val/loss": scores["log_loss"],  # so that MLflow finds the pair of train/loss
         **{f"val/{name}": value for name, value in scores.items()},

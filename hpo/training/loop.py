@@ -238,6 +238,7 @@ class Trial:
             self.classifier,
             self.validation_inputs,
             train_loss,
+            metric=self.context.metric,
             at=f"step {progress.step} of {self.steps}",
         )
         evaluation = Evaluation(

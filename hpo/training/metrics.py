@@ -2,14 +2,20 @@
 
 They are computed from one confusion matrix: scikit-learn checks its arguments anew in every call, which
 takes longer than a small trial's evaluation. The tests hold every metric against scikit-learn's own.
+Any other metric is a function of its own, called where a study names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hpo.spec.registries import METRICS
+from hpo.spec.study import Direction
 
 Probabilities = NDArray[np.float32]  # (texts, classes)
 Labels = NDArray[np.int64]  # (texts,)
@@ -17,8 +23,41 @@ Labels = NDArray[np.int64]  # (texts,)
 _LEAST_PROBABILITY = 1e-15
 
 
-def classification_metrics(probabilities: Probabilities, labels: Labels) -> dict[str, float]:
-    """Accuracy, balanced accuracy, macro F1, Matthews correlation and log loss."""
+@dataclass(frozen=True)
+class Scorer:
+    """A metric.
+
+    Attributes:
+        score: From class probabilities, (texts, classes), and labels, (texts,), to the score.
+        direction: Whether more or less of it is better.
+    """
+
+    score: Callable[[Probabilities, Labels], float]
+    direction: Direction
+
+
+def classification_metrics(
+    probabilities: Probabilities, labels: Labels, also: Iterable[str] = ()
+) -> dict[str, float]:
+    """Score a split.
+
+    Args:
+        probabilities: The classes' probabilities, (texts, classes).
+        labels: The texts' classes, (texts,).
+        also: Names of further metrics.
+
+    Returns:
+        Accuracy, balanced accuracy, macro F1, Matthews correlation, log loss, and the further metrics.
+
+    Raises:
+        KeyError: There is no such further metric.
+    """
+    scores = _usual_metrics(probabilities, labels)
+    further = {name: METRICS[name] for name in also if name not in scores}
+    return scores | {name: each.score(probabilities, labels) for name, each in further.items()}
+
+
+def _usual_metrics(probabilities: Probabilities, labels: Labels) -> dict[str, float]:
     matrix = confusion(probabilities, labels)
     counts = matrix.astype(np.float64)  # whose products do not overflow
     hits, given, found = np.diag(counts), counts.sum(0), counts.sum(1)
@@ -35,21 +74,33 @@ def classification_metrics(probabilities: Probabilities, labels: Labels) -> dict
     }
 
 
-def constant_answer(counts: Sequence[int]) -> dict[str, float]:
-    """The most that the same answer for every text brings in each metric. counts: texts by class.
+def constant_answer(counts: Sequence[int], also: Iterable[str] = ()) -> dict[str, float]:
+    """The most that the same answer for every text brings in each metric.
 
-    That is the largest class, or, for the log loss, the shares of the classes as probabilities.
+    That is the largest class, or, for log loss and further metrics, the shares of the classes as
+    probabilities.
+
+    Args:
+        counts: Texts by class.
+        also: Names of further metrics.
+
+    Returns:
+        The scores by metric.
     """
     shares = np.array(counts, np.float64) / sum(counts)
     present = shares[shares > 0]
     largest = float(shares.max())
-    return {
+    scores = {
         "accuracy": largest,
         "balanced_accuracy": 1 / len(present),
         "f1_macro": 2 * largest / (1 + largest) / len(shares),
         "mcc": 0.0,
         "log_loss": float(-(present * np.log(present)).sum()),
     }
+    further = {name: METRICS[name] for name in also if name not in scores}
+    labels = np.repeat(np.arange(len(counts)), counts)
+    same = np.broadcast_to(shares.astype(np.float32), (len(labels), len(counts)))
+    return scores | {name: each.score(same, labels) for name, each in further.items()}
 
 
 def confusion(probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
@@ -69,3 +120,16 @@ def _log_loss(probabilities: Probabilities, labels: Labels) -> float:
     shares = np.clip(probabilities.astype(np.float64), _LEAST_PROBABILITY, 1)
     of_label = shares[np.arange(len(labels)), labels] / shares.sum(1)
     return float(-np.log(of_label).mean())
+
+
+def _usual(name: str, direction: Direction = "maximize") -> Scorer:
+    return Scorer(
+        lambda probabilities, labels: _usual_metrics(probabilities, labels)[name], direction
+    )
+
+
+ACCURACY: Final = _usual("accuracy")
+BALANCED_ACCURACY: Final = _usual("balanced_accuracy")
+F1_MACRO: Final = _usual("f1_macro")
+MCC: Final = _usual("mcc")
+LOG_LOSS: Final = _usual("log_loss", "minimize")

@@ -10,20 +10,28 @@ import torch
 from torch import Tensor
 
 from hpo.model.family import ModelFamily
-from hpo.spec.training import Optimizer, TrialParams
+from hpo.spec.registries import OPTIMIZERS
+from hpo.spec.training import TrialParams
 
 Groups = list[dict[str, Any]]  # as torch.optim takes them
 
 
 @dataclass(frozen=True)
 class UpdateRule:
-    """One of PyTorch's optimisers. slots: numbers that it keeps for each weight; decays: whether its
-    own weight decay is decoupled, so that ours is left to it.
+    """An optimiser of PyTorch's kind.
+
+    Attributes:
+        make: Makes it from groups of weights, each with its `weight_decay`, and the trial's options.
+            Its step is to read each group's `lr`.
+        slots: Tensors of the weight's shape that it keeps for each weight.
+        decays: Whether its own weight decay is decoupled, so that ours is left to it.
+        clips: Whether its step divides the gradients by its `grad_scale`, as PyTorch's fused kernels do.
     """
 
     make: Callable[[Groups, TrialParams], torch.optim.Optimizer]
     slots: int
-    decays: bool
+    decays: bool = False
+    clips: bool = False
 
 
 def _adamw(groups: Groups, params: TrialParams) -> torch.optim.Optimizer:
@@ -34,16 +42,15 @@ def _sgd(groups: Groups, params: TrialParams) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=params.learning_rate, momentum=params.momentum, fused=True)
 
 
-UPDATE_RULES: Final[Mapping[Optimizer, UpdateRule]] = {
-    "adamw": UpdateRule(_adamw, slots=2, decays=True),  # Loshchilov and Hutter, 2019
-    "sgd": UpdateRule(_sgd, slots=1, decays=False),
-}
+# Loshchilov and Hutter, 2019
+ADAMW: Final = UpdateRule(_adamw, slots=2, decays=True, clips=True)
+SGD: Final = UpdateRule(_sgd, slots=1, clips=True)
 
 
 class TrialOptimizer:
     """An update rule over the trial's weights, with decoupled weight decay.
 
-    Raises KeyError for a rule that there is not.
+    The rule is the one that the trial's options name.
     """
 
     def __init__(
@@ -53,9 +60,20 @@ class TrialOptimizer:
         family: ModelFamily,
         n_layer: int,
     ) -> None:
+        """Group the weights by learning rate and decay.
+
+        Args:
+            parameters: The weights that are trained, by their names in the checkpoint.
+            params: The trial's options.
+            family: Tells how deep a weight lies, and whether it is decayed.
+            n_layer: Blocks of the whole model.
+
+        Raises:
+            KeyError: There is no such optimiser.
+        """
         self.parameters = parameters
         self._params = params
-        self._kind = UPDATE_RULES[params.optimizer]
+        self._kind: UpdateRule = OPTIMIZERS[params.optimizer]
         groups: dict[tuple[float, bool], list[Tensor]] = {}
         for name, tensor in parameters.items():
             scale = params.layer_decay ** family.depth_of(name, n_layer)
@@ -96,8 +114,8 @@ class TrialOptimizer:
     def clip_gradients(self) -> None:
         """Have the update divide the gradients by what their norm exceeds `max_grad_norm` by.
 
-        The fused kernels do it as they read the gradients; a pass of its own would cost as much
-        as reading all weights once more.
+        The fused kernels do it as they read the gradients; a pass of its own, which other rules
+        need, costs as much as reading all weights once more.
         """
         most = self._params.max_grad_norm
         if most == 0:
@@ -106,7 +124,10 @@ class TrialOptimizer:
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         excess = (norm / most).clamp_(min=1.0)
         exceeds = excess.device.type != "cpu" or float(excess) != 1.0
-        self._rule.grad_scale = excess if exceeds else None  # type: ignore[attr-defined]
+        if self._kind.clips:
+            self._rule.grad_scale = excess if exceeds else None
+        elif exceeds:
+            torch._foreach_div_(gradients, excess)
 
     def step(self, factor: float) -> None:
         """Update the weights with `factor` of the peak learning rate."""

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable
 
+from hpo.spec.registries import SCHEDULES
 from hpo.spec.training import Schedule
 
-COURSES: Final[Mapping[Schedule, Callable[[float], float]]] = {
-    "constant": lambda remaining: 1.0,
-    "linear": lambda remaining: remaining,
-    "cosine": lambda remaining: 0.5 * (1 - math.cos(math.pi * remaining)),
-}
-"""The share of the peak learning rate by the share of the steps after warm-up that remain, 1 to 0."""
+
+def constant(remaining: float) -> float:
+    """The peak rate to the end."""
+    return 1.0
+
+
+def linear(remaining: float) -> float:
+    """Down to 0 in a straight line."""
+    return remaining
+
+
+def cosine(remaining: float) -> float:
+    """Down to 0 along half a cosine (Loshchilov and Hutter, 2017)."""
+    return 0.5 * (1 - math.cos(math.pi * remaining))
 
 
 def learning_rate_factor(
     step: int, *, steps: int, warmup_ratio: float, schedule: Schedule
 ) -> float:
-    """The share of the peak learning rate for step 0..steps-1; above 0 at every step.
+    """The learning rate of a step, as a share of its peak.
 
-    Raises KeyError for a schedule that there is not.
+    Args:
+        step: 0 to `steps` - 1.
+        steps: All steps of the trial, 1 or more.
+        warmup_ratio: The share of them in which the rate rises from 0 in a straight line, below 1.
+        schedule: What comes after that, by name.
+
+    Returns:
+        The factor on the peak rate; with our own schedules above 0 and at most 1.
+
+    Raises:
+        KeyError: There is no such schedule.
     """
-    course = COURSES[schedule]
+    course: Callable[[float], float] = SCHEDULES[schedule]
     warmup_steps = round(steps * warmup_ratio)
     if step < warmup_steps:
         return (step + 1) / warmup_steps

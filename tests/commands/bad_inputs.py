@@ -313,11 +313,6 @@ OPTIONS = (
         "--timeout: found '5x'; expected a duration such as 90s, 30m or 2h. Write a number and …",
     ),
     Case(
-        "an executor that there is not",
-        "--executor slurm",
-        "--executor: found 'slurm'; expected local…. …",
-    ),
-    Case(
         "a policy that there is not",
         "--keep top:x",
         "--keep: found 'top:x'; expected all, best or top:K with K of 1 or more. Correct the value.",

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hpo.__main__ import COMMANDS
 from hpo.errors import OptionError
+from hpo.spec.registries import COMMANDS
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
@@ -23,7 +23,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 
 def takers() -> Iterator[tuple[str, str, int]]:
     """Every command with each option that takes a value, and how many it takes."""
-    for command in COMMANDS:
+    for command in COMMANDS.ours:
         for action in parser_of(command)._actions:
             if action.nargs != 0:
                 name = action.option_strings[-1] if action.option_strings else ""

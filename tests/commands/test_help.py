@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.__main__ import COMMANDS
+from hpo.spec.registries import COMMANDS
 from tests.commands.shell import HEAVY, Shell, refusing
 
 SLOW_TO_IMPORT = (*HEAVY, "numpy", "pandas", "optuna", "sqlalchemy", "pydantic", "rich")
@@ -22,7 +22,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(refusing(tmp_path_factory.mktemp("bare"), SLOW_TO_IMPORT))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS.ours)
 def test_every_command_tells_its_options_with_nothing_slow_imported(
     command: str, shell: Shell, bare: str
 ) -> None:
@@ -40,7 +40,7 @@ def test_help_answers_in_a_third_of_a_second(shell: Shell) -> None:
 
 def test_hpo_alone_lists_the_commands(shell: Shell, bare: str) -> None:
     asked = shell.hpo("", "--help", PYTHONPATH=bare).done()
-    for command in COMMANDS:
+    for command in COMMANDS.ours:
         assert f"\n  {command} " in asked.out
         assert callable(importlib.import_module(f"hpo.{command}").main)
     not_asked = shell.hpo("", PYTHONPATH=bare)

@@ -9,17 +9,17 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from hpo.__main__ import COMMANDS
 from hpo.search.plugins import accepted_options
 from hpo.search.pruners import make_pruner
 from hpo.search.samplers import make_sampler
+from hpo.spec import registries
 from hpo.spec.reference import DOCUMENTS, PRUNERS, SAMPLERS, filled, study_keys
+from hpo.spec.registries import COMMANDS
 from hpo.spec.space import FloatRange, IntRange
-from hpo.spec.study import PrunerChoice, PrunerName, SamplerChoice, SamplerName
+from hpo.spec.study import PrunerChoice, SamplerChoice
 from hpo.spec.study_file import known_studies, read_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,7 +102,7 @@ def test_python_in_the_documents_parses(example: str) -> None:
 def test_commands_in_the_documents_exist_with_their_options(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for command, rest in re.findall(r"python3? -m (hpo\.\w+)((?: [^`\n|]*)?)", text):
-        if command.removeprefix("hpo.") not in COMMANDS:
+        if command.removeprefix("hpo.") not in COMMANDS.ours:
             continue
         for option in re.findall(r"(?<!\S)--[a-z-]+", rest):
             assert option in help_of(command), f"{command} {option}"
@@ -110,10 +110,10 @@ def test_commands_in_the_documents_exist_with_their_options(page: Path) -> None:
 
 def test_the_readme_tells_of_every_command() -> None:
     text = README.read_text(encoding="utf-8")
-    assert all(f"`python -m hpo.{command}" in text for command in COMMANDS)
+    assert all(f"`python -m hpo.{command}" in text for command in COMMANDS.ours)
 
 
-@pytest.mark.parametrize("command", ["hpo", *(f"hpo.{command}" for command in COMMANDS)])
+@pytest.mark.parametrize("command", ["hpo", *(f"hpo.{command}" for command in COMMANDS.ours)])
 def test_every_command_explains_itself(command: str) -> None:
     assert help_of(command).startswith("usage: ")
 
@@ -148,28 +148,26 @@ def test_the_plain_lines_of_the_readme_do_what_make_does() -> None:
 
 
 def test_every_sampler_and_pruner_is_described() -> None:
-    assert set(SAMPLERS) == set(get_args(SamplerName))
-    assert set(PRUNERS) == set(get_args(PrunerName))
+    assert set(SAMPLERS) == set(registries.SAMPLERS.ours)
+    assert set(PRUNERS) == set(registries.PRUNERS.ours)
 
 
-@pytest.mark.parametrize("name", get_args(SamplerName))
-def test_the_options_of_a_sampler_are_those_that_it_takes(name: SamplerName) -> None:
+@pytest.mark.parametrize("name", registries.SAMPLERS.ours)
+def test_the_options_of_a_sampler_are_those_that_it_takes(name: str) -> None:
     from optuna import samplers
-
-    from hpo.search.samplers import _OURS
 
     facts = SAMPLERS[name]
     if name == "grid":
         assert facts.options == ()
         return
     optunas = getattr(samplers, facts.optuna_class)
-    assert set(facts.options) == accepted_options(optunas, _OURS[name]).keys()
+    assert set(facts.options) == accepted_options(optunas, registries.SAMPLERS[name].ours).keys()
     space = {"learning_rate": FloatRange(1e-5, 1e-3, log=True), "epochs": IntRange(1, 3)}
     assert make_sampler(SamplerChoice(name=name), space, seed=0)
 
 
-@pytest.mark.parametrize("name", get_args(PrunerName))
-def test_the_options_of_a_pruner_are_those_that_it_takes(name: PrunerName) -> None:
+@pytest.mark.parametrize("name", registries.PRUNERS.ours)
+def test_the_options_of_a_pruner_are_those_that_it_takes(name: str) -> None:
     from optuna import pruners
 
     facts = PRUNERS[name]

@@ -14,7 +14,8 @@ import pytest
 
 import hpo.execution.processes as processes
 from hpo.errors import StudyFailedError
-from hpo.execution.processes import Job, WorkerPool
+from hpo.execution.executor import Job
+from hpo.execution.processes import WorkerPool
 from hpo.execution.shares import Share
 from hpo.runtime.events import Event, TrialEnded, TrialStarted
 from hpo.spec.locations import Locations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -89,7 +88,8 @@ def test_a_number_is_searched_in_a_list(option: str) -> None:
 
 @pytest.mark.parametrize("option", NAMES)
 def test_a_name_is_searched_in_a_list_of_those_that_there_are(option: str) -> None:
-    names = list(get_args(TrialParams.model_fields[option].annotation))
+    [mark] = TrialParams.model_fields[option].metadata
+    names = list(mark.registry)
     assert parse_dimension(option, names) == Choice(tuple(names))
     assert refusal(option, [names[0], "newest"]).key == f"{option}[1]"
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 from pydantic import ValidationError
 
+from hpo.spec.registries import METRICS, PRUNERS, SAMPLERS
 from hpo.spec.study import (
-    Metric,
-    PrunerName,
-    SamplerName,
     StudySpec,
     TrackingSection,
     direction_of,
@@ -25,11 +21,11 @@ def test_an_empty_study_is_whole() -> None:
 
 
 def test_only_log_loss_is_minimised() -> None:
-    assert {m for m in get_args(Metric) if direction_of(m) == "minimize"} == {"log_loss"}
+    assert {m for m in METRICS if direction_of(m) == "minimize"} == {"log_loss"}
     assert StudySpec.model_validate({"study": {"metric": "log_loss"}}).direction == "minimize"
 
 
-@pytest.mark.parametrize("name", get_args(SamplerName))
+@pytest.mark.parametrize("name", SAMPLERS.ours)
 def test_a_sampler_is_a_name_or_a_table(name: str) -> None:
     short = StudySpec.model_validate({"search": {"sampler": name}}).search.sampler
     long = StudySpec.model_validate({"search": {"sampler": {"name": name, "seeds": 3}}})
@@ -37,7 +33,7 @@ def test_a_sampler_is_a_name_or_a_table(name: str) -> None:
     assert (long.search.sampler.name, long.search.sampler.options) == (name, {"seeds": 3})
 
 
-@pytest.mark.parametrize("name", get_args(PrunerName))
+@pytest.mark.parametrize("name", PRUNERS.ours)
 def test_a_pruner_is_a_name_or_a_table(name: str) -> None:
     short = StudySpec.model_validate({"search": {"pruner": name}}).search.pruner
     long = StudySpec.model_validate({"search": {"pruner": {"name": name, "wait": 3}}})

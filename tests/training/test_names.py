@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hpo.model.gpt2 import GPT2
-from hpo.spec.study import DIRECTIONS, Metric, direction_of
-from hpo.spec.training import Optimizer, Schedule, TrialParams
+from hpo.spec.registries import METRICS, OPTIMIZERS, SCHEDULES
+from hpo.spec.study import direction_of
+from hpo.spec.training import TrialParams
 from hpo.training.metrics import classification_metrics
-from hpo.training.optimizer import UPDATE_RULES, TrialOptimizer
-from hpo.training.schedule import COURSES, learning_rate_factor
+from hpo.training.optimizer import TrialOptimizer, UpdateRule
+from hpo.training.schedule import learning_rate_factor
 
 
 def test_every_name_that_a_study_file_may_use_is_there() -> None:
-    assert set(COURSES) == set(get_args(Schedule))
-    assert set(UPDATE_RULES) == set(get_args(Optimizer))
+    assert all(callable(SCHEDULES[name]) for name in SCHEDULES)
+    assert all(isinstance(OPTIMIZERS[name], UpdateRule) for name in OPTIMIZERS)
     one_text = np.full((1, 2), 0.5, np.float32), np.zeros(1, np.int64)
-    assert set(DIRECTIONS) == set(get_args(Metric)) == set(classification_metrics(*one_text))
+    scores = classification_metrics(*one_text)
+    assert scores == {name: METRICS[name].score(*one_text) for name in METRICS.ours}
 
 
 @pytest.mark.parametrize("name", ["polynomial", "", "Linear"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ from torch import Tensor
 
 from hpo.model.family import Trained, trained_names
 from hpo.model.gpt2 import FINAL_NORM, GPT2, HEAD
+from hpo.spec.registries import OPTIMIZERS
 from hpo.spec.training import TrialParams
-from hpo.training.optimizer import TrialOptimizer
+from hpo.training.optimizer import SGD, TrialOptimizer
 
 N_LAYER = 2
 
@@ -89,6 +91,21 @@ def test_updates_are_those_of_the_papers(
     for name, tensor in parameters.items():
         torch.testing.assert_close(tensor.double(), expected[name], rtol=1e-4, atol=1e-6)
         assert tensor.grad is None
+
+
+def test_a_rule_that_does_not_clip_gets_gradients_that_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    params = TrialParams(learning_rate=0.1, optimizer="sgd", max_grad_norm=0.5)
+    by_the_kernel, by_us = leaves(), leaves()
+    for parameters in (by_the_kernel, by_us):
+        rule = TrialOptimizer(parameters, params, N_LAYER)
+        for step in range(3):
+            give_gradients(parameters, step)
+            update(rule, 1.0)
+        monkeypatch.setitem(OPTIMIZERS._loaded, "sgd", replace(SGD, clips=False))
+    for name, tensor in by_us.items():
+        torch.testing.assert_close(tensor, by_the_kernel[name])
 
 
 def test_every_step_says_how_much_an_unused_embedding_row_decays() -> None:

@@ -1,0 +1,98 @@
+"""What a study file, a file's suffix or a command line can name: a registry for each kind of thing.
+
+A member is imported only when it is used, so that this module is light: adding one of this project's
+is a line here, adding one from another package an entry point (docs/contributing.md).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from hpo.spec.registry import Registry
+
+OPTIMIZERS: Final = Registry(
+    "hpo.optimizers",
+    {"adamw": "hpo.training.optimizer:ADAMW", "sgd": "hpo.training.optimizer:SGD"},
+)
+"""Names to `hpo.training.optimizer.UpdateRule`."""
+
+SCHEDULES: Final = Registry(
+    "hpo.schedules",
+    {
+        "linear": "hpo.training.schedule:linear",
+        "cosine": "hpo.training.schedule:cosine",
+        "constant": "hpo.training.schedule:constant",
+    },
+)
+"""Names to functions: the share of the steps after warm-up that remain, 1 to 0, to the share of the peak rate."""
+
+METRICS: Final = Registry(
+    "hpo.metrics",
+    {
+        "accuracy": "hpo.training.metrics:ACCURACY",
+        "balanced_accuracy": "hpo.training.metrics:BALANCED_ACCURACY",
+        "f1_macro": "hpo.training.metrics:F1_MACRO",
+        "mcc": "hpo.training.metrics:MCC",
+        "log_loss": "hpo.training.metrics:LOG_LOSS",
+    },
+)
+"""Names to `hpo.training.metrics.Scorer`."""
+
+SAMPLERS: Final = Registry(
+    "hpo.samplers",
+    {
+        "tpe": "hpo.search.samplers:TPE",
+        "gp": "hpo.search.samplers:GP",
+        "cmaes": "hpo.search.samplers:CMAES",
+        "random": "hpo.search.samplers:RANDOM",
+        "qmc": "hpo.search.samplers:QMC",
+        "grid": "hpo.search.samplers:grid",
+        "nsga2": "hpo.search.samplers:NSGA2",
+    },
+)
+"""Names to what `hpo.search.samplers.make_sampler` calls: a choice, a space and a seed to a sampler."""
+
+PRUNERS: Final = Registry(
+    "hpo.pruners",
+    {
+        "hyperband": "hpo.search.pruners:HYPERBAND",
+        "median": "hpo.search.pruners:MEDIAN",
+        "percentile": "hpo.search.pruners:PERCENTILE",
+        "successive_halving": "hpo.search.pruners:SUCCESSIVE_HALVING",
+        "patient": "hpo.search.pruners:patient",
+        "wilcoxon": "hpo.search.pruners:WILCOXON",
+        "none": "hpo.search.pruners:none",
+    },
+)
+"""Names to what `hpo.search.pruners.make_pruner` calls: a choice and a `Pace` to a pruner."""
+
+DATA_FORMATS: Final = Registry(
+    "hpo.data_formats",
+    {
+        "csv": "hpo.data.formats.delimited:read_csv",
+        "tsv": "hpo.data.formats.delimited:read_tsv",
+        "jsonl": "hpo.data.formats.jsonl:read_jsonl",
+        "parquet": "hpo.data.formats.parquet:read_parquet",
+    },
+)
+"""Suffixes without their dot to functions: a path to a `hpo.data.table.Table`."""
+
+
+def data_format(path: Path) -> str | None:
+    """The format of a file, by its suffix; None where no such format is read."""
+    suffix = path.suffix.lower().removeprefix(".")
+    return suffix if suffix and suffix in DATA_FORMATS else None
+
+
+COMMANDS: Final = Registry(
+    "hpo.commands",
+    {
+        "run": "hpo.run:main",
+        "worker": "hpo.worker:main",
+        "submit": "hpo.submit:main",
+        "ui": "hpo.ui:main",
+        "doctor": "hpo.doctor:main",
+    },
+)
+"""Words after `hpo` to functions: from what stands in `sys.argv` to the exit code."""
