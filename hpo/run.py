@@ -191,14 +191,16 @@ def _train(
     view: View,
     stop: _Stop,
 ) -> bool:
+    from hpo.execution.machine_resources import machine_resources
     from hpo.execution.processes import Job
-    from hpo.execution.shares import machine_shares
 
     if pool is None:
-        [share] = machine_shares(1)
-        share.take()
+        [resources] = machine_resources(1)
+        resources.take()
         return session.work.until_done()
-    jobs = [Job(session.study.name, locations, share) for share in machine_shares(pool.size)]
+    jobs = [
+        Job(session.study.name, locations, resources) for resources in machine_resources(pool.size)
+    ]
     return pool.run(jobs, view.on_event, stop.is_set)
 
 
@@ -240,7 +242,7 @@ def _check_executor(name: str) -> None:
 
 def _asked_workers(text: str) -> int:
     from hpo.errors import OptionError
-    from hpo.execution.shares import automatic_workers
+    from hpo.execution.machine_resources import automatic_workers
 
     if text == "auto":
         return automatic_workers()

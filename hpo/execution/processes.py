@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from hpo.errors import HpoError, StudyFailedError
-from hpo.execution.shares import Share
+from hpo.execution.machine_resources import WorkerResources
 from hpo.runtime.events import Event, Listener, TrialEnded
 from hpo.spec.locations import Locations
 
@@ -31,7 +31,7 @@ class Job:
 
     study: str
     locations: Locations
-    share: Share
+    resources: WorkerResources
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _serve(connection: Connection) -> None:
         return
     assert isinstance(job, Job)
     threading.Thread(target=_stop_without_parent, args=(connection, stop), daemon=True).start()
-    job.share.take()
+    job.resources.take()
     end = _Finished(done=False)
     try:
         with (
