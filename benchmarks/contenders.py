@@ -23,7 +23,7 @@ import torch
 from random_gpt2 import tokens_of
 
 from hpo.data.tokens import TokenizedData, TokenizedSplit
-from hpo.execution.shares import available_gpus, divide
+from hpo.execution.machine_resources import available_gpus, divide
 
 EVALUATIONS_PER_EPOCH = 4
 WEIGHT_DECAY, WARMUP_RATIO, MAX_GRAD_NORM = 0.01, 0.1, 1.0

@@ -29,7 +29,8 @@ import optuna
 import torch
 from prefill import add_finished_trials, set_budget
 
-import hpo.runtime.worker as workers
+import hpo.runtime.study_work as study_work
+import hpo.runtime.trial_report as trial_report
 import hpo.training.evaluate as evaluation
 import hpo.training.loop as loop
 from hpo.leases.claims import Claim
@@ -50,7 +51,7 @@ EPOCHS, EVALUATIONS_PER_EPOCH = 3, 4
 
 # Functions whose time is no training, by what they are for. Those within others count there.
 PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
-    "claim": ((workers, "claim_trial"),),
+    "claim": ((study_work, "claim_trial"),),
     "sampling": ((Claim, "suggest"),),
     "set-up of the trial": ((loop.Trial, "__init__"),),
     "storage": (
@@ -68,13 +69,13 @@ PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
         (TrialRun, "log_model"),
     ),
     "checkpoints": ((CheckpointFile, "write"), (CheckpointFile, "remove")),
-    "model": ((workers, "save_trained"),),
+    "model": ((study_work, "save_trained"),),
     "notes and figures": (
-        (workers, "confusion_figure"),
-        (workers, "show_with_trial"),
-        (workers, "present_trial"),
-        (workers, "present_study"),
-        (workers, "leaderboard"),
+        (trial_report, "confusion_figure"),
+        (study_work, "show_with_trial"),
+        (study_work, "present_trial"),
+        (study_work, "present_study"),
+        (study_work, "leaderboard"),
     ),
 }
 TRAINING = ((loop.Trial, "_train_step"), (loop.Trial, "_evaluate"))

@@ -27,7 +27,7 @@ import psutil
 from contenders import ABLATIONS
 from random_gpt2 import save_random_gpt2
 
-from hpo.execution.shares import available_gpus, best_worker_count
+from hpo.execution.machine_resources import available_gpus, best_worker_count
 
 TRAINERS = ("trainer", "trainer-tuned")
 ONE_PROCESS = "hpo-one-process"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import re
 import signal
 import sys
 import warnings
@@ -22,6 +21,7 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1  # what a column of every database holds
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HIDDEN_WARNING = "SOCKS support in urllib3"
+_NOTHING_AFTER_IT = "expected one argument"  # how argparse says it of an option
 
 # Option -> the study-file key that it overrides.
 STUDY_OPTIONS = {
@@ -157,7 +157,8 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
 
 def read_spec(options: argparse.Namespace) -> StudySpec:
     """The study that the options name, with the options laid over its file."""
-    from hpo.spec.study_file import find_study_file, parse_setting, read_study
+    from hpo.spec.overrides import parse_setting
+    from hpo.spec.study_file import find_study_file, read_study
 
     overrides: dict[str, object] = dict(parse_setting(text) for text in options.settings)
     for option, key in STUDY_OPTIONS.items():
@@ -257,11 +258,25 @@ class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors look like all others. It takes no option by its beginning."""
 
     def __init__(self, *, prog: str, description: str) -> None:
-        super().__init__(prog=prog, description=description, allow_abbrev=False)
+        super().__init__(
+            prog=prog, description=description, allow_abbrev=False, exit_on_error=False
+        )
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Raises OptionError for whatever is wrong with the arguments, those left over included."""
+        options, left_over = self.parse_known_args(args, namespace)
+        if left_over:
+            if not left_over[0][:1].strip():  # blank, or begins so: there is no name to show
+                self.error(f"unrecognized arguments: {' '.join(left_over)}")
+            raise self._stray(left_over[0].split()[0])
+        return options
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Raises OptionError also for a value that is blank: it comes from a variable that is not set."""
-        options, rest = super().parse_known_args(args, namespace)
+        try:
+            options, rest = super().parse_known_args(args, namespace)
+        except argparse.ArgumentError as error:
+            raise self._faulty(error) from error
         for action in self._actions:
             given = getattr(options, action.dest, None)
             for value in given if isinstance(given, list) else [given]:
@@ -277,32 +292,42 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises OptionError with what argparse found."""
-        all_of_them = f"`{self.prog} --help` lists them."
-        stray = re.fullmatch(r"unrecognized arguments: (\S+).*", message, re.DOTALL)
-        faulty = re.fullmatch(r"argument (-\S+): (.*)", message, re.DOTALL)
-        if stray and stray[1].startswith("-"):
-            option = stray[1].partition("=")[0]
+        raise OptionError(
+            self.prog, found=message, expected="options that it knows", hint=self._list_them
+        )
+
+    @property
+    def _list_them(self) -> str:
+        return f"`{self.prog} --help` lists them."
+
+    def _stray(self, argument: str) -> OptionError:
+        """The error for an argument that nothing takes."""
+        if argument.startswith("-"):
+            option = argument.partition("=")[0]
             near = nearest_name(option, self._option_string_actions)
-            raise OptionError(
+            return OptionError(
                 option,
                 found="an unknown option",
                 expected=f"an option of {self.prog}",
-                hint=f"Did you mean {near}?" if near else all_of_them,
+                hint=f"Did you mean {near}?" if near else self._list_them,
             )
-        if stray:
-            raise OptionError(
-                self.prog,
-                found=f"{stray[1]!r}, one argument too many",
-                expected="STUDY and options" if "STUDY" in self.format_usage() else "options",
-                hint=all_of_them,
-            )
-        if faulty and faulty[2] == "expected one argument":
-            raise OptionError(
-                faulty[1],
+        return OptionError(
+            self.prog,
+            found=f"{argument!r}, one argument too many",
+            expected="STUDY and options" if "STUDY" in self.format_usage() else "options",
+            hint=self._list_them,
+        )
+
+    def _faulty(self, fault: argparse.ArgumentError) -> OptionError:
+        """The error for an option, or an argument, with which argparse itself found fault."""
+        option = fault.argument_name or ""
+        if option.startswith("-") and fault.message == _NOTHING_AFTER_IT:
+            return OptionError(
+                option,
                 found="nothing after it",
                 expected="a value",
-                hint=f"Write {faulty[1]} and a value.",
+                hint=f"Write {option} and a value.",
             )
-        raise OptionError(
-            self.prog, found=message, expected="options that it knows", hint=all_of_them
+        return OptionError(
+            self.prog, found=str(fault), expected="options that it knows", hint=self._list_them
         )

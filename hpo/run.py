@@ -190,13 +190,16 @@ def _train(
     stop: _Stop,
 ) -> bool:
     from hpo.execution.executor import Job
-    from hpo.execution.shares import machine_shares
+    from hpo.execution.machine_resources import machine_resources
 
     if executor is None:
-        [share] = machine_shares(1)
-        share.take()
+        [resources] = machine_resources(1)
+        resources.take()
         return session.work.until_done()
-    jobs = [Job(session.study.name, locations, share) for share in machine_shares(executor.size)]
+    jobs = [
+        Job(session.study.name, locations, resources)
+        for resources in machine_resources(executor.size)
+    ]
     return executor.run(jobs, view.on_event, stop.is_set)
 
 
@@ -229,7 +232,7 @@ def _early_workers(workers: int) -> Iterator[Executor | None]:
 
 def _asked_workers(text: str) -> int:
     from hpo.errors import OptionError
-    from hpo.execution.shares import automatic_workers
+    from hpo.execution.machine_resources import automatic_workers
 
     if text == "auto":
         return automatic_workers()

@@ -65,12 +65,12 @@ def _work(options: argparse.Namespace) -> int:
     if not _storage_is_there(locations, stop):
         say("stopped cleanly")
         return DONE
-    from hpo.execution.shares import Share, available_cores
+    from hpo.execution.machine_resources import WorkerResources, available_cores
     from hpo.runtime.service import Service
     from hpo.storage.storage import open_storage
 
     settle_places(locations)
-    Share(options.threads or available_cores()).take()
+    WorkerResources(options.threads or available_cores()).take()
     with (
         open_storage(locations.storage_url, wait_seconds=_WAIT_SECONDS) as storage,
         Service(

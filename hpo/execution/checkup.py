@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from hpo.errors import HpoError
-from hpo.execution.shares import available_cores
+from hpo.execution.machine_resources import available_cores
 from hpo.spec.locations import Locations, redacted
 
 Grade = Literal["ok", "note", "fault"]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from hpo.errors import OptionError, ServerError, StorageError
-from hpo.execution.guard import guarded, host_name, with_links
+from hpo.execution.request_check import host_name, with_links, with_request_check
 from hpo.spec.locations import Locations, dashboard_url, redacted
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def dashboard_application(
     )
     if links is not None and links[0] != links[1]:
         application = with_links(application, *links)
-    return guarded(application, [host_name(urlsplit(dashboard_url()).netloc)])
+    return with_request_check(application, [host_name(urlsplit(dashboard_url()).netloc)])
 
 
 def serve(application: WSGIApplication, host: str, port: int) -> None:

@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hpo.execution.shares import Share
+from hpo.execution.machine_resources import WorkerResources
 from hpo.runtime.events import Listener
 from hpo.spec.locations import Locations
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is told: the study, where things are kept, its share of its machine."""
+    """What a worker is told: the study, where things are kept, the part of its machine that is its own."""
 
     study: str
     locations: Locations
-    share: Share
+    resources: WorkerResources
 
 
 class Executor(Protocol):

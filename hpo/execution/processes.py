@@ -162,7 +162,7 @@ def _serve(connection: Connection) -> None:
         return
     assert isinstance(job, Job)
     threading.Thread(target=_stop_without_parent, args=(connection, stop), daemon=True).start()
-    job.share.take()
+    job.resources.take()
     end = _Finished(done=False)
     try:
         with (

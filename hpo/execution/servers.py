@@ -5,23 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from hpo.closing import Closing
-from hpo.errors import HpoError, OptionError, ServerError
+from hpo.errors import HpoError, OptionError
 from hpo.execution.dashboard import check_dashboard
+from hpo.execution.server_process import HOST, ServerProcess, any_free_port, is_free
 from hpo.spec.locations import Locations
 from hpo.storage.storage import check_storage
 from hpo.tracking.local_store import make_local_store
@@ -33,11 +29,10 @@ from hpo.tracking.uri import (
     database_file,
     ping,
 )
-from hpo.waiting import Deadline, wait_until
+from hpo.waiting import Deadline
 
 logger = logging.getLogger(__name__)
 
-HOST: Final = "127.0.0.1"
 MLFLOW_PORT: Final = 5000
 DASHBOARD_PORT: Final = 8080
 _LONGEST_START_SECONDS: Final = 180.0
@@ -77,7 +72,7 @@ class Uis(Closing):
             ping(uri)
         self._ports: set[int] = set()
         self._folder = tempfile.TemporaryDirectory(prefix="hpo-ui-")
-        self._servers: list[_Server] = []
+        self._servers: list[ServerProcess] = []
         try:
             if uri.startswith("http"):
                 _refuse_port_of_another_server(mlflow_port, browser_url(uri))
@@ -126,7 +121,7 @@ class Uis(Closing):
                 return False
             for server in list(waiting):
                 server.check()
-                if _answers(server.probe):
+                if server.answers():
                     progress(server.name)
                     waiting.remove(server)
             if waiting and deadline.is_over:
@@ -154,7 +149,7 @@ class Uis(Closing):
     def _port(self, wanted: int | None, usual: int, option: str) -> int:
         """A port for one of the two. Raises OptionError where the one that was asked for is taken."""
         port = usual if wanted is None else wanted
-        if port in self._ports or not _is_free(port):
+        if port in self._ports or not is_free(port):
             if wanted is not None:
                 raise OptionError(
                     f"{option} {wanted}",
@@ -162,9 +157,7 @@ class Uis(Closing):
                     expected="a free one",
                     hint="Name another, or leave the option out.",
                 )
-            with socket.socket() as probe:
-                probe.bind((HOST, 0))
-                port = int(probe.getsockname()[1])
+            port = any_free_port()
         self._ports.add(port)
         return port
 
@@ -172,7 +165,9 @@ class Uis(Closing):
         self, name: str, command: Sequence[str], probe: str, environment: Mapping[str, str]
     ) -> None:
         log = Path(self._folder.name) / f"{len(self._servers)}.log"
-        self._servers.append(_Server(name, command, probe, log, {**_environment(), **environment}))
+        self._servers.append(
+            ServerProcess(name, command, probe, log, {**_environment(), **environment})
+        )
 
 
 @contextlib.contextmanager
@@ -211,80 +206,6 @@ def _wait_for_store(locations: Locations, done: threading.Event) -> bool:
         if done.wait(_LOOK_SECONDS):
             return False
     return not done.is_set()
-
-
-class _Server:
-    """One server in a process group of its own, which also holds what it starts itself."""
-
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        probe: str,
-        log: Path,
-        environment: Mapping[str, str],
-    ) -> None:
-        self.name = name
-        self.probe = probe
-        self._log = log
-        with log.open("wb") as out:
-            self._process = _spawn(command, out, environment)
-
-    def check(self) -> None:
-        """Raise ServerError where the server has ended."""
-        code = self._process.poll()
-        if code is not None:
-            raise self.fault(f"that it ended with exit code {code}")
-
-    def fault(self, found: str) -> ServerError:
-        """The error for a server that does not serve, with its last words."""
-        words = self._log.read_text(errors="replace").strip().splitlines()
-        last = words[-1].removeprefix("error: ") if words else "it said nothing"
-        return ServerError(
-            self.name,
-            found=found,
-            expected="a server that answers",
-            hint=f"Its last words: {last}",
-        )
-
-    def terminate(self) -> None:
-        """Ask the whole group to end."""
-        self._signal(signal.SIGTERM)
-
-    def end(self, seconds: float) -> None:
-        """Wait for the group's end, and kill what is left of it after that time."""
-        wait_until(lambda: not self._alive(), seconds, poll_seconds=0.05)
-        self._signal(signal.SIGKILL)
-        self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-
-    def _alive(self) -> bool:
-        self._process.poll()  # a child that ended stays in its group until it is waited for
-        try:
-            os.killpg(self._process.pid, 0)
-        except (ProcessLookupError, PermissionError):
-            return False
-        return True
-
-    def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
-
-
-def _spawn(
-    command: Sequence[str], out: IO[bytes], environment: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    # A session of its own: Ctrl-C in the terminal reaches this process alone, which ends them in
-    # order. The pipe is the leash: it closes when this process ends, however that comes about.
-    return subprocess.Popen(
-        [sys.executable, "-m", "hpo.execution.leash", *command],
-        stdin=subprocess.PIPE,
-        stdout=out,
-        stderr=subprocess.STDOUT,
-        env=dict(environment),
-        start_new_session=True,
-    )
 
 
 def _mlflow_command(port: int) -> list[str]:
@@ -330,28 +251,3 @@ def _refuse_port_of_another_server(port: int | None, address: str) -> None:
             expected="no port",
             hint="Leave the option out.",
         )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        if probe.connect_ex((HOST, port)) == 0:
-            return False
-    with socket.socket() as probe:
-        # As the servers do: a port whose last owner has just gone is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _answers(url: str) -> bool:
-    # No proxy: what the environment names for the world does not know this machine's loopback.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False

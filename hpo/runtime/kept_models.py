@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 from glob import escape
 from pathlib import Path
 
 from hpo.atomic import remove_partial, whole_folder
+from hpo.errors import TrackingError
 from hpo.model.saved import TRAINED_FILE, damage_in_trained
+from hpo.results.leaderboard import Entry
 from hpo.spec.names import file_name
+from hpo.tracking.tracker import StudyTracker
+from hpo.tracking.trial_run import TrialRun
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +64,31 @@ class KeptModels:
     def drop_weights(self, number: int) -> None:
         """Keep the facts alone of a trial whose model is in MLflow, so that it still counts as kept."""
         (self.path(number) / TRAINED_FILE).unlink(missing_ok=True)
+
+    def log(self, number: int, run: TrialRun) -> None:
+        """Log a trial's model in its run; without room in the outbox, whoever closes the run does."""
+        try:
+            run.log_model(self.path(number))
+        except TrackingError as error:
+            # The weights stay here until then.
+            logger.warning("the model of trial %d is not logged yet: %s", number, error)
+            run.leave()
+
+    def drop_outdone(
+        self, entries: Sequence[Entry], kept: Set[int], ended: int, tracker: StudyTracker
+    ) -> None:
+        """Drop the models that are no longer among the best, here and in MLflow.
+
+        Args:
+            entries: The leaderboard: another worker's model may be written and not yet be on it.
+            kept: The trials on it whose models are to be kept.
+            ended: The trial that has just ended, whose model MLflow was never given unless it is kept.
+            tracker: Drops the models in MLflow.
+        """
+        outdone = ({entry.number for entry in entries} - kept) & self.numbers()
+        self.drop(outdone)
+        for number in outdone - {ended}:
+            tracker.drop_model(number)
 
     def numbers(self) -> set[int]:
         """The trials whose trained part is here, or was until MLflow had it."""

@@ -13,7 +13,7 @@ from hpo.runtime.events import FeatureProgress, Listener
 from hpo.runtime.kept_models import KeptModels
 from hpo.runtime.outcomes import outcome_reader, run_linker
 from hpo.runtime.preparation import Prepared, prepare
-from hpo.runtime.worker import StudyWork
+from hpo.runtime.study_work import StudyWork
 from hpo.spec.locations import Locations
 from hpo.spec.study_file import study_toml
 from hpo.storage.storage import Storage
@@ -69,7 +69,6 @@ def open_session(
             tracker=tracker,
             worker=worker,
             state=locations.state,
-            study_uid=study.uid,
             on_event=on_event,
             should_stop=should_stop,
         )

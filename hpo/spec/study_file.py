@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from hpo.errors import OptionError, StudyFileError, nearest_name
+from hpo.errors import StudyFileError, nearest_name
 from hpo.spec.effects import idle, idle_keys, idle_searched, lacking_by_itself
 from hpo.spec.locations import path_of
 from hpo.spec.names import why_no_name
+from hpo.spec.overrides import overridden, sources_of, table_of
 from hpo.spec.registries import data_format
 from hpo.spec.space import SearchSpace, SpaceError, parse_dimension
-from hpo.spec.study import DEFAULT_SPACE, DEMO, MAX_NAME_CHARACTERS, StudySpec
+from hpo.spec.study import DEMO, MAX_NAME_CHARACTERS, StudySpec
+from hpo.spec.study_errors import error_at, first_problem
 from hpo.spec.training import SEARCHABLE_OPTIONS
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -69,14 +70,11 @@ def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> Stu
     the fault lies in an override; also for a setting that would do nothing.
     """
     overrides = dict(overrides or {})
-    document = _parse_toml(path)
-    of_the_file = _sources(document)
-    for key, value in overrides.items():
-        _lay_over(document, key, value)
-    _drop_what_was_said_of_others(document, of_the_file, overrides)
+    of_the_file = _parse_toml(path)
+    document = overridden(of_the_file, overrides)
     spec = _validated(document, str(path), overrides)
     name = spec.study.name or _short_name(path.stem)
-    if "study.name" not in overrides and _sources(document) != of_the_file:
+    if "study.name" not in overrides and sources_of(document) != sources_of(of_the_file):
         name = _derived_name(spec, name)
     else:
         _check_name(spec.study.name or path.stem, spec, path, overrides)
@@ -90,7 +88,7 @@ def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> Stu
             *((key, "a searched option") for key in idle_searched(space, lacking)),
         ]
         for key, found in set_for_nothing:
-            raise _error_at(key, str(path), overrides, **idle(found, lacking, why))
+            raise error_at(key, str(path), overrides, **idle(found, lacking, why))
     return spec
 
 
@@ -103,7 +101,7 @@ def search_space(
         try:
             space[option] = parse_dimension(option, entry)
         except SpaceError as error:
-            raise _error_at(
+            raise error_at(
                 f"search.space.{error.key}",
                 place,
                 overrides or {},
@@ -112,7 +110,7 @@ def search_space(
                 hint=error.hint,
             ) from error
     if not space:
-        raise _error_at(
+        raise error_at(
             "search.space",
             place,
             overrides or {},
@@ -121,24 +119,6 @@ def search_space(
             hint="Add e.g. learning_rate = { low = 1e-6, high = 1e-3, log = true }.",
         )
     return space
-
-
-def parse_setting(setting: str) -> tuple[str, object]:
-    """Split `--set key=value`; the value is read as TOML, and as plain text where it is none."""
-    key, equals, text = setting.partition("=")
-    key, text = key.strip(), text.strip()
-    if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key):
-        raise OptionError(
-            "--set",
-            found=repr(setting),
-            expected="key=value with a dotted key",
-            hint="Write e.g. --set training.epochs=2.",
-        )
-    try:
-        document = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return key, text
-    return key, document["value"] if len(document) == 1 else text
 
 
 def _parse_toml(path: Path) -> dict[str, Any]:
@@ -167,83 +147,13 @@ def _parse_toml(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _lay_over(document: dict[str, Any], key: str, value: object) -> None:
-    *tables, last = path = key.split(".")
-    if path[:2] == ["search", "space"] and len(path) > 2:
-        _spell_out_space(document)
-    table = document
-    for name in tables:
-        inner = table.setdefault(name, {})
-        if not isinstance(inner, dict):
-            raise OptionError(
-                f"--set {key}",
-                found=f"{name} = {inner!r} in the study file",
-                expected="a table",
-                hint=f"Set {name} as a whole.",
-            )
-        table = inner
-    table[last] = deepcopy(value)
-    # What the command line fixes leaves the file's search space, and the reverse.
-    for option in _options_set(path, value, ["training"]):
-        _table(_table(document, "search"), "space").pop(option, None)
-    for option in _options_set(path, value, ["search", "space"]):
-        _table(document, "training").pop(option, None)
-
-
-def _drop_what_was_said_of_others(
-    document: dict[str, Any], of_the_file: tuple[object, object], overrides: Mapping[str, object]
-) -> None:
-    """Leave out what the file says of its data and model where the options name others."""
-    (data, model), now = of_the_file, _sources(document)
-    theirs = [
-        *(("data.config", "data.revision") if data != now[0] else ()),
-        *(("model.revision",) if model != now[1] else ()),
-        *(("study.description",) if of_the_file != now else ()),
-    ]
-    for key in theirs:
-        section, _, name = key.partition(".")
-        if key not in overrides and section not in overrides:
-            _table(document, section).pop(name, None)
-
-
-def _options_set(path: Sequence[str], value: object, table: Sequence[str]) -> list[str]:
-    """The options of a table that a setting gives: one of them, or a table that holds them."""
-    if path[: len(table)] != table[: len(path)]:
-        return []
-    if len(path) > len(table):
-        return [path[len(table)]]
-    for name in table[len(path) :]:
-        value = value.get(name) if isinstance(value, dict) else None
-    return list(value) if isinstance(value, dict) else []
-
-
-def _spell_out_space(document: dict[str, Any]) -> None:
-    """Write the usual space into a document that has none, so that something can be added to it."""
-    search = document.setdefault("search", {})
-    if isinstance(search, dict) and "space" not in search:
-        fixed = _table(document, "training")
-        search["space"] = {k: deepcopy(v) for k, v in DEFAULT_SPACE.items() if k not in fixed}
-
-
-def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
-    """A table of the document; an empty one where there is none, or something else of its name."""
-    table = document.get(name)
-    return table if isinstance(table, dict) else {}
-
-
-def _sources(document: dict[str, Any]) -> tuple[object, object]:
-    """The data and the model that a document names."""
-    data, model = _table(document, "data"), _table(document, "model")
-    return data.get("source", DEMO), model.get("name", DEMO)
-
-
 def _validated(document: dict[str, Any], place: str, overrides: Mapping[str, object]) -> StudySpec:
-    training = _table(document, "training")
-    space = _table(_table(document, "search"), "space")
+    training = table_of(document, "training")
+    space = table_of(table_of(document, "search"), "space")
     fixed = [option for option in SEARCHABLE_OPTIONS if option in training]
     for option in fixed:
         if option in space:
-            raise _error_at(
+            raise error_at(
                 f"training.{option}",
                 place,
                 overrides,
@@ -254,7 +164,7 @@ def _validated(document: dict[str, Any], place: str, overrides: Mapping[str, obj
     try:
         spec = StudySpec.model_validate(document)
     except ValidationError as error:
-        raise _first_problem(error, document, place, overrides) from error
+        raise first_problem(error, place, overrides) from error
     # Only the usual space, of a file that has none of its own, can still hold a fixed option.
     if not spec.search.space.keys().isdisjoint(fixed):
         remaining = {k: v for k, v in spec.search.space.items() if k not in fixed}
@@ -264,91 +174,13 @@ def _validated(document: dict[str, Any], place: str, overrides: Mapping[str, obj
     return spec
 
 
-def _first_problem(
-    error: ValidationError, document: Mapping[str, Any], place: str, overrides: Mapping[str, object]
-) -> StudyFileError | OptionError:
-    problem = error.errors()[0]
-    path = [str(part) for part in problem["loc"]]
-    key = ".".join(path)
-    if problem["type"] == "extra_forbidden":
-        siblings = _known_keys(path[:-1])
-        near = nearest_name(path[-1], siblings)
-        where = f"[{'.'.join(path[:-1])}]" if path[:-1] else "the study file"
-        return _error_at(
-            key,
-            place,
-            overrides,
-            found="an unknown key",
-            expected=f"a key of {where}: " + ", ".join(siblings),
-            hint=f"Did you mean {near}?" if near else "Remove it.",
-        )
-    found = repr(problem["input"])
-    expected = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    hint = "Correct the value."
-    if problem["type"] == "missing":
-        found, expected, hint = "nothing", f"a {path[-1]}", f"Add {path[-1]} = …."
-    elif problem["type"] in ("model_type", "dict_type"):
-        expected, hint = "a table", f"Write [{key}] and its keys below it."
-    elif problem["type"] == "string_pattern_mismatch":
-        expected, hint = "a name without / : and line breaks", "Take another name."
-    elif problem["type"] == "string_too_short":
-        expected, hint = "some text", f"Fill in {path[-1]}, or leave it out."
-    elif problem["type"] == "literal_error":
-        names = re.findall(r"'([^']+)'", expected)
-        near = nearest_name(str(problem["input"]), names)
-        expected = "one of " + ", ".join(names)
-        hint = f"Did you mean {near}?" if near else "Write one of those names."
-    elif problem["type"].endswith("_type"):
-        hint = f"Write {path[-1]} as {expected.removeprefix('a valid ')}."
-    return _error_at(key, place, overrides, found=found, expected=expected, hint=hint)
-
-
-def _known_keys(path: Sequence[str]) -> list[str]:
-    model: type[BaseModel] = StudySpec
-    for name in path:
-        field = model.model_fields.get(name)
-        if field is None or not isinstance(field.annotation, type):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
-
-
-def _error_at(
-    key: str, place: str, overrides: Mapping[str, object], *, found: str, expected: str, hint: str
-) -> StudyFileError | OptionError:
-    for option in overrides:
-        at_or_below = key == option or key.startswith((f"{option}.", f"{option}["))
-        if at_or_below or option.startswith(f"{key}."):
-            named = OPTION_OF_KEY.get(option, f"--set {option}")
-            return OptionError(
-                named if not key.startswith(f"{option}.") else f"{named}: {key}",
-                found=found,
-                expected=expected,
-                hint=hint,
-            )
-    return StudyFileError(f"{place}: {key}", found=found, expected=expected, hint=hint)
-
-
-OPTION_OF_KEY: Mapping[str, str] = {
-    "study.trials": "--trials",
-    "study.name": "--name",
-    "study.seed": "--seed",
-    "model.name": "--model",
-    "data.source": "--data",
-    "data.text": "--text-column",
-    "data.label": "--label-column",
-    "data.max_train_examples": "--max-train-examples",
-    "tracking.keep": "--keep",
-}
-
-
 def _check_name(name: str, spec: StudySpec, path: Path, overrides: Mapping[str, object]) -> None:
     """Raise what is to be said of a name from which no path and no model's name can be made."""
     why = why_no_name(name)
     if why is None:
         return
     place = str(path) if spec.study.name else f"{path} (a study is named after its file)"
-    raise _error_at(
+    raise error_at(
         "study.name",
         place,
         overrides,

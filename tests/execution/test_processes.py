@@ -15,8 +15,8 @@ import pytest
 import hpo.execution.processes as processes
 from hpo.errors import StudyFailedError
 from hpo.execution.executor import Job
+from hpo.execution.machine_resources import WorkerResources
 from hpo.execution.processes import WorkerPool
-from hpo.execution.shares import Share
 from hpo.runtime.events import Event, TrialEnded, TrialStarted
 from hpo.spec.locations import Locations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    return Job("study", Locations.of(environment={"HPO_CACHE": str(tmp_path)}), Share(1))
+    return Job("study", Locations.of(environment={"HPO_CACHE": str(tmp_path)}), WorkerResources(1))
 
 
 def dies_over_its_trial(connection: Connection) -> None:

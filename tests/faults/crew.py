@@ -33,7 +33,7 @@ import transformers.models.gpt2.modeling_gpt2  # noqa: F401
 
 import hpo.leases.heartbeat as heartbeat
 import hpo.runtime.session as sessions
-import hpo.runtime.worker as workers
+import hpo.runtime.study_work as study_work
 import hpo.training.checkpoint as checkpoints
 from hpo.errors import HpoError
 from hpo.leases.claims import Claim
@@ -56,7 +56,7 @@ _WHEN: tuple[When, When] = ("before", "after")
 
 # Every function after which something is stored that was not before, in the order of a trial's life.
 POINTS: dict[str, tuple[Any, str]] = {
-    "claim a trial": (workers, "claim_trial"),
+    "claim a trial": (study_work, "claim_trial"),
     "draw parameters": (Claim, "suggest"),
     "open the run": (StudyTracker, "start_trial"),
     "go back to the checkpoint": (Claim, "forget_reports_after"),
@@ -65,7 +65,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "write a checkpoint": (CheckpointFile, "write"),
     "write the checkpoint's file": (checkpoints, "write_weights"),
     "set attributes": (Claim, "set_user_attrs"),
-    "write the model": (workers, "save_trained"),
+    "write the model": (study_work, "save_trained"),
     "keep the model": (KeptModels, "keep"),
     "finish the trial": (Claim, "finish"),
     "log the model": (TrialRun, "log_model"),
@@ -365,7 +365,7 @@ def _bear_witness(place: Place) -> None:
     ) -> None:
         note("finished", number=claim.number, state=state.name, value=value)
 
-    after(workers, "claim_trial", told_of_claim)
+    after(study_work, "claim_trial", told_of_claim)
     after(Claim, "suggest", lambda point, claim: note("drawn", number=claim.number, params=point))
     after(
         Claim,

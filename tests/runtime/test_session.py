@@ -20,7 +20,7 @@ from hpo.errors import (
     TrackingError,
 )
 from hpo.model import frozen_features
-from hpo.runtime import worker
+from hpo.runtime import study_work
 from hpo.runtime.events import Event, FeatureProgress, TrialEnded, TrialEvaluated, TrialStarted
 from hpo.runtime.preparation import Prepared, prepare
 from hpo.runtime.service import Service
@@ -254,7 +254,7 @@ def test_a_model_is_not_lost_where_the_storage_fails_right_after_its_trial_has_e
     submit(opened, named(spec, "unlucky"))
     prepared = prepare(spec, locations)
     with monkeypatch.context() as faulty:
-        faulty.setattr(worker, "show_with_trial", away)
+        faulty.setattr(study_work, "show_with_trial", away)
         with (
             pytest.raises(StorageError),
             open_session(opened, "unlucky", locations, prepared=prepared) as session,

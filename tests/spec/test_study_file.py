@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from hpo.errors import HpoError, OptionError, StudyFileError
 from hpo.options import STUDY_OPTIONS
 from hpo.spec.names import why_no_name
+from hpo.spec.overrides import parse_setting
 from hpo.spec.space import Choice, FloatRange, IntRange
 from hpo.spec.study import DEFAULT_SPACE, StudySpec
+from hpo.spec.study_errors import OPTION_OF_KEY
 from hpo.spec.study_file import (
-    OPTION_OF_KEY,
     find_study_file,
     known_studies,
-    parse_setting,
     read_study,
     search_space,
     study_toml,

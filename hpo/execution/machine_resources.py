@@ -1,4 +1,4 @@
-"""How a machine is shared: how many workers, and what each gets of its cores and GPUs."""
+"""The resources of a machine: how many workers there are to be, and what each gets of its cores and GPUs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BYTES_A_WORKER = 4_000_000_000  # libraries, data, and GPT-2 with everything tr
 # split into micro-batches.
 _GPU_BYTES_A_WORKER = 16_000_000_000
 _MOST_WORKERS_A_GPU = 4
-# Each process keeps a CUDA context, which PyTorch does not count to its share.
+# Each process keeps a CUDA context, which PyTorch does not count to its part.
 _GPU_PART_TO_SHARE = 0.9
 
 
@@ -30,15 +30,15 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Share:
-    """What one worker gets. gpu: None on a machine without; gpu_fraction: of that GPU's memory."""
+class WorkerResources:
+    """What one worker may use. gpu: None on a machine without; gpu_fraction: of that GPU's memory."""
 
     threads: int
     gpu: str | None = None
     gpu_fraction: float = 1.0
 
     def take(self) -> None:
-        """Keep this process to its share. To be called before anything is put on a GPU."""
+        """Keep this process to them. To be called before anything is put on a GPU."""
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         import torch
@@ -110,20 +110,20 @@ def best_worker_count(cores: int, memory: int, gpus: Sequence[Gpu]) -> int:
     return max(1, min(wanted, memory // _BYTES_A_WORKER))
 
 
-def machine_shares(workers: int) -> list[Share]:
+def machine_resources(workers: int) -> list[WorkerResources]:
     """This machine divided among so many workers."""
     return divide(workers, available_cores(), available_gpus())
 
 
-def divide(workers: int, cores: int, gpus: Sequence[Gpu]) -> list[Share]:
+def divide(workers: int, cores: int, gpus: Sequence[Gpu]) -> list[WorkerResources]:
     """Cores and GPUs divided evenly; where workers outnumber the GPUs, each gets a part of one."""
     threads = max(1, cores // workers)
     if not gpus:
-        return [Share(threads)] * workers
-    shares = []
+        return [WorkerResources(threads)] * workers
+    resources = []
     for index in range(workers):
         place = index % len(gpus)
         neighbours = len(range(place, workers, len(gpus)))
         fraction = 1.0 if neighbours == 1 else _GPU_PART_TO_SHARE / neighbours
-        shares.append(Share(threads, gpus[place].name, fraction))
-    return shares
+        resources.append(WorkerResources(threads, gpus[place].name, fraction))
+    return resources

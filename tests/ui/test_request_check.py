@@ -7,7 +7,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from hpo.execution.guard import guarded, host_name, with_links
+from hpo.execution.request_check import host_name, with_links, with_request_check
 
 SAFE = {"HTTP_HOST": "127.0.0.1:8080"}
 
@@ -34,7 +34,7 @@ def ask(app: Any, method: str = "GET", path: str = "/api/studies", **headers: st
 
 @pytest.fixture
 def dashboard() -> Any:
-    return guarded(application, ["studies.example.org"])
+    return with_request_check(application, ["studies.example.org"])
 
 
 @pytest.mark.parametrize(

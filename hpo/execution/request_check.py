@@ -23,7 +23,9 @@ _HEADERS = (
 )
 
 
-def guarded(application: WSGIApplication, allowed_hosts: Collection[str]) -> WSGIApplication:
+def with_request_check(
+    application: WSGIApplication, allowed_hosts: Collection[str]
+) -> WSGIApplication:
     """The application behind the check.
 
     allowed_hosts: names without port under which it may be asked, beside those of the loopback interface.

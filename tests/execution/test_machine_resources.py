@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from hpo.execution.shares import (
+from hpo.execution.machine_resources import (
     Gpu,
-    Share,
+    WorkerResources,
     available_cores,
     available_gpus,
     best_worker_count,
@@ -22,27 +22,27 @@ PLENTY = 1000 * GB
 @pytest.mark.parametrize("workers", [1, 2, 3, 8, 20])
 @pytest.mark.parametrize("cores", [1, 2, 16])
 def test_threads_never_outnumber_cores_unless_workers_do(workers: int, cores: int) -> None:
-    shares = divide(workers, cores, [])
-    assert len(shares) == workers
-    assert {share.gpu for share in shares} == {None}
-    assert all(share.threads >= 1 for share in shares)
-    assert sum(share.threads for share in shares) <= max(cores, workers)
+    resources = divide(workers, cores, [])
+    assert len(resources) == workers
+    assert {worker.gpu for worker in resources} == {None}
+    assert all(worker.threads >= 1 for worker in resources)
+    assert sum(worker.threads for worker in resources) <= max(cores, workers)
 
 
 def test_every_gpu_has_a_worker_before_one_has_two() -> None:
     gpus = [Gpu("GPU-a", 80 * GB), Gpu("GPU-b", 80 * GB)]
-    shares = divide(3, 16, gpus)
-    assert [share.gpu for share in shares] == ["GPU-a", "GPU-b", "GPU-a"]
-    assert shares[1].gpu_fraction == 1
-    assert shares[0].gpu_fraction == shares[2].gpu_fraction < 0.5
+    resources = divide(3, 16, gpus)
+    assert [worker.gpu for worker in resources] == ["GPU-a", "GPU-b", "GPU-a"]
+    assert resources[1].gpu_fraction == 1
+    assert resources[0].gpu_fraction == resources[2].gpu_fraction < 0.5
 
 
 @pytest.mark.parametrize("workers", range(1, 12))
 def test_the_workers_of_a_gpu_share_no_more_than_its_memory(workers: int) -> None:
     gpus = [Gpu(f"GPU-{index}", 24 * GB) for index in range(3)]
-    shares = divide(workers, 8, gpus)
+    resources = divide(workers, 8, gpus)
     for gpu in gpus:
-        assert sum(share.gpu_fraction for share in shares if share.gpu == gpu.name) <= 1
+        assert sum(worker.gpu_fraction for worker in resources if worker.gpu == gpu.name) <= 1
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_gpus_that_are_hidden_are_not_counted(hidden: str, monkeypatch: pytest.M
 def test_a_worker_keeps_to_its_share() -> None:
     code = (
         "import os, torch\n"
-        "from hpo.execution.shares import Share\n"
-        "Share(threads=1, gpu='GPU-a', gpu_fraction=0.45).take()\n"
+        "from hpo.execution.machine_resources import WorkerResources\n"
+        "WorkerResources(threads=1, gpu='GPU-a', gpu_fraction=0.45).take()\n"
         "print(torch.get_num_threads(), os.environ['CUDA_VISIBLE_DEVICES'])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -83,4 +83,4 @@ def test_a_worker_keeps_to_its_share() -> None:
 
 def test_the_cores_are_those_that_the_process_may_use() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
-    assert Share(2).gpu is None
+    assert WorkerResources(2).gpu is None

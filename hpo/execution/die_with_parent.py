@@ -1,6 +1,6 @@
 """Runs a command that ends, with all it started, when whoever started this process is gone.
 
-`python -m hpo.execution.leash COMMAND…`, in a process group of its own, with a pipe as standard input that
+`python -m hpo.execution.die_with_parent COMMAND…`, in a process group of its own, with a pipe as standard input that
 the starter holds open. That it closes means that the starter has ended, be it by kill -9.
 """
 

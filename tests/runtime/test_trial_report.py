@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from mlflow.utils.validation import _validate_metric_name
 
-from hpo.runtime.worker import recall_names
+from hpo.runtime.trial_report import recall_names
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,265 @@
+"""A worker's work on one study: claim a trial, train it, tell the storage and MLflow, until the budget is met."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from optuna.trial import TrialState
+
+from hpo.errors import StudyFailedError
+from hpo.leases.budget import NoTrial, claim_trial
+from hpo.leases.claims import Claim, ClaimLost
+from hpo.leases.heartbeat import Worker
+from hpo.model.saved import save_trained
+from hpo.results.dashboard_figures import show_with_trial
+from hpo.results.leaderboard import leaderboard, top_numbers
+from hpo.results.presentation import present_study, present_trial
+from hpo.runtime.events import Listener, TrialEnded, TrialEvaluated, TrialStarted
+from hpo.runtime.kept_models import KeptModels, study_folder
+from hpo.runtime.preparation import Prepared, trial_params
+from hpo.runtime.trial_end import BrokenOff, Ended, end_by, end_of
+from hpo.runtime.trial_report import dashboard_columns, log_confusion
+from hpo.search.samplers import seed_for
+from hpo.spec.training import TrialParams
+from hpo.studies.memory import recall, remember
+from hpo.studies.studies import OpenStudy
+from hpo.tracking.tracker import StudyTracker
+from hpo.tracking.trial_run import TrialRun
+from hpo.training.checkpoint import CheckpointFile
+from hpo.training.loop import TrainingStopped, Trial
+from hpo.training.memory import MicroBatches
+from hpo.training.result import Evaluation, TrialResult, Verdict
+
+logger = logging.getLogger(__name__)
+
+_MICRO_BATCH = "micro_batch"
+_MOST_FAILURES_IN_A_ROW = 5
+_WAIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One attempt at a trial: the claim on it, its MLflow run, and where it goes on from."""
+
+    claim: Claim
+    run: TrialRun
+    checkpoint: CheckpointFile
+
+    def break_off(self, reason: str) -> None:
+        """Leave the run of a trial that this worker cannot go on with, or of one that has its end already."""
+        if self.claim.is_over:
+            self.run.leave()
+        else:
+            self.run.abandon(reason)
+
+
+@dataclass
+class StudyWork:
+    """Work on one study in this process. The tracker's and the worker's life is the caller's."""
+
+    study: OpenStudy
+    prepared: Prepared
+    tracker: StudyTracker
+    worker: Worker
+    state: Path
+    on_event: Listener
+    should_stop: Callable[[], bool]
+    _failures_in_a_row: int = 0
+    micro_batches: MicroBatches = field(init=False)
+    _models: KeptModels = field(init=False)
+
+    def __post_init__(self) -> None:
+        known = recall(self.study.storage, self.study.study_id, _MICRO_BATCH)
+        self.micro_batches = MicroBatches(known if isinstance(known, int) else None)
+        self._models = KeptModels(self.state, self.study.name, self.study.uid)
+
+    def until_done(self) -> bool:
+        """Take trials until the budget is met (True) or somebody asks to stop (False).
+
+        Raises StudyFailedError after many failures in a row, StorageError where the database stays away.
+        """
+        while not self.should_stop():
+            outcome = self.next_trial()
+            if outcome is NoTrial.DONE:
+                return True
+            if outcome is NoTrial.WAIT:
+                time.sleep(_WAIT_SECONDS)
+        return False
+
+    def next_trial(self) -> NoTrial | None:
+        """Take one trial and bring it to its end; why there was none, where there was none."""
+        claim = claim_trial(self.study, self.worker)
+        if isinstance(claim, NoTrial):
+            return claim
+        self._try(claim)
+        return None
+
+    def _try(self, claim: Claim) -> None:
+        """One attempt at a trial, to whatever end."""
+        started = time.monotonic()
+        self.on_event(TrialStarted(claim.number, claim.attempt))
+        end: Ended | None = None
+        try:
+            with claim:
+                end = self._attempt(claim)
+        except ClaimLost:
+            logger.info("trial %d went to another worker", claim.number)
+        except TrainingStopped:
+            logger.info("trial %d was given back unfinished", claim.number)
+        told = ("RELEASED", None, None) if end is None else (end.state, end.value, end.reason)
+        state, value, reason = told
+        self.on_event(TrialEnded(claim.number, state, value, time.monotonic() - started, reason))
+        if end is not None:
+            self._count_failure(end)
+
+    def _attempt(self, claim: Claim) -> Ended:
+        """Train the trial and close it; raises what ends the attempt and not the trial."""
+        params = trial_params(self.study.spec, claim.suggest())
+        run = self.tracker.start_trial(claim.number, claim.attempt, params.model_dump())
+        attempt = _Attempt(claim, run, self.checkpoint_of(claim.number))
+        end: Ended | None = None
+        try:
+            trial, result = self._train(params, attempt)
+            end = end_of(result)
+            self._close(attempt, end, self._keep(trial, result, attempt))
+            return end
+        except Exception as error:
+            found = end_by(error, storage=self.study.storage.redacted, state=self.state)
+            if isinstance(found, BrokenOff):
+                attempt.break_off(found.reason)
+                if found.error is error:
+                    raise
+                raise found.error from error
+            if end is not None and claim.is_over:
+                # It has its end; a fault in what comes after must not give it another.
+                logger.error("what follows trial %d failed", claim.number, exc_info=error)
+                return end
+            logger.error("trial %d failed: %s", claim.number, found.reason, exc_info=error)
+            self._close(attempt, found)
+            return found
+
+    def _train(self, params: TrialParams, attempt: _Attempt) -> tuple[Trial, TrialResult]:
+        """Train from the checkpoint, where there is one, telling of each evaluation."""
+        claim = attempt.claim
+        trial = Trial(
+            self.prepared.context,
+            params,
+            seed=seed_for(self.study.spec.study.seed, claim.number),
+            micro_batches=self.micro_batches,
+        )
+        self._log_earlier_evaluations(trial, attempt)
+        result = trial.run(
+            lambda evaluation: self._on_evaluation(evaluation, trial, attempt),
+            checkpoint=attempt.checkpoint,
+            should_stop=self.should_stop,
+        )
+        return trial, result
+
+    def _keep(self, trial: Trial, result: TrialResult, attempt: _Attempt) -> str | None:
+        """Keep what training found out, before the trial ends, and a complete trial's model.
+
+        Returns:
+            The confusion matrix of a complete trial, as SVG.
+        """
+        if result.micro_batch is not None:
+            remember(self.study.storage, self.study.study_id, _MICRO_BATCH, result.micro_batch)
+        attempt.claim.set_user_attrs(dashboard_columns(result))
+        if result.stopped == "pruned":
+            return None
+        number, data = attempt.claim.number, self.prepared.context.data
+        facts = {
+            "study": self.study.name,
+            "number": number,
+            "params": trial.params.model_dump(),
+            "value": result.value,
+        }
+        self._models.keep(
+            number,
+            lambda folder: save_trained(
+                folder, trial.classifier, data.label_names, data.max_length, facts
+            ),
+        )
+        return log_confusion(attempt.run, result, data.label_names)
+
+    def _close(self, attempt: _Attempt, end: Ended, drawing: str | None = None) -> None:
+        """Give the trial its end everywhere, in the order in which a dead worker's are made up for.
+
+        Args:
+            attempt: What is closed.
+            end: What the storage, MLflow and the dashboard are told.
+            drawing: The confusion matrix of a complete trial, as SVG.
+        """
+        claim, run, complete = attempt.claim, attempt.run, end.state == "COMPLETE"
+        claim.finish(TrialState[end.state], end.value if complete else None, reason=end.reason)
+        leads = drawing is not None and self._take_its_place(attempt, drawing)
+        best = f"val/best_{self.study.spec.study.metric}"
+        run.finish(end.state, {} if end.value is None else {best: end.value}, reason=end.reason)
+        present_trial(self.study.storage, self.study.uid, claim.number)
+        if leads:
+            present_study(self.study, self.tracker)
+        attempt.checkpoint.remove()
+
+    def _take_its_place(self, attempt: _Attempt, drawing: str) -> bool:
+        """Show a complete trial, and keep its model where it is among the best; whether it leads now."""
+        claim, run = attempt.claim, attempt.run
+        try:
+            show_with_trial(
+                self.study.storage, claim.trial_id, self.state, "confusion_matrix.svg", drawing
+            )
+            entries = self.study.read(leaderboard)
+            kept = top_numbers(entries, self.study.spec.tracking.kept_models)
+            if claim.number in kept:
+                self._models.log(claim.number, run)
+            self._models.drop_outdone(entries, kept, claim.number, self.tracker)
+        except BaseException:
+            # Ended now, it would stay without its model.
+            run.leave()
+            raise
+        return entries[0].number == claim.number
+
+    def checkpoint_of(self, number: int) -> CheckpointFile:
+        """Where a trial goes on from after an interruption."""
+        folder = study_folder(self.state, self.study.name, self.study.uid)
+        path = folder / "checkpoints" / f"trial-{number:04d}.safetensors"
+        return CheckpointFile(path, self.study.spec.training.checkpoint)
+
+    def _log_earlier_evaluations(self, trial: Trial, attempt: _Attempt) -> None:
+        """Give the attempt's run the whole course of the trial, and Optuna nothing beyond the checkpoint."""
+        claim = attempt.claim
+        trial.resume(attempt.checkpoint)
+        for evaluation in trial.history:
+            attempt.run.log(evaluation.metrics, evaluation.examples_seen)
+        if not claim.is_new:
+            claim.forget_reports_after(trial.history[-1].index if trial.history else 0)
+            for evaluation in trial.history:
+                # The checkpoint is sealed, and what was reported by then is not.
+                claim.report(self._value(evaluation), evaluation.index)
+
+    def _on_evaluation(self, evaluation: Evaluation, trial: Trial, attempt: _Attempt) -> Verdict:
+        claim, run, value = attempt.claim, attempt.run, self._value(evaluation)
+        run.log(evaluation.metrics, evaluation.examples_seen)
+        run.log_system(evaluation.examples_seen)
+        claim.report(value, evaluation.index)
+        self.on_event(TrialEvaluated(claim.number, evaluation.step / trial.steps, value))
+        return Verdict.PRUNE if claim.should_prune() else Verdict.GO_ON
+
+    def _value(self, evaluation: Evaluation) -> float:
+        return evaluation.metrics[f"val/{self.study.spec.study.metric}"]
+
+    def _count_failure(self, end: Ended) -> None:
+        """Raise StudyFailedError after many failures with no trial between them that trained."""
+        if end.state != "FAIL":
+            self._failures_in_a_row = 0
+            return
+        self._failures_in_a_row += 1
+        if self._failures_in_a_row >= _MOST_FAILURES_IN_A_ROW:
+            raise StudyFailedError(
+                f"study {self.study.name}",
+                found=f"{self._failures_in_a_row} failed trials in a row, the last because {end.reason}",
+                expected="trials that train",
+                hint="Narrow the search space (a lower learning rate, smaller batches) or mend the data.",
+            )

@@ -1,0 +1,162 @@
+"""What options lay over a study file before it is checked: single keys, whole tables, other data or models.
+
+A setting of the command line, `--set KEY=VALUE`, is a dotted key and a TOML value; text that is no TOML is
+taken as it stands:
+
+>>> parse_setting("training.epochs=2")
+('training.epochs', 2)
+>>> parse_setting("data.source = reviews.csv")
+('data.source', 'reviews.csv')
+
+What the study file says and what is read of it with the setting laid over it:
+
+>>> def laid_over(file, setting):
+...     return overridden(tomllib.loads(file), dict([parse_setting(setting)]))
+
+A key is replaced, or added, with the tables on the way to it:
+
+>>> laid_over("study.trials = 20", "study.trials=4")
+{'study': {'trials': 4}}
+>>> laid_over("", "study.trials=4")
+{'study': {'trials': 4}}
+
+An option that is fixed is no longer searched, and one that is searched is no longer fixed:
+
+>>> laid_over("search.space = { epochs = [1, 2], batch_size = [8, 16] }", "training.epochs=2")
+{'search': {'space': {'batch_size': [8, 16]}}, 'training': {'epochs': 2}}
+>>> laid_over("training = { epochs = 2, batch_size = 8 }", "search.space={epochs=[1, 2]}")
+{'training': {'batch_size': 8}, 'search': {'space': {'epochs': [1, 2]}}}
+
+One dimension is added to the search space that the study would have without it:
+
+>>> space = laid_over("", "search.space.dropout=[0.0, 0.1]")["search"]["space"]
+>>> set(space) - set(DEFAULT_SPACE), set(DEFAULT_SPACE) - set(space)
+({'dropout'}, set())
+
+What the file says of its own data or model is left out where the setting names others:
+
+>>> laid_over("data = { source = 'org/set', revision = 'v1', text = 'body' }", "data.source=my.csv")
+{'data': {'source': 'my.csv', 'text': 'body'}}
+>>> laid_over("data = { source = 'org/set', revision = 'v1' }", "data.text=body")
+{'data': {'source': 'org/set', 'revision': 'v1', 'text': 'body'}}
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from hpo.errors import OptionError
+from hpo.spec.study import DEFAULT_SPACE, DEMO
+
+
+def parse_setting(setting: str) -> tuple[str, object]:
+    """Split `--set key=value`; the value is read as TOML, and as plain text where it is none.
+
+    Raises:
+        OptionError: There is no equals sign, or no dotted key before it.
+    """
+    key, equals, text = setting.partition("=")
+    key, text = key.strip(), text.strip()
+    if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key):
+        raise OptionError(
+            "--set",
+            found=repr(setting),
+            expected="key=value with a dotted key",
+            hint="Write e.g. --set training.epochs=2.",
+        )
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return key, text
+    return key, document["value"] if len(document) == 1 else text
+
+
+def overridden(document: Mapping[str, Any], overrides: Mapping[str, object]) -> dict[str, Any]:
+    """A study file's document with settings laid over it, one after another.
+
+    Args:
+        document: What the file says; it is left as it is.
+        overrides: Dotted keys (`study.trials`) to values.
+
+    Raises:
+        OptionError: A key leads through something that is not a table.
+    """
+    changed = deepcopy(dict(document))
+    for key, value in overrides.items():
+        _lay_over(changed, key, value)
+    _drop_what_was_said_of_others(changed, document, overrides)
+    return changed
+
+
+def table_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A table of the document; an empty one where there is none, or something else of its name."""
+    table = document.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def sources_of(document: Mapping[str, Any]) -> tuple[object, object]:
+    """The data and the model that a document names."""
+    data, model = table_of(document, "data"), table_of(document, "model")
+    return data.get("source", DEMO), model.get("name", DEMO)
+
+
+def _lay_over(document: dict[str, Any], key: str, value: object) -> None:
+    *tables, last = path = key.split(".")
+    if path[:2] == ["search", "space"] and len(path) > 2:
+        _spell_out_space(document)
+    table = document
+    for name in tables:
+        inner = table.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise OptionError(
+                f"--set {key}",
+                found=f"{name} = {inner!r} in the study file",
+                expected="a table",
+                hint=f"Set {name} as a whole.",
+            )
+        table = inner
+    table[last] = deepcopy(value)
+    # What the command line fixes leaves the file's search space, and the reverse.
+    for option in _options_set(path, value, ["training"]):
+        table_of(table_of(document, "search"), "space").pop(option, None)
+    for option in _options_set(path, value, ["search", "space"]):
+        table_of(document, "training").pop(option, None)
+
+
+def _drop_what_was_said_of_others(
+    document: dict[str, Any], of_the_file: Mapping[str, Any], overrides: Mapping[str, object]
+) -> None:
+    """Leave out what the file says of its data and model where the options name others."""
+    before, now = sources_of(of_the_file), sources_of(document)
+    theirs = [
+        *(("data.config", "data.revision") if before[0] != now[0] else ()),
+        *(("model.revision",) if before[1] != now[1] else ()),
+        *(("study.description",) if before != now else ()),
+    ]
+    for key in theirs:
+        section, _, name = key.partition(".")
+        if key not in overrides and section not in overrides:
+            table_of(document, section).pop(name, None)
+
+
+def _options_set(path: Sequence[str], value: object, table: Sequence[str]) -> list[str]:
+    """The options of a table that a setting gives: one of them, or a table that holds them."""
+    if path[: len(table)] != table[: len(path)]:
+        return []
+    if len(path) > len(table):
+        return [path[len(table)]]
+    for name in table[len(path) :]:
+        value = value.get(name) if isinstance(value, dict) else None
+    return list(value) if isinstance(value, dict) else []
+
+
+def _spell_out_space(document: dict[str, Any]) -> None:
+    """Write the usual space into a document that has none, so that something can be added to it."""
+    search = document.setdefault("search", {})
+    if isinstance(search, dict) and "space" not in search:
+        fixed = table_of(document, "training")
+        search["space"] = {k: deepcopy(v) for k, v in DEFAULT_SPACE.items() if k not in fixed}
