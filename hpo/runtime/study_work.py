@@ -177,11 +177,10 @@ class StudyWork:
             "params": trial.params.model_dump(),
             "value": result.value,
         }
+        labels, max_length = data.label_names, data.max_length
         self._models.keep(
             number,
-            lambda folder: save_trained(
-                folder, trial.classifier, data.label_names, data.max_length, facts
-            ),
+            lambda folder: save_trained(folder, trial.classifier, labels, max_length, facts),
         )
         return log_confusion(attempt.run, result, data.label_names)
 
