@@ -24,6 +24,7 @@ from hpo.search.distributions import (
     values_of,
 )
 from hpo.search.grid import GridSampler
+from hpo.search.optuna_insides import QmcPoint
 from hpo.search.plugins import accepted_options, built, check_at_least, checked_options, quietly
 from hpo.spec.space import FloatRange
 from hpo.spec.study import SamplerChoice
@@ -105,7 +106,7 @@ def _builder(
         with quietly():
             if name == "qmc":
                 # One sequence for the whole study, of which each trial is the point of its number.
-                return _QmcPoint(trial_number, distributions(space), seed=study_seed, **options)
+                return QmcPoint(trial_number, distributions(space), seed=study_seed, **options)
             sampler: BaseSampler = _class_of(name)(
                 seed=seed_for(study_seed, trial_number, retry), **options
             )
@@ -201,29 +202,6 @@ class SeededSampler(BaseSampler):
             return None
         generator = np.random.default_rng(seed_for(self._seed, trial.number))
         return left[int(generator.integers(len(left)))]
-
-
-class _QmcPoint(optuna.samplers.QMCSampler):
-    """Optuna's QMC sampler at the point of the trial's number.
-
-    Optuna counts in a study attribute that two workers can read at once; a number belongs to one
-    trial.
-    """
-
-    def __init__(
-        self, trial_number: int, space: Mapping[str, BaseDistribution], **options: Any
-    ) -> None:
-        super().__init__(**options)
-        self._trial_number = trial_number
-        self._whole_space = {n: d for n, d in sorted(space.items()) if not d.single()}
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return self._whole_space
-
-    def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
-        return self._trial_number
 
 
 def _check_cmaes(space: Space) -> None:
