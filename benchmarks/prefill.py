@@ -14,17 +14,16 @@ from sqlalchemy import insert, select, update
 
 from hpo.search.distributions import distributions
 from hpo.spec.space import Choice, FloatRange
-from hpo.storage.seals import seal_trial, sealed_spec
-from hpo.storage.storage import Storage
-from hpo.storage.tables import (
-    HPO_CLAIMS,
-    HPO_STUDIES,
+from hpo.storage.optuna_tables import (
     TRIAL_INTERMEDIATE_VALUES,
     TRIAL_PARAMS,
     TRIAL_USER_ATTRIBUTES,
     TRIAL_VALUES,
     TRIALS,
 )
+from hpo.storage.seals import seal_trial, sealed_spec
+from hpo.storage.storage import Storage
+from hpo.storage.tables import HPO_CLAIMS, HPO_STUDIES
 from hpo.studies.studies import OpenStudy
 
 _ATTRIBUTES = ("accuracy", "f1_macro", "log_loss", "seconds", "epochs_run", "mlflow_run_id")

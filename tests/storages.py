@@ -20,8 +20,9 @@ import pytest
 from optuna.storages import get_storage
 
 from hpo.spec.study import StudySpec
+from hpo.storage.optuna_tables import OPTUNA_METADATA
 from hpo.storage.storage import Storage, open_storage
-from hpo.storage.tables import METADATA, OPTUNA_METADATA
+from hpo.storage.tables import METADATA
 
 SpecFactory = Callable[..., StudySpec]
 
@@ -107,11 +108,18 @@ def shared_postgres(postgres_server: str) -> Iterator[Storage]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """An empty database."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def new_database(server: str) -> Iterator[str]:
+    """The URL of an empty database of a server, given as `postgres_server` gives it."""
     name = f"test_{next(_numbers)}"
-    with _admin(_folder(postgres_server)) as connection:
+    with _admin(_folder(server)) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    yield postgres_server.format(name)
-    with _admin(_folder(postgres_server)) as connection:
+    yield server.format(name)
+    with _admin(_folder(server)) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -19,24 +19,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import TrialState
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select
 
-from hpo.leases.claim_rows import change_claim, end_trial, holds, live_rows, now_utc
+from hpo.leases.claim_rows import change_claim, end_trial, holds, live_rows
 from hpo.leases.claims import Claim, Taken
 from hpo.leases.heartbeat import Worker
 from hpo.leases.liveness import WorkerIdentity
 from hpo.search.grid import GRID_SLOT
-from hpo.storage.tables import (
-    FREE,
-    HELD,
-    HPO_CLAIMS,
-    HPO_STUDIES,
-    OVER,
-    TRIAL_SYSTEM_ATTRIBUTES,
-    TRIALS,
-    lock_study,
-    set_attribute,
-)
+from hpo.storage.optuna_rows import create_trial, set_attribute, start_waiting_trial
+from hpo.storage.optuna_tables import TRIAL_SYSTEM_ATTRIBUTES, TRIALS
+from hpo.storage.tables import FREE, HELD, HPO_CLAIMS, HPO_STUDIES, OVER, lock_study, now_utc
 from hpo.studies.progress import FINISHED
 from hpo.studies.studies import OpenStudy
 
@@ -174,22 +166,11 @@ def _begin_trial(
 ) -> Taken:
     """A new trial with its claim: an enqueued one, or else one that the sampler will fill."""
     slot = None
-    waiting = connection.execute(
-        select(TRIALS.c.trial_id, TRIALS.c.number)
-        .where(TRIALS.c.study_id == study.study_id, TRIALS.c.state == TrialState.WAITING)
-        .order_by(TRIALS.c.number)
-        .limit(1)
-        .with_for_update()
-    ).first()
+    waiting = start_waiting_trial(connection, study.study_id)
     if waiting is not None:
-        trial_id, number = int(waiting.trial_id), int(waiting.number)
-        connection.execute(
-            update(TRIALS)
-            .where(TRIALS.c.trial_id == trial_id)
-            .values(state=TrialState.RUNNING, datetime_start=now_utc())
-        )
+        trial_id, number = waiting
     else:
-        trial_id, number = _insert_trial(connection, study.study_id)
+        trial_id, number = create_trial(connection, study.study_id)
         if study.grid_size is not None:
             slot = _next_slot(connection, study.study_id, study.grid_size)
             set_attribute(connection, TRIAL_SYSTEM_ATTRIBUTES, trial_id, GRID_SLOT, slot)
@@ -205,20 +186,6 @@ def _begin_trial(
     )
     assert result.inserted_primary_key is not None
     return Taken(int(result.inserted_primary_key[0]), trial_id, number, 1)
-
-
-def _insert_trial(connection: Connection, study_id: int) -> tuple[int, int]:
-    """The row that Optuna's `ask` writes; its number is the count of those before it, as there."""
-    number = connection.execute(
-        select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == study_id)
-    ).scalar_one()
-    result = connection.execute(
-        insert(TRIALS).values(
-            study_id=study_id, number=number, state=TrialState.RUNNING, datetime_start=now_utc()
-        )
-    )
-    assert result.inserted_primary_key is not None
-    return int(result.inserted_primary_key[0]), number
 
 
 def _next_slot(connection: Connection, study_id: int, size: int) -> int:

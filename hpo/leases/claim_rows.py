@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Row, select, update
 
 from hpo.leases.liveness import Hold
-from hpo.storage.seals import seal_trial
-from hpo.storage.tables import (
-    FREE,
-    HELD,
-    HPO_CLAIMS,
-    TRIAL_INTERMEDIATE_VALUES,
+from hpo.storage.optuna_rows import set_attribute, tell
+from hpo.storage.optuna_tables import (
     TRIAL_USER_ATTRIBUTES,
-    TRIAL_VALUES,
     TRIALS,
-    set_attribute,
-    upsert,
 )
+from hpo.storage.seals import seal_trial
+from hpo.storage.tables import FREE, HELD, HPO_CLAIMS
 
 REASON: Final = "hpo.reason"
 _LIVE: Final = (
@@ -107,49 +99,10 @@ def end_trial(
     value: float | None,
     reason: str | None,
 ) -> bool:
-    """What Optuna's `tell` writes; returns whether the trial was still RUNNING.
-
-    The samplers that we build have nothing to do after a trial, so their `after_trial` is not
-    called.
-    """
-    now = connection.execute(
-        select(TRIALS.c.state).where(TRIALS.c.trial_id == trial_id).with_for_update()
-    ).scalar_one_or_none()
-    if now is not TrialState.RUNNING:
+    """End a trial and seal it; returns whether it was still RUNNING, for else nothing is written."""
+    if not tell(connection, trial_id, state, value):
         return False
-    if state is TrialState.PRUNED and value is None:
-        value = _last_report(connection, trial_id)
-    if value is not None:
-        stored, kind = models.TrialValueModel.value_to_stored_repr(float(value))
-        row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
-        upsert(connection, TRIAL_VALUES, row, ("trial_id", "objective"))
     if reason is not None:
         set_attribute(connection, TRIAL_USER_ATTRIBUTES, trial_id, REASON, reason)
-    connection.execute(
-        update(TRIALS)
-        .where(TRIALS.c.trial_id == trial_id)
-        .values(state=state, datetime_complete=now_utc())
-    )
     seal_trial(connection, trial_id)
     return True
-
-
-def _last_report(connection: Connection, trial_id: int) -> float | None:
-    model = models.TrialIntermediateValueModel
-    table = TRIAL_INTERMEDIATE_VALUES
-    row = connection.execute(
-        select(table.c.intermediate_value, table.c.intermediate_value_type)
-        .where(table.c.trial_id == trial_id)
-        .order_by(table.c.step.desc())
-        .limit(1)
-    ).first()
-    if row is None:
-        return None
-    value = float(model.stored_repr_to_intermediate_value(*row))
-    return None if math.isnan(value) else value
-
-
-def now_utc() -> datetime:
-    """The time for a column of the storage."""
-    # As Optuna stores it: UTC without saying so.
-    return datetime.now(UTC).replace(tzinfo=None)

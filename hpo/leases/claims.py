@@ -14,13 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages._rdb import models
 from optuna.trial import Trial, TrialState
 from pydantic import JsonValue
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import StorageError
@@ -29,19 +28,12 @@ from hpo.leases.heartbeat import Worker
 from hpo.search.distributions import suggest
 from hpo.search.plugins import quietly
 from hpo.spec.space import OptionValue
+from hpo.storage import optuna_rows
+from hpo.storage.optuna_rows import cached_trial
+from hpo.storage.optuna_tables import TRIAL_USER_ATTRIBUTES, TRIALS
 from hpo.storage.retries import one_line
 from hpo.storage.seals import POINT_SEAL, seal_point
-from hpo.storage.tables import (
-    FREE,
-    HELD,
-    HPO_CLAIMS,
-    OVER,
-    TRIAL_INTERMEDIATE_VALUES,
-    TRIAL_USER_ATTRIBUTES,
-    TRIALS,
-    set_attribute,
-    upsert,
-)
+from hpo.storage.tables import FREE, HELD, HPO_CLAIMS, OVER
 from hpo.studies.studies import OpenStudy
 
 logger = logging.getLogger(__name__)
@@ -143,36 +135,27 @@ class Claim:
         if step < 0:
             raise ValueError(f"step must be 0 or more but got {step}")
         value = float(value)
-        stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-        row = {
-            "trial_id": self.trial_id,
-            "step": step,
-            "intermediate_value": stored,
-            "intermediate_value_type": kind,
-        }
 
         def write() -> None:
             with self._mine() as connection:
-                upsert(connection, TRIAL_INTERMEDIATE_VALUES, row, ("trial_id", "step"))
+                optuna_rows.report(connection, self.trial_id, step, value)
 
         self._storage.retry(write, "reporting a value")
-        self._cached_values()[step] = value
+        cached_trial(self.trial).intermediate_values[step] = value
 
     def forget_reports_after(self, step: int) -> None:
         """Drop what earlier attempts reported beyond the checkpoint that this one goes on from.
 
         step: of the last evaluation that the checkpoint knows; 0 drops all. Raises ClaimLost.
         """
-        table = TRIAL_INTERMEDIATE_VALUES
 
         def write() -> None:
             with self._mine() as connection:
-                connection.execute(
-                    delete(table).where(table.c.trial_id == self.trial_id, table.c.step > step)
-                )
+                optuna_rows.forget_reports_after(connection, self.trial_id, step)
 
         self._storage.retry(write, "going back to the checkpoint")
-        values = self._cached_values()
+        # Optuna's `report` would mend its copy too, but it writes without a look at the claim.
+        values = cached_trial(self.trial).intermediate_values
         for later in [each for each in values if each > step]:
             del values[later]
 
@@ -195,10 +178,12 @@ class Claim:
         def write() -> None:
             with self._mine() as connection:
                 for key, value in values.items():
-                    set_attribute(connection, TRIAL_USER_ATTRIBUTES, self.trial_id, key, value)
+                    optuna_rows.set_attribute(
+                        connection, TRIAL_USER_ATTRIBUTES, self.trial_id, key, value
+                    )
 
         self._storage.retry(write, "setting attributes of the trial")
-        self._frozen().user_attrs.update(values)
+        cached_trial(self.trial).user_attrs.update(values)
 
     def finish(
         self, state: TrialState, value: float | None = None, reason: str | None = None
@@ -297,15 +282,6 @@ class Claim:
             return Trial(study, self.trial_id)
         except KeyError as error:  # the study was deleted
             raise self._is_lost() from error
-
-    def _frozen(self) -> Any:
-        # Optuna's trial keeps a copy of itself that its pruners are shown; report() would mend it,
-        # but writes without a look at the claim.
-        return self.trial._cached_frozen_trial
-
-    def _cached_values(self) -> dict[int, float]:
-        values: dict[int, float] = self._frozen().intermediate_values
-        return values
 
 
 def _check_outcome(state: TrialState, value: float | None) -> None:

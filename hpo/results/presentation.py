@@ -1,14 +1,12 @@
 """How a study shows itself to people: the description of its MLflow run, notes and names in the dashboard.
 
-The dashboard keeps notes in system attributes of the study, numbered and cut into pieces. They are written
-here as it writes them, for workers need not have it installed.
+Notes are written without the dashboard's own functions, for workers need not have it installed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from dataclasses import replace
 
@@ -19,24 +17,21 @@ from hpo.results.leaderboard import Entry, counts, leaderboard
 from hpo.results.notes import TrialFacts, study_note, trial_note
 from hpo.spec.locations import dashboard_url
 from hpo.spec.study import StudySpec
-from hpo.storage.seals import read_trial
-from hpo.storage.storage import Storage
-from hpo.storage.tables import (
-    HPO_STUDIES,
+from hpo.storage.optuna_rows import read_note, set_attribute, set_metric_name, write_note
+from hpo.storage.optuna_tables import (
     STUDIES,
-    STUDY_SYSTEM_ATTRIBUTES,
     STUDY_USER_ATTRIBUTES,
     TRIAL_USER_ATTRIBUTES,
     TRIALS,
-    set_attribute,
 )
+from hpo.storage.seals import read_trial
+from hpo.storage.storage import Storage
+from hpo.storage.tables import HPO_STUDIES
 from hpo.studies.reading import known_reading
 from hpo.studies.studies import OpenStudy, stored_spec
 from hpo.tracking.tracker import StudyTracker
 
 CHAMPION_KEY = "champion"  # under which the study remembers it
-_METRIC_NAMES = "study:metric_names"
-_PIECE = 2045  # characters in one attribute, as the dashboard cuts them
 _SEAL = re.compile(r"\n\n\[//\]: # \(hpo (?P<digest>[0-9a-f]{16})\)$")
 
 
@@ -61,8 +56,7 @@ def present_study(
 
     def write() -> None:
         with study.storage.write() as connection:
-            names = [spec.study.metric]
-            set_attribute(connection, STUDY_SYSTEM_ATTRIBUTES, study.study_id, _METRIC_NAMES, names)
+            set_metric_name(connection, study.study_id, spec.study.metric)
             for key, value in _what_it_is(spec).items():
                 set_attribute(connection, STUDY_USER_ATTRIBUTES, study.study_id, key, value)
             _write_note(connection, study.study_id, None, body)
@@ -166,24 +160,9 @@ def _what_it_is(spec: StudySpec) -> dict[str, str]:
 
 def _write_note(connection: Connection, study_id: int, trial_id: int | None, body: str) -> None:
     """Write a note, unless a person has changed the one that is there."""
-    scope = "dashboard" if trial_id is None else f"dashboard:{trial_id}"
-    version_key, piece_key = f"{scope}:note_ver", f"{scope}:note_str:"
-    table = STUDY_SYSTEM_ATTRIBUTES
-    rows = connection.execute(
-        select(table.c.key, table.c.value_json).where(
-            table.c.study_id == study_id,
-            table.c.key.startswith(f"{scope}:note_", autoescape=True),
-        )
-    )
-    known = {row.key: json.loads(row.value_json) for row in rows}
-    pieces = [known.get(f"{piece_key}{index}", "") for index in range(len(known))]
-    if not _is_ours("".join(pieces)):
-        return
-    sealed = f"{body}\n\n[//]: # (hpo {_digest(body)})"
-    set_attribute(connection, table, study_id, version_key, int(known.get(version_key, 0)) + 1)
-    for index in range(max(math.ceil(len(sealed) / _PIECE), len(known) - 1)):
-        piece = sealed[index * _PIECE : (index + 1) * _PIECE]
-        set_attribute(connection, table, study_id, f"{piece_key}{index}", piece)
+    if _is_ours(read_note(connection, study_id, trial_id)):
+        sealed = f"{body}\n\n[//]: # (hpo {_digest(body)})"
+        write_note(connection, study_id, trial_id, sealed)
 
 
 def _is_ours(note: str) -> bool:

@@ -16,16 +16,11 @@ from hpo.results.leaderboard import Entry, leaderboard, top_numbers
 from hpo.results.presentation import present_trial
 from hpo.runtime.kept_models import KeptModels
 from hpo.spec.study import StudySpec
+from hpo.storage.optuna_rows import set_attribute
+from hpo.storage.optuna_tables import STUDIES, TRIAL_USER_ATTRIBUTES, TRIALS
 from hpo.storage.seals import LINKS, read_trial, seal_links
 from hpo.storage.storage import Storage
-from hpo.storage.tables import (
-    HPO_CLAIMS,
-    HPO_STUDIES,
-    STUDIES,
-    TRIAL_USER_ATTRIBUTES,
-    TRIALS,
-    set_attribute,
-)
+from hpo.storage.tables import HPO_CLAIMS, HPO_STUDIES
 from hpo.studies.studies import stored_spec
 from hpo.tracking.keys import parse_trial_run_key, trial_model_tags
 from hpo.tracking.tracker import RunListener

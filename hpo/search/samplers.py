@@ -25,6 +25,7 @@ from hpo.search.distributions import (
     values_of,
 )
 from hpo.search.grid import GridSampler
+from hpo.search.optuna_insides import QmcPoint
 from hpo.search.plugins import accepted_options, built, check_at_least, checked_options, quietly
 from hpo.spec.registries import SAMPLERS
 from hpo.spec.space import FloatRange
@@ -148,29 +149,6 @@ class SeededSampler(BaseSampler):
         return left[int(generator.integers(len(left)))]
 
 
-class _QmcPoint(optuna.samplers.QMCSampler):
-    """Optuna's QMC sampler at the point of the trial's number.
-
-    Optuna counts in a study attribute that two workers can read at once; a number belongs to one
-    trial.
-    """
-
-    def __init__(
-        self, trial_number: int, space: Mapping[str, BaseDistribution], **options: Any
-    ) -> None:
-        super().__init__(**options)
-        self._trial_number = trial_number
-        self._whole_space = {n: d for n, d in sorted(space.items()) if not d.single()}
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return self._whole_space
-
-    def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
-        return self._trial_number
-
-
 def grid(choice: SamplerChoice, space: Space, *, seed: int) -> GridSampler:
     """Every point of a grid; a sampler of our own, without options."""
     checked_options({}, choice.options, kind="sampler", name=choice.name)
@@ -261,7 +239,7 @@ class _Qmc(OptunaSampler):
         study_seed: int,
     ) -> BaseSampler:
         # One sequence for the whole study, of which each trial is the point of its number.
-        return _QmcPoint(trial_number, distributions(space), seed=study_seed, **options)
+        return QmcPoint(trial_number, distributions(space), seed=study_seed, **options)
 
 
 TPE: Final = _Tpe(

@@ -12,8 +12,9 @@ from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, inspect, text
 
 from hpo.errors import StorageError
+from hpo.storage.optuna_tables import OPTUNA_METADATA
 from hpo.storage.retries import DAMAGE_HINT
-from hpo.storage.tables import METADATA, OPTUNA_METADATA, SQLITE_TRIGGERS
+from hpo.storage.tables import METADATA, SQLITE_TRIGGERS
 
 _SET_UP_SECONDS: Final = 60
 _ADVISORY_LOCK: Final = int.from_bytes(hashlib.sha256(b"hpo schema").digest()[:7], "big")

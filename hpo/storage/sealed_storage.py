@@ -7,21 +7,22 @@ process.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, Engine, Select, select
 from sqlalchemy.exc import NoResultFound
 
 from hpo.spec.locations import redacted
+from hpo.storage.optuna_rows import InspectedStorage, is_not_found, not_found, trial_id_of
+from hpo.storage.optuna_tables import STUDIES, TRIALS
 from hpo.storage.seals import SEALS, UNREADABLE, Damaged, check_trial, damage, digest, read_trial
-from hpo.storage.tables import HPO_STUDIES, STUDIES, TRIALS
+from hpo.storage.tables import HPO_STUDIES
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ def one_state(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
-class SealedStorage(RDBStorage):
+class SealedStorage(InspectedStorage):
     """Optuna's storage; what it reads is checked against its seals. Raises StorageError where it is damaged."""
 
     def __init__(self, url: str, **options: Any) -> None:
@@ -60,19 +61,10 @@ class SealedStorage(RDBStorage):
         query = _NAMED.join(TRIALS, TRIALS.c.study_id == STUDIES.c.study_id)
         return self._checked(self._look_up(query.where(TRIALS.c.trial_id == trial_id)), trial)
 
-    def _get_trials(
-        self,
-        study_id: int,
-        states: Container[TrialState] | None,
-        included_trial_ids: set[int],
-        trial_id_greater_than: int,
+    def inspect_trials(
+        self, study_id: int, read: Callable[[], list[FrozenTrial]]
     ) -> list[FrozenTrial]:
-        trials = self._readable(
-            lambda: super(SealedStorage, self)._get_trials(
-                study_id, states, included_trial_ids, trial_id_greater_than
-            ),
-            "a trial",
-        )
+        trials = self._readable(read, "a trial")
         return [
             self._checked(self._named(study_id), trial)
             if SEALS & trial.system_attrs.keys()
@@ -119,16 +111,16 @@ class SealedStorage(RDBStorage):
             # a study may have been deleted and another got its id. In one state all of it fits.
             with one_state(self.engine) as connection:
                 try:
-                    return read_trial(connection, trial._trial_id)
+                    return read_trial(connection, trial_id_of(trial))
                 except NoResultFound as gone:
-                    raise KeyError(models.NOT_FOUND_MSG) from gone
+                    raise not_found() from gone
         return trial
 
     def _readable(self, read: Callable[[], T], what: str) -> T:
         try:
             return read()
         except UNREADABLE as error:
-            if isinstance(error, KeyError) and error.args == (models.NOT_FOUND_MSG,):
+            if is_not_found(error):
                 raise
             place = redacted(self.engine.url.render_as_string(hide_password=False))
             raise damage(place, what, error) from error
@@ -144,7 +136,7 @@ class SealedStorage(RDBStorage):
         with one_state(self.engine) as connection:
             row = connection.execute(query).first()
         if row is None:
-            raise KeyError(models.NOT_FOUND_MSG)
+            raise not_found()
         return _Named(*row)
 
 

@@ -10,24 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, select
-from sqlalchemy.orm import Session
 
 from hpo.errors import StorageError
 from hpo.spec.locations import redacted
-from hpo.storage.tables import (
-    HPO_STUDIES,
-    STUDIES,
-    TRIAL_SYSTEM_ATTRIBUTES,
-    TRIALS,
-    set_attribute,
-)
+from hpo.storage.optuna_rows import ARTIFACTS, frozen_trial, set_attribute
+from hpo.storage.optuna_tables import STUDIES, TRIAL_SYSTEM_ATTRIBUTES, TRIALS
+from hpo.storage.tables import HPO_STUDIES
 
 TRIAL_SEAL: Final = "hpo:seal"
 POINT_SEAL: Final = "hpo:point_seal"
@@ -39,7 +32,7 @@ LINKS: Final = ("mlflow_run_id", "mlflow_url")
 _MARK: Final = "sha256:"
 _SHOWN: Final = 12  # digits of a digest, enough to tell two apart
 # Drawings are hung on finished trials, by us and by people in the dashboard.
-_LATER: Final = ("artifacts:", TRIAL_SEAL, LINK_SEAL)
+_LATER: Final = (ARTIFACTS, TRIAL_SEAL, LINK_SEAL)
 _HINT: Final = "Restore a copy of the storage from before, or begin again under another --name."
 
 
@@ -104,7 +97,7 @@ def read_trial(connection: Connection, trial_id: int) -> FrozenTrial:
     """
     uid, name, number = _whose(connection, trial_id)
     try:
-        trial = _trial(connection, trial_id)
+        trial = frozen_trial(connection, trial_id)
         if uid is not None:
             check_trial(uid, trial)
     except UNREADABLE as error:
@@ -117,7 +110,8 @@ def seal_trial(connection: Connection, trial_id: int) -> None:
     """Seal a trial that has just got its end, in the transaction that gave it that."""
     uid, _, _ = _whose(connection, trial_id)
     if uid is not None:
-        seal = trial_digest(uid, _trial(connection, trial_id))
+        # Of Optuna's own reading of the rows: of the very value that will be read later.
+        seal = trial_digest(uid, frozen_trial(connection, trial_id))
         set_attribute(connection, TRIAL_SYSTEM_ATTRIBUTES, trial_id, TRIAL_SEAL, seal)
 
 
@@ -201,14 +195,6 @@ def _whose(connection: Connection, trial_id: int) -> tuple[str | None, str, int]
         .where(TRIALS.c.trial_id == trial_id)
     ).one()
     return row.uid, row.study_name, row.number
-
-
-def _trial(connection: Connection, trial_id: int) -> FrozenTrial:
-    # Optuna's own reading of the rows, so that a seal is of the very value that will be read later.
-    build = RDBStorage._build_frozen_trial_from_trial_model
-    with Session(bind=connection, join_transaction_mode="rollback_only") as session:
-        model = session.get_one(models.TrialModel, trial_id)
-        return build(cast(RDBStorage, None), model)
 
 
 # What the libraries raise over a value that is none: JSON, enumerations, dates, distributions, types.

@@ -16,10 +16,11 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from hpo.closing import Closing
 from hpo.errors import StorageError
 from hpo.spec.locations import redacted
+from hpo.storage.optuna_tables import STUDIES
 from hpo.storage.retries import DEFAULT_RETRY_SECONDS, with_retries
 from hpo.storage.schema import add_own_tables, check_structure, is_set_up, set_up_lock
 from hpo.storage.sealed_storage import READ_ONLY, SealedStorage, one_state
-from hpo.storage.tables import HPO_STUDIES, STUDIES
+from hpo.storage.tables import HPO_STUDIES
 from hpo.storage.url import (
     BUSY_SECONDS,
     check_sqlite_file,

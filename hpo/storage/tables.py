@@ -1,17 +1,16 @@
-"""The tables that a study lives in: Optuna's own, named here once, and the few that it does not have.
+"""The tables of a study that Optuna does not have: what is wanted of it, claims on its trials, its memory.
 
-Ours stand beside Optuna's in the same database and begin with `hpo_`, so that a claim on a trial
+They stand beside Optuna's in the same database and begin with `hpo_`, so that a claim on a trial
 and the trial itself change in one transaction, and no version table of ours clashes with Optuna's
 `alembic_version`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from datetime import UTC, datetime
+from typing import Final
 
-from optuna.storages._rdb import models
 from sqlalchemy import (
     Column,
     Connection,
@@ -27,22 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-
-def _optuna(model: Any) -> Table:
-    return cast(Table, model.__table__)
-
-
-OPTUNA_METADATA: Final = cast(MetaData, models.BaseModel.metadata)
-STUDIES: Final = _optuna(models.StudyModel)
-STUDY_USER_ATTRIBUTES: Final = _optuna(models.StudyUserAttributeModel)
-STUDY_SYSTEM_ATTRIBUTES: Final = _optuna(models.StudySystemAttributeModel)
-STUDY_DIRECTIONS: Final = _optuna(models.StudyDirectionModel)
-TRIALS: Final = _optuna(models.TrialModel)
-TRIAL_VALUES: Final = _optuna(models.TrialValueModel)
-TRIAL_PARAMS: Final = _optuna(models.TrialParamModel)
-TRIAL_INTERMEDIATE_VALUES: Final = _optuna(models.TrialIntermediateValueModel)
-TRIAL_USER_ATTRIBUTES: Final = _optuna(models.TrialUserAttributeModel)
-TRIAL_SYSTEM_ATTRIBUTES: Final = _optuna(models.TrialSystemAttributeModel)
+from hpo.storage.optuna_tables import STUDIES, TRIALS
 
 METADATA: Final = MetaData()
 
@@ -67,9 +51,6 @@ HPO_STUDIES: Final = Table(
 
 HELD, FREE, OVER = "held", "free", "finished"
 """A claim's status: in a worker's hands, given back, or done with for good."""
-
-ARTIFACTS: Final = "artifacts:"
-"""How the keys of system attributes begin that name artifacts of Optuna's kind."""
 
 # One row a trial that a worker took: who has it now, and what it has cost so far.
 #   status    held: a worker is at it; free: given back, the next worker goes on with it; finished:
@@ -155,13 +136,9 @@ def upsert(
     connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=changed))
 
 
-def set_attribute(
-    connection: Connection, table: Table, owner_id: int, key: str, value: object
-) -> None:
-    """Set a user or system attribute as Optuna does. owner_id: of the trial or study, as the table says."""
-    owner = "trial_id" if "trial_id" in table.c else "study_id"
-    row = {owner: owner_id, "key": key, "value_json": json.dumps(value)}
-    upsert(connection, table, row, (owner, "key"))
+def now_utc() -> datetime:
+    """The time for a column of the storage, as Optuna keeps it, too: UTC without saying so."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def lock_study(connection: Connection, study_id: int, uid: str | None = None) -> bool:

@@ -10,19 +10,16 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, select
 
 from hpo.search.grid import GRID_SLOT
-from hpo.storage.seals import TRIAL_SEAL, UNREADABLE, Damaged, damage, seal_trial
-from hpo.storage.storage import Storage
-from hpo.storage.tables import (
-    ARTIFACTS,
-    FREE,
-    HELD,
-    HPO_CLAIMS,
-    OVER,
+from hpo.storage.optuna_rows import ARTIFACTS, trial_id_of
+from hpo.storage.optuna_tables import (
     STUDY_SYSTEM_ATTRIBUTES,
     STUDY_USER_ATTRIBUTES,
     TRIAL_SYSTEM_ATTRIBUTES,
     TRIALS,
 )
+from hpo.storage.seals import TRIAL_SEAL, UNREADABLE, Damaged, damage, seal_trial
+from hpo.storage.storage import Storage
+from hpo.storage.tables import FREE, HELD, HPO_CLAIMS, OVER
 
 _NUMBERS: Final = ("claim_id", "trial_id", "attempt", "deaths", "beat", "pid")
 _FILE: Final = {"artifact_id", "filename"}
@@ -125,7 +122,7 @@ def _sound_claims(connection: Connection, study_id: int) -> Sequence[Any]:
 
 def _compare_slots(claims: Sequence[Any], trials: list[FrozenTrial]) -> None:
     """A trial's point of the grid stands with its claim and with itself."""
-    slots = {trial._trial_id: trial.system_attrs.get(GRID_SLOT) for trial in trials}
+    slots = {trial_id_of(trial): trial.system_attrs.get(GRID_SLOT) for trial in trials}
     for row in claims:
         if row.trial_id in slots and row.grid_slot != slots[row.trial_id]:
             raise Damaged(f"slot {row.grid_slot} of the grid, {slots[row.trial_id]} with its trial")

@@ -10,9 +10,10 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, Row, func, select
 
 from hpo.errors import StudyGoneError, nearest_name
+from hpo.storage.optuna_tables import STUDIES, TRIALS
 from hpo.storage.seals import Damaged, damage, place_of, spec_text
 from hpo.storage.storage import Storage
-from hpo.storage.tables import HPO_CLAIMS, HPO_STUDIES, STUDIES, TRIALS
+from hpo.storage.tables import HPO_CLAIMS, HPO_STUDIES
 
 FINISHED: Final = (TrialState.COMPLETE, TrialState.PRUNED)
 _COUNTS: Final = ("finished", "failed", "held", "free")

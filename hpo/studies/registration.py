@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from optuna.study import StudyDirection
@@ -17,9 +16,11 @@ from hpo.errors import StorageError
 from hpo.search.grid import check_grid_budget, grid_size
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import search_space
+from hpo.storage.optuna_rows import create_study
+from hpo.storage.optuna_tables import STUDIES, STUDY_DIRECTIONS, TRIALS
 from hpo.storage.seals import sealed_spec
 from hpo.storage.storage import Storage
-from hpo.storage.tables import HPO_STUDIES, STUDIES, STUDY_DIRECTIONS, TRIALS
+from hpo.storage.tables import HPO_STUDIES, now_utc
 from hpo.studies.fingerprints import Fingerprints, agree_on, forget
 from hpo.studies.progress import StudyProgress, progress
 from hpo.studies.studies import needs_model, stored_spec
@@ -84,7 +85,11 @@ def _register(
     row = connection.execute(
         select(STUDIES.c.study_id).where(STUDIES.c.study_name == name).with_for_update()
     ).first()
-    study_id = _create(connection, spec) if row is None else int(row.study_id)
+    if row is None:
+        direction = StudyDirection[spec.direction.upper()]
+        study_id = create_study(connection, name, direction)
+    else:
+        study_id = int(row.study_id)
     known = connection.execute(
         select(
             HPO_STUDIES.c.uid, HPO_STUDIES.c.spec_json, HPO_STUDIES.c.trials, STUDIES.c.study_name
@@ -104,7 +109,7 @@ def _register(
                 study_id=study_id,
                 uid=uid,
                 priority=priority or 0,
-                created_utc=datetime.now(UTC).replace(tzinfo=None),
+                created_utc=now_utc(),
                 **changes,
             )
         )
@@ -125,18 +130,6 @@ def _has_begun(connection: Connection, study_id: int) -> bool:
         TRIALS.c.study_id == study_id, TRIALS.c.state.not_in(worthless)
     )
     return connection.execute(query.limit(1)).first() is not None
-
-
-def _create(connection: Connection, spec: StudySpec) -> int:
-    """The rows that Optuna's create_study writes, here in the transaction that registers the budget."""
-    result = connection.execute(insert(STUDIES).values(study_name=spec.name))
-    assert result.inserted_primary_key is not None
-    study_id = int(result.inserted_primary_key[0])
-    direction = StudyDirection[spec.direction.upper()]
-    connection.execute(
-        insert(STUDY_DIRECTIONS).values(study_id=study_id, direction=direction, objective=0)
-    )
-    return study_id
 
 
 def _refuse_foreign_study(

@@ -19,9 +19,10 @@ from hpo.search.samplers import make_sampler
 from hpo.spec.space import IntRange, SearchSpace, resolve_dimension
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import search_space
+from hpo.storage.optuna_tables import STUDIES
 from hpo.storage.seals import Damaged, damage, spec_text
 from hpo.storage.storage import Storage
-from hpo.storage.tables import HPO_STUDIES, STUDIES
+from hpo.storage.tables import HPO_STUDIES
 from hpo.studies.integrity import check_study, seal_finished
 from hpo.studies.progress import unknown_study
 

@@ -19,8 +19,9 @@ from sqlalchemy import select
 
 from hpo.results.leaderboard import leaderboard, top_numbers
 from hpo.runtime.finish import known_champion
+from hpo.storage.optuna_tables import TRIALS
 from hpo.storage.storage import Storage, open_storage
-from hpo.storage.tables import HPO_CLAIMS, TRIALS
+from hpo.storage.tables import HPO_CLAIMS
 from hpo.studies.progress import progress
 from hpo.studies.studies import OpenStudy, open_study
 from hpo.tracking.keys import registered_name, trial_run_key

@@ -20,8 +20,7 @@ from hpo.leases.claims import Claim, ClaimLost
 from hpo.leases.heartbeat import Worker
 from hpo.leases.liveness import Observer
 from hpo.spec.study import StudySpec
-from hpo.storage.storage import Storage
-from hpo.storage.tables import (
+from hpo.storage.optuna_tables import (
     STUDIES,
     STUDY_DIRECTIONS,
     STUDY_SYSTEM_ATTRIBUTES,
@@ -31,6 +30,7 @@ from hpo.storage.tables import (
     TRIAL_VALUES,
     TRIALS,
 )
+from hpo.storage.storage import Storage
 from hpo.studies.progress import progress
 from hpo.studies.registration import submit
 from hpo.studies.studies import OpenStudy, open_study
