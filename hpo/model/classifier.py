@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from hpo.model import packed
+from hpo.model.block_weights import BlockWeights
 from hpo.model.dropout import Dropout
 from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.family import Trained, trained_names
 from hpo.model.layout import Layout
-from hpo.model.packed import BlockWeights
 from hpo.model.pretrained import PretrainedModel
 
 

@@ -80,7 +80,7 @@ class ModelFamily(Protocol):
     head: str
 
     def block_names(self, block: int) -> tuple[str, ...]:
-        """Names of a block's twelve weights, in the order of `packed.BlockWeights`."""
+        """Names of a block's twelve weights, in the order of `block_weights.BlockWeights`."""
 
     def full_name(self, key: str) -> str:
         """The name of a weight that a checkpoint, perhaps one of the bare model, calls `key`."""

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from hpo.data.tokens import TokenizedSplit
 from hpo.model import packed
+from hpo.model.block_weights import BlockWeights
 from hpo.model.dropout import NO_DROPOUT
 from hpo.model.layout import COARSE, FINE, Layout, Rounding
-from hpo.model.packed import BlockWeights
 from hpo.model.pretrained import PretrainedModel
 
 

@@ -18,7 +18,7 @@ TOKEN_EMBEDDING = "transformer.wte.weight"
 POSITION_EMBEDDING = "transformer.wpe.weight"
 HEAD = "score.weight"
 FINAL_NORM = ("transformer.ln_f.weight", "transformer.ln_f.bias")
-# The order is that of the fields of packed.BlockWeights.
+# The order is that of the fields of block_weights.BlockWeights.
 _BLOCK_WEIGHTS = (
     "ln_1.weight",
     "ln_1.bias",

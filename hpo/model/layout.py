@@ -22,7 +22,6 @@ Three texts of 2, 3 and 1 tokens, packed one after another and padded to the lon
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.data.tokens import TokenizedSplit
+from hpo.model.autograd_functions import rearrange
 from hpo.model.transfer import to_device
 
 
@@ -37,9 +37,10 @@ from hpo.model.transfer import to_device
 class Rounding:
     """How a few spare tokens and more padding make fewer different shapes of batches.
 
-    max_seqlen_step: texts are padded to a multiple of it; step_bits: packed sequences come in
-    2^step_bits lengths from each power of two to the next; uniform: whether this holds for texts of
-    one length too.
+    Attributes:
+        max_seqlen_step: Texts are padded to a multiple of it.
+        step_bits: Packed sequences come in 2^step_bits lengths from each power of two to the next.
+        uniform: Whether this holds for texts of one length too.
     """
 
     max_seqlen_step: int
@@ -59,15 +60,21 @@ PASS_TOKENS = {"cpu": 4096, "cuda": 16_384}
 class Layout:
     """Where the texts of a batch lie, packed, (tokens,), and padded, (texts, max_seqlen).
 
-    max_seqlen: slots that each text has when padded; ragged: whether there is padding; lengths:
-    (texts,); positions: (tokens,), of each token in its text; last: (texts,), index of each text's
-    last token; scatter: (tokens,), each token's slot; gather: (slots,), the token that each slot
-    shows; padding: the slots of no token, some of them perhaps told again. They show their text's
-    first token, for nothing reads them and to copy is faster than to blank. indices: all these
-    tensors in one, so that they move together.
-
-    Packed sequences may end in `spare` tokens of no text. They all lie in one slot of the padding,
+    Packed sequences may end in spare tokens of no text. They all lie in one slot of the padding,
     nothing reads them, and so they get no gradient.
+
+    Attributes:
+        texts: How many.
+        max_seqlen: Slots that each text has when padded.
+        ragged: Whether there is padding.
+        indices: All the tensors below in one, int64, so that they move together.
+        lengths: Tokens of each text, (texts,).
+        positions: Of each token in its text, (tokens,).
+        last: Index of each text's last token, (texts,).
+        scatter: Each token's slot, (tokens,).
+        gather: The token that each slot shows, (slots,).
+        padding: The slots of no token, some of them perhaps told again. They show their text's
+            first token, for nothing reads them and to copy is faster than to blank.
     """
 
     texts: int
@@ -80,22 +87,22 @@ class Layout:
     scatter: Tensor
     gather: Tensor
     padding: Tensor
-    _routes: dict[int, _Routes] = field(default_factory=dict, init=False, repr=False)
+    _head_indices: dict[int, _HeadIndices] = field(default_factory=dict, init=False, repr=False)
 
     @staticmethod
     def of(
         lengths: NDArray[np.int64], device: torch.device, rounding: Rounding | None = None
     ) -> Layout:
-        """The layout of texts of these lengths, (texts,), one after another."""
+        """The layout of texts that lie one after another.
+
+        Args:
+            lengths: Tokens of each text, (texts,).
+            device: Where the indices go.
+            rounding: How shapes are rounded; None: not.
+        """
         texts, tokens = len(lengths), int(lengths.sum())
-        max_seqlen = int(lengths.max())
+        max_seqlen, step = _rounded_sizes(lengths, rounding)
         ragged = tokens != texts * max_seqlen
-        step = 1
-        if rounding is not None and (ragged or rounding.uniform):
-            max_seqlen = -(-max_seqlen // rounding.max_seqlen_step) * rounding.max_seqlen_step
-            ragged = tokens != texts * max_seqlen
-            if ragged:
-                step = 1 << max(0, tokens.bit_length() - 1 - rounding.step_bits)
         ends = np.cumsum(lengths)
         starts = ends - lengths
         positions = np.arange(tokens) - np.repeat(starts, lengths)
@@ -133,28 +140,40 @@ class Layout:
 
     def to_padded(self, packed: Tensor) -> Tensor:
         """(tokens, width) -> (texts, max_seqlen, width)."""
-        padded = _rearranged(packed, self.gather, self.scatter, None)
+        padded = rearrange(packed, self.gather, self.scatter, None)
         return padded.view(self.texts, self.max_seqlen, -1)
 
     def split_heads(self, qkv: Tensor, heads: int) -> Tensor:
         """(tokens, 3 width) -> (3, texts, heads, max_seqlen, head width), in one pass over memory."""
-        routes = self._routes_of(heads)
+        indices = self._head_indices_of(heads)
         rows = qkv.view(len(qkv) * 3 * heads, -1)
-        split = _rearranged(rows, routes.to_qkv, routes.from_qkv, None)
+        split = rearrange(rows, indices.gather_qkv, indices.scatter_qkv, None)
         return split.view(3, self.texts, heads, self.max_seqlen, -1)
 
     def join_heads(self, attended: Tensor) -> Tensor:
         """(texts, heads, max_seqlen, head width) -> (tokens, width)."""
         heads, head_width = attended.shape[1], attended.shape[3]
-        routes = self._routes_of(heads)
+        indices = self._head_indices_of(heads)
         rows = attended.reshape(-1, head_width)
-        joined = _rearranged(rows, routes.from_heads, routes.to_heads, routes.padding)
+        joined = rearrange(rows, indices.scatter_heads, indices.gather_heads, indices.padding)
         return joined.view(-1, heads * head_width)
 
-    def _routes_of(self, heads: int) -> _Routes:
-        if heads not in self._routes:
-            self._routes[heads] = _Routes.of(self, heads)
-        return self._routes[heads]
+    def _head_indices_of(self, heads: int) -> _HeadIndices:
+        if heads not in self._head_indices:
+            self._head_indices[heads] = _HeadIndices.of(self, heads)
+        return self._head_indices[heads]
+
+
+def _rounded_sizes(lengths: NDArray[np.int64], rounding: Rounding | None) -> tuple[int, int]:
+    """Slots that each text has, and of what number that of packed tokens becomes a multiple."""
+    texts, tokens, max_seqlen = len(lengths), int(lengths.sum()), int(lengths.max())
+    is_uniform = tokens == texts * max_seqlen
+    if rounding is None or (is_uniform and not rounding.uniform):
+        return max_seqlen, 1
+    max_seqlen = -(-max_seqlen // rounding.max_seqlen_step) * rounding.max_seqlen_step
+    if tokens == texts * max_seqlen:
+        return max_seqlen, 1
+    return max_seqlen, 1 << max(0, tokens.bit_length() - 1 - rounding.step_bits)
 
 
 def rows_and_layout(
@@ -185,21 +204,28 @@ def rows_and_layout(
 
 
 @dataclass(frozen=True)
-class _Routes:
-    """For rows of one head's width: from where each row comes, in one order and in the other.
+class _HeadIndices:
+    """The layout's gather and scatter indices, for rows of one head's width.
 
     Packed, rows are ordered by token, part (query, key, value) and head; padded, by part, text, head
-    and position. padding: the padded form's rows of no token.
+    and position.
+
+    Attributes:
+        gather_qkv: The packed row that each padded row shows, of queries, keys and values.
+        scatter_qkv: The padded row of each packed row, of queries, keys and values.
+        gather_heads: As `gather_qkv`, of the one part that attention gives.
+        scatter_heads: As `scatter_qkv`, of the one part that attention gives.
+        padding: The padded rows of no token, of that one part.
     """
 
-    to_qkv: Tensor
-    from_qkv: Tensor
-    to_heads: Tensor
-    from_heads: Tensor
+    gather_qkv: Tensor
+    scatter_qkv: Tensor
+    gather_heads: Tensor
+    scatter_heads: Tensor
     padding: Tensor
 
     @staticmethod
-    def of(layout: Layout, heads: int) -> _Routes:
+    def of(layout: Layout, heads: int) -> _HeadIndices:
         texts, max_seqlen = layout.texts, layout.max_seqlen
         head = torch.arange(heads, device=layout.scatter.device)
         part = torch.arange(3, device=layout.scatter.device)
@@ -217,38 +243,10 @@ class _Routes:
                 ((part[:, None] * texts + text) * heads + head) * max_seqlen + position
             ).flatten()
 
-        return _Routes(
-            to_qkv=in_packed(part, 3),
-            from_qkv=in_padded(layout.scatter, part),
-            to_heads=in_packed(part[:1], 1),
-            from_heads=in_padded(layout.scatter, part[:1]),
+        return _HeadIndices(
+            gather_qkv=in_packed(part, 3),
+            scatter_qkv=in_padded(layout.scatter, part),
+            gather_heads=in_packed(part[:1], 1),
+            scatter_heads=in_padded(layout.scatter, part[:1]),
             padding=in_padded(layout.padding, part[:1]),
         )
-
-
-def _rearranged(rows: Tensor, gather: Tensor, scatter: Tensor, unread: Tensor | None) -> Tensor:
-    out: Tensor = _Rearrange.apply(rows, gather, scatter, unread)  # type: ignore[no-untyped-call]
-    return out
-
-
-class _Rearrange(torch.autograd.Function):
-    """Rows in another order; going back by selection too, which index_select's own way is not.
-
-    gather: the input's row that each row of the output is; scatter: an output's row that shows each
-    row of the input, the one that gets gradients; unread: the input's rows that none shows.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, rows: Tensor, gather: Tensor, scatter: Tensor, unread: Tensor | None
-    ) -> Tensor:
-        ctx.save_for_backward(scatter, unread)
-        return rows.index_select(0, gather)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        scatter, unread = ctx.saved_tensors
-        back = gradient.index_select(0, scatter)
-        if unread is not None and len(unread):
-            back.index_fill_(0, unread, 0)
-        return back, None, None, None

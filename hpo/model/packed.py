@@ -8,15 +8,16 @@ token ever attends to padding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from hpo.model.activations import ACTIVATIONS, TANH_GELUS
+from hpo.model.block_weights import BlockWeights
 from hpo.model.dropout import Dropout
 from hpo.model.family import Architecture, AttentionMask, ModelFamily, Pooling
 from hpo.model.layout import Layout
@@ -30,61 +31,25 @@ _FUSES_BF16 = hasattr(torch.ops.mkldnn, "_linear_pointwise") and bool(
 _LONGEST_FOR_MATMULS = 128
 
 
-class BlockWeights(NamedTuple):
-    """A block's weights; matrices are (in, out). Norms are fp32, the rest is in the compute dtype."""
-
-    norm_1_weight: Tensor
-    norm_1_bias: Tensor
-    qkv_weight: Tensor
-    qkv_bias: Tensor
-    out_weight: Tensor
-    out_bias: Tensor
-    norm_2_weight: Tensor
-    norm_2_bias: Tensor
-    up_weight: Tensor
-    up_bias: Tensor
-    down_weight: Tensor
-    down_bias: Tensor
-
-    def in_dtype(self, dtype: torch.dtype) -> BlockWeights:
-        """The weights as the forward pass wants them; gradients flow back through the cast."""
-        if dtype == torch.float32:
-            return self
-        names = [name for name in self._fields if not name.startswith("norm")]
-        weights = [getattr(self, name) for name in names]
-        cast: Iterable[Tensor] = (weight.to(dtype) for weight in weights)
-        if weights[0].is_cuda:
-            cast = _CastTogether.apply(dtype, *weights)  # type: ignore[no-untyped-call]
-        return self._replace(**dict(zip(names, cast, strict=True)))
-
-
 BlockPass = Callable[[Tensor, BlockWeights, Layout, Architecture, int, Dropout], Tensor]
 """Hidden states, weights, layout, architecture, index of the block, dropout -> hidden states."""
-
-
-class _CastTogether(torch.autograd.Function):
-    """Tensors in another dtype, and their gradients back, with one kernel for all of them."""
-
-    @staticmethod
-    def forward(ctx: Any, dtype: torch.dtype, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.dtype = tensors[0].dtype
-        return _cast(tensors, dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *_cast(gradients, ctx.dtype)
-
-
-def _cast(tensors: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
-    out = tuple(torch.empty_like(tensor, dtype=dtype) for tensor in tensors)
-    torch._foreach_copy_(out, tensors)
-    return out
 
 
 def embed(
     tokens: Tensor, positions: Tensor, token_table: Tensor, position_table: Tensor, dropout: Dropout
 ) -> Tensor:
-    """tokens, positions: (tokens,) -> (tokens, width)."""
+    """Token plus position embeddings.
+
+    Args:
+        tokens: Rows of the token table, (tokens,) int64.
+        positions: Of each token in its text, (tokens,) int64.
+        token_table: (rows, width) fp32.
+        position_table: (positions, width) fp32.
+        dropout: On their sum.
+
+    Returns:
+        (tokens, width) fp32.
+    """
     hidden = functional.embedding(tokens, token_table) + functional.embedding(
         positions, position_table
     )
@@ -99,7 +64,19 @@ def block(
     index: int,
     dropout: Dropout,
 ) -> Tensor:
-    """One transformer block, (tokens, width) fp32 -> (tokens, width) fp32."""
+    """One transformer block, with the norm before each part (Radford et al., 2019).
+
+    Args:
+        hidden: (tokens, width) fp32.
+        weights: In the dtype of matmuls.
+        layout: Of the batch.
+        architecture: Of the model.
+        index: Of the block, for its attention scale.
+        dropout: On attention weights and on what joins the residual.
+
+    Returns:
+        (tokens, width) fp32.
+    """
     normed = _norm(hidden, weights.norm_1_weight, weights.norm_1_bias, architecture)
     qkv = _linear(normed, weights.qkv_weight, weights.qkv_bias)
     attended = _attention(qkv, layout, architecture, index, dropout)
@@ -117,10 +94,21 @@ def last_block(
 ) -> Tensor:
     """The final block for each text's last token, the only one that the classifier reads.
 
-    (tokens, width) -> (texts, width). With one query a text, keys and values need not be projected
-    token by token: q·(W_k h) = (W_k^T q)·h, and the attention-weighted sum of values is the
-    projection of the weighted sum of hidden states. The same holds for the layer norm's scale and
-    shift, so that all work per token is two matmuls with the normalised hidden states.
+    With one query a text, keys and values need not be projected token by token:
+    q·(W_k h) = (W_k^T q)·h, and the attention-weighted sum of values is the projection of the
+    weighted sum of hidden states. The same holds for the layer norm's scale and shift, so that all
+    work per token is two matmuls with the normalised hidden states.
+
+    Args:
+        hidden: (tokens, width) fp32.
+        weights: In the dtype of matmuls.
+        layout: Of the batch.
+        architecture: Of the model.
+        index: Of the block, for its attention scale.
+        dropout: On attention weights and on what joins the residual.
+
+    Returns:
+        (texts, width) fp32.
     """
     width, heads = architecture.width, architecture.n_head
     dtype = weights.qkv_weight.dtype
@@ -138,14 +126,14 @@ def last_block(
     query = torch.addmm(query_bias, query_in, to_query).view(-1, heads, width // heads)
     key_query = torch.bmm(query.transpose(0, 1), _by_head(to_key, heads).transpose(1, 2))
     key_query = key_query.transpose(0, 1) * scale  # (texts, heads, width)
-    scores = torch.bmm(key_query, normal.transpose(1, 2)).float()
+    scores = torch.bmm(key_query, normal.transpose(1, 2)).float()  # (texts, heads, max_seqlen)
     scores = scores * architecture.attention_scales[index]
     if layout.ragged:
         padding = torch.arange(layout.max_seqlen, device=hidden.device) >= layout.lengths[:, None]
         scores = scores.masked_fill(padding[:, None, :], -torch.inf)
-    attention = dropout.attention(scores.softmax(-1)).to(dtype)  # (texts, heads, max_seqlen)
-    total = attention.sum(-1, keepdim=True)  # 1 without dropout
-    context = torch.bmm(attention, normal) * scale + total * shift  # (texts, heads, width)
+    attention_weights = dropout.attention(scores.softmax(-1)).to(dtype)
+    total = attention_weights.sum(-1, keepdim=True)  # 1 without dropout
+    context = torch.bmm(attention_weights, normal) * scale + total * shift  # (texts, heads, width)
     values = torch.bmm(context.transpose(0, 1), _by_head(to_value, heads)).transpose(0, 1)
     attended = (values + total * value_bias.view(heads, -1)).reshape(-1, width)
 
@@ -169,7 +157,18 @@ def pass_of(family: ModelFamily, index: int, n_layer: int) -> BlockPass:
 def head(
     last: Tensor, norm_weight: Tensor, norm_bias: Tensor, score: Tensor, epsilon: float
 ) -> Tensor:
-    """Final layer norm and head in fp32: (texts, width) -> logits (texts, classes)."""
+    """The final layer norm and the head, in fp32.
+
+    Args:
+        last: What the last block leaves of each text's last token, (texts, width).
+        norm_weight: (width,).
+        norm_bias: (width,).
+        score: The head, (classes, width).
+        epsilon: Of the norm.
+
+    Returns:
+        Logits, (texts, classes).
+    """
     return functional.linear(
         functional.layer_norm(last, norm_weight.shape, norm_weight, norm_bias, epsilon), score
     )
@@ -224,8 +223,8 @@ def _matmul_attention(split: Tensor, scale: float, dropout: Dropout) -> Tensor:
     query, key, value = split.flatten(1, 2)
     mask = _causal_mask(max_seqlen, split.dtype)
     scores = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=scale)
-    attention = dropout.attention(scores.softmax(-1))
-    return torch.bmm(attention, value).view(texts, heads, max_seqlen, -1)
+    attention_weights = dropout.attention(scores.softmax(-1))
+    return torch.bmm(attention_weights, value).view(texts, heads, max_seqlen, -1)
 
 
 @lru_cache(maxsize=64)

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch.nn import functional
 
+from hpo.model.block_weights import BlockWeights
 from hpo.model.classifier import Classifier
 from hpo.model.dropout import NO_DROPOUT
 from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.family import Trained
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.inputs import SplitInputs
-from hpo.model.packed import BlockWeights
 from hpo.model.saved import predict
 from tests.model.tiny_gpt2 import classifier_over, random_split, tiny
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hpo.model import packed
-from hpo.model.packed import BlockWeights
+from hpo.model.block_weights import BlockWeights
 
 
 @pytest.mark.parametrize("activation", ["gelu_new", "gelu", "relu"])
