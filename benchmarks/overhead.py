@@ -71,7 +71,7 @@ PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
     "checkpoints": ((CheckpointFile, "write"), (CheckpointFile, "remove")),
     "model": ((study_work, "save_trained"),),
     "notes and figures": (
-        (trial_report, "confusion_figure"),
+        (trial_report, "draw_confusion"),
         (study_work, "show_with_trial"),
         (study_work, "present_trial"),
         (study_work, "present_study"),

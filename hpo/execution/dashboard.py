@@ -58,7 +58,7 @@ def dashboard_application(
     from optuna.artifacts import FileSystemArtifactStore
     from optuna_dashboard import wsgi
 
-    from hpo.results.dashboard_figures import artifact_folder
+    from hpo.results.dashboard_drawings import artifact_folder
     from hpo.storage.storage import open_storage
 
     storage = open_storage(locations.storage_url, wait_seconds=60.0, for_viewing=True)

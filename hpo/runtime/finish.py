@@ -19,8 +19,8 @@ from hpo.errors import TrackingError
 from hpo.leases.once import Once, Turn, TurnLost
 from hpo.results.appraisal import appraise
 from hpo.results.champion import Champion, promote
-from hpo.results.dashboard_figures import show_with_study
-from hpo.results.figures import confusion_figure, curves_figure
+from hpo.results.dashboard_drawings import show_with_study
+from hpo.results.drawings import draw_confusion, draw_curves
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
 from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_study
@@ -163,7 +163,7 @@ def _promote(
     turn.end_with(CHAMPION_KEY, champion.as_json())
     kept = top_numbers(entries, study.spec.tracking.kept_models)
     session.models.drop(session.models.numbers() - kept)
-    _show_figures(session, entries, champion)
+    _show_drawings(session, entries, champion)
     present_study(study, session.tracker, champion)
     return champion
 
@@ -192,17 +192,17 @@ def tidy(session: Session) -> None:
             session.work.checkpoint_of(number).remove()
 
 
-def _show_figures(session: Session, entries: list[Entry], champion: Champion) -> None:
+def _show_drawings(session: Session, entries: list[Entry], champion: Champion) -> None:
     """The champion's confusion matrix and the best trials' learning curves, in MLflow and the dashboard."""
     study, metric = session.study, session.study.spec.study.metric
     drawings = {
-        "test_confusion.svg": confusion_figure(
+        "test_confusion.svg": draw_confusion(
             np.array(champion.test.confusion, np.int64),
             session.prepared.context.data.label_names,
             "Confusion on the test split",
             f"champion: trial {champion.number}, {metric} {champion.test.metrics[metric]:.4f}",
         ),
-        "learning_curves.svg": curves_figure(
+        "learning_curves.svg": draw_curves(
             _learning_curves(study, entries[:_CURVES]),
             "Learning curves of the best trials",
             x_label="epochs",

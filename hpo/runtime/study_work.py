@@ -15,7 +15,7 @@ from hpo.leases.budget import NoTrial, claim_trial
 from hpo.leases.claims import Claim, ClaimLost
 from hpo.leases.heartbeat import Worker
 from hpo.model.saved import save_trained
-from hpo.results.dashboard_figures import show_with_trial
+from hpo.results.dashboard_drawings import show_with_trial
 from hpo.results.leaderboard import leaderboard, top_numbers
 from hpo.results.presentation import present_study, present_trial
 from hpo.runtime.events import Listener, TrialEnded, TrialEvaluated, TrialStarted

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from hpo.results.figures import confusion_figure
+from hpo.results.drawings import draw_confusion
 from hpo.runtime.outcomes import EXAMPLES_SEEN, THREADS
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.result import TrialResult
@@ -24,7 +24,7 @@ def log_confusion(run: TrialRun, result: TrialResult, label_names: tuple[str, ..
     recalls = zip(recall_names(label_names), result.recalls, strict=True)
     metrics = {name: float(recall) for name, recall in recalls}
     run.log(metrics, result.best.examples_seen)
-    drawing = confusion_figure(
+    drawing = draw_confusion(
         result.confusion,
         label_names,
         "Confusion on the validation split",

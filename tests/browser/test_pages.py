@@ -124,7 +124,7 @@ def test_the_studys_run_says_what_it_is_about(
     assert "/dashboard/studies/" in str(link.get_attribute("href"))
 
 
-def test_figures_are_shown_as_pictures(
+def test_drawings_are_shown_as_pictures(
     page: Page, links: Links, experiment: str, parent: str
 ) -> None:
     open_run(page, links.mlflow, experiment, parent, "/artifacts/figures/test_confusion.svg")

@@ -1,4 +1,4 @@
-"""What the two UIs are told of a study: notes, names, figures; and that people's own notes are left alone."""
+"""What the two UIs are told of a study: notes, names, drawings; and that people's own notes are left alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from hpo.results.dashboard_figures import artifact_folder, show_with_study, show_with_trial
+from hpo.results.dashboard_drawings import artifact_folder, show_with_study, show_with_trial
 from hpo.results.leaderboard import counts, leaderboard
 from hpo.results.notes import TrialFacts, study_note, trial_note
 from hpo.results.presentation import present_study, present_trial
@@ -167,7 +167,7 @@ def test_a_long_note_is_cut_as_the_dashboard_cuts_and_shrinks_again(study: OpenS
     assert note(study).startswith("Fine-tuning")
 
 
-def test_figures_are_artifacts_as_optuna_lists_them(study: OpenStudy, tmp_path: Path) -> None:
+def test_drawings_are_artifacts_as_optuna_lists_them(study: OpenStudy, tmp_path: Path) -> None:
     add_trial(study, 0.87)
     trial = study.load().trials[0]
     for drawing in ("<svg>1</svg>", "<svg>2</svg>"):

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.results.figures import _ticks, confusion_figure, curves_figure
+from hpo.results.drawings import _ticks, draw_confusion, draw_curves
 
 
 def texts(drawing: str) -> list[str]:
@@ -19,7 +19,7 @@ def texts(drawing: str) -> list[str]:
 
 def test_a_confusion_matrix_shows_counts_shares_and_labels() -> None:
     matrix = np.array([[180, 20], [50, 150]])
-    shown = texts(confusion_figure(matrix, ["<bad>", "good & new"], "Confusion", "trial 7"))
+    shown = texts(draw_confusion(matrix, ["<bad>", "good & new"], "Confusion", "trial 7"))
     assert {"180", "20", "50", "150", "90.0%", "75.0%", "<bad>", "good & new", "trial 7"} <= {
         *shown
     }
@@ -27,25 +27,25 @@ def test_a_confusion_matrix_shows_counts_shares_and_labels() -> None:
 
 def test_many_classes_with_long_names_still_make_a_figure() -> None:
     names = [f"a class with quite a long name {index}" for index in range(60)]
-    drawing = confusion_figure(np.eye(60, dtype=np.int64), names, "Confusion")
+    drawing = draw_confusion(np.eye(60, dtype=np.int64), names, "Confusion")
     assert "a class with quit…" in texts(drawing)
     assert len(drawing) < 1_500_000
 
 
 def test_a_class_without_texts_is_no_division_by_zero() -> None:
-    assert "0.0%" in texts(confusion_figure(np.zeros((2, 2), np.int64), ["a", "b"], "Confusion"))
+    assert "0.0%" in texts(draw_confusion(np.zeros((2, 2), np.int64), ["a", "b"], "Confusion"))
 
 
 def test_learning_curves_have_a_line_and_a_name_each() -> None:
     curves = {"trial 3": [(0.5, 0.7), (1.0, 0.8)], "trial 1": [(0.5, 0.6)], "trial 2": []}
-    drawing = curves_figure(curves, "Curves", x_label="epochs", y_label="accuracy")
+    drawing = draw_curves(curves, "Curves", x_label="epochs", y_label="accuracy")
     lines = [e for e in ElementTree.fromstring(drawing).iter() if e.tag.endswith("polyline")]
     assert len(lines) == 3
     assert {*curves, "epochs", "accuracy"} <= {*texts(drawing)}
 
 
 def test_values_that_are_no_numbers_are_left_out() -> None:
-    drawing = curves_figure(
+    drawing = draw_curves(
         {"a": [(1, math.nan), (2, math.inf), (3, 1.0)]}, "", x_label="", y_label=""
     )
     assert "nan" not in drawing
@@ -66,5 +66,5 @@ def test_a_figure_costs_a_trial_no_time() -> None:
     matrix = np.array([[180, 20], [50, 150]])
     begun = time.perf_counter()
     for _ in range(20):
-        confusion_figure(matrix, ["a", "b"], "Confusion")
+        draw_confusion(matrix, ["a", "b"], "Confusion")
     assert (time.perf_counter() - begun) / 20 < 0.02

@@ -1,4 +1,4 @@
-"""Figures as SVG text: sharp at any size, a few kilobytes, and cheap enough for every trial to have one.
+"""Drawings as SVG text: sharp at any size, a few kilobytes, and cheap enough for every trial to have one.
 
 Matplotlib takes a second to import and a fifth of one for each.
 """
@@ -23,7 +23,7 @@ _LONGEST_LABEL = 18
 _MOST_CLASSES_WITH_NUMBERS = 20
 
 
-def confusion_figure(
+def draw_confusion(
     confusion: NDArray[np.int64], label_names: Sequence[str], title: str, subtitle: str = ""
 ) -> str:
     """A confusion matrix. confusion: (classes, classes), true labels in rows.
@@ -56,7 +56,7 @@ def confusion_figure(
     return _drawing(max(left + size + 40, 460), top + size + below + 30, parts)
 
 
-def curves_figure(
+def draw_curves(
     curves: Mapping[str, Sequence[tuple[float, float]]],
     title: str,
     *,
