@@ -130,6 +130,7 @@ def _work(
     executor: Executor | None,
     stop: _Stop,
 ) -> Summary:
+    from hpo.outbox.outbox import waiting_in
     from hpo.results.leaderboard import leaderboard
     from hpo.runtime.confirmation import confirm_champion
     from hpo.runtime.finish import finish_study, known_champion, summarise, tidy
@@ -137,7 +138,6 @@ def _work(
     from hpo.studies.registration import submit
     from hpo.studies.studies import open_study
     from hpo.terminal import StudyState, make_view
-    from hpo.tracking.outbox import waiting_in
 
     progress = submit(storage, spec, fingerprints=prepared.fingerprints)
     entries = open_study(storage, spec.name, n_layer=prepared.n_layer).read(leaderboard)

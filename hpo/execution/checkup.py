@@ -55,11 +55,12 @@ def flush(locations: Locations, seconds: float) -> Finding:
     check_storage(locations.storage_url)
     if not (locations.state / "outbox").is_dir():
         return Finding("ok", "flush", _sent(0, 0, 0))
+    from hpo.outbox.requeue import requeue_rejected
     from hpo.runtime.outcomes import outcome_reader, run_linker
     from hpo.tracking.drain import drain_abandoned
-    from hpo.tracking.rejected import requeue_rejected
+    from hpo.tracking.moved import uri_now
 
-    requeue_rejected(locations.state)
+    requeue_rejected(locations.state, uri_now)
     with open_storage(locations.storage_url) as storage:
         report = drain_abandoned(
             locations.state,
@@ -140,8 +141,8 @@ def _tracking(locations: Locations) -> Finding:
 
 
 def _outbox(locations: Locations) -> Finding:
-    from hpo.tracking.outbox import waiting_in
-    from hpo.tracking.rejected import rejected_in
+    from hpo.outbox.outbox import waiting_in
+    from hpo.outbox.rejected import rejected_in
 
     waiting = waiting_in(locations.state)
     if waiting:

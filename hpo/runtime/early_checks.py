@@ -10,10 +10,10 @@ import shutil
 from pathlib import Path
 
 from hpo.errors import OptionError
+from hpo.outbox.quota import DISK_MARGIN
 from hpo.spec.locations import Locations, why_unwritable
 from hpo.storage.storage import check_storage
 from hpo.tracking.moved import moves
-from hpo.tracking.outbox import DISK_MARGIN
 from hpo.tracking.uri import TrackingServerAway, ping
 
 

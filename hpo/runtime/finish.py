@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.data.reading import Reading
 from hpo.errors import TrackingError
 from hpo.leases.once import Once, Turn, TurnLost
+from hpo.outbox.outbox import waiting_in
 from hpo.results.appraisal import appraise
 from hpo.results.champion import Champion, promote
 from hpo.results.dashboard_drawings import show_with_study
@@ -30,7 +31,6 @@ from hpo.spec.study import Metric
 from hpo.studies.memory import recall
 from hpo.studies.reading import known_reading
 from hpo.studies.studies import OpenStudy
-from hpo.tracking.outbox import waiting_in
 from hpo.tracking.registry import Registered
 from hpo.training.metrics import constant_answer
 

@@ -26,7 +26,7 @@ from hpo.spec.study_file import search_space
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
 from hpo.studies.fingerprints import Fingerprints
 from hpo.studies.studies import check_plan
-from hpo.tracking.tracker import DatasetInfo
+from hpo.tracking.opening import DatasetInfo
 from hpo.training.loop import TrialContext
 from hpo.training.precision import pick_device, pick_dtype
 

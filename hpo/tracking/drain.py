@@ -13,13 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo.outbox.outbox import Outbox, abandoned
 from hpo.spec.locations import without_credentials
+from hpo.tracking import orphans
 from hpo.tracking.answers import RetryableError
-from hpo.tracking.delivery import Delivery, DoubtfulError, RunOpened
+from hpo.tracking.channel import Channel, RunOpened
+from hpo.tracking.delivery import Delivery, DoubtfulError
 from hpo.tracking.gateway import Gateway
-from hpo.tracking.outbox import Outbox, abandoned
+from hpo.tracking.moved import uri_now
 from hpo.tracking.trial_run import OutcomeOf
 from hpo.tracking.uri import database_file
+from hpo.waiting import Deadline
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +59,7 @@ class Drainer:
         outcome_of: OutcomeOf | None = None,
     ) -> None:
         self._outbox = outbox
-        self._gateway = Gateway(tracking_uri)
-        self._delivery = Delivery(outbox, self._gateway, on_run_opened)
+        self._delivery = Delivery(Channel(outbox, Gateway(tracking_uri), on_run_opened))
         self._state_dir = state_dir
         self._on_run_opened = on_run_opened
         self._outcome_of = outcome_of
@@ -75,17 +78,16 @@ class Drainer:
 
     def flush(self, timeout_seconds: float) -> int:
         """Wait for everything to arrive, no longer than told. Returns how much still waits."""
-        deadline = time.monotonic() + timeout_seconds
+        deadline = Deadline(timeout_seconds)
         with self._wake:
             self._flushing += 1
             self._news = True
             self._wake.notify_all()
             try:
                 while self._outbox.waiting and self._thread.is_alive():
-                    left = deadline - time.monotonic()
-                    if left <= 0:
+                    if deadline.is_over:
                         break
-                    self._wake.wait(min(left, 1.0))
+                    self._wake.wait(min(deadline.seconds_left, 1.0))
             finally:
                 self._flushing -= 1
         return self._outbox.waiting
@@ -171,10 +173,8 @@ def drain_abandoned(
     it does not know, such a run ends as abandoned.
     Files that are empty then are removed; files whose server is away stay for the next time.
     """
-    deadline = time.monotonic() + timeout_seconds
-    return _drain_abandoned(
-        state_dir, on_run_opened, outcome_of, stop=lambda: time.monotonic() > deadline
-    )
+    deadline = Deadline(timeout_seconds)
+    return _drain_abandoned(state_dir, on_run_opened, outcome_of, stop=lambda: deadline.is_over)
 
 
 def _drain_abandoned(
@@ -189,14 +189,15 @@ def _drain_abandoned(
     files = delivered = waiting = refused = 0
     for outbox in abandoned(state_dir):
         files += 1
-        uri = outbox.tracking_uri
+        noted = outbox.destination
+        uri = uri_now(noted, outbox.state_dir) if noted else None
         before, refused_before = outbox.waiting, len(outbox.rejected())
         empty = uri is None
         try:
             if uri is not None and uri not in away and not stop():
                 _check_folder(uri)
                 gateway = gateways.setdefault(uri, Gateway(uri))
-                empty = _empty(Delivery(outbox, gateway, on_run_opened, outcome_of), stop)
+                empty = _empty(Channel(outbox, gateway, on_run_opened, outcome_of), stop)
         except (RetryableError, DoubtfulError) as trouble:
             if isinstance(trouble, RetryableError):  # and not one operation's own
                 away.add(str(uri))
@@ -212,7 +213,7 @@ def _drain_abandoned(
             delivered += before - outbox.waiting - newly_refused
             waiting += outbox.waiting
             refused += newly_refused
-            outbox.close(remove=empty)
+            outbox.close(remove=empty, tracking_uri=uri)
         if stop():
             break
     return DrainReport(files, delivered, waiting, refused)
@@ -225,10 +226,11 @@ def _check_folder(uri: str) -> None:
         raise RetryableError(f"{file.parent} is gone")
 
 
-def _empty(delivery: Delivery, stop: Callable[[], bool]) -> bool:
+def _empty(channel: Channel, stop: Callable[[], bool]) -> bool:
+    delivery = Delivery(channel)
     while not stop():
         if not delivery.step():
-            delivery.close_runs()
+            orphans.close_runs(channel)
             return True
     return False
 

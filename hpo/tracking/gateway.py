@@ -7,45 +7,40 @@ be repeated after an unknown outcome, for what it creates carries a tag that is 
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import TrackingError
+from hpo.outbox.records import LogDataset, MetricPoint, OpenRun, RunStatus
 from hpo.spec.names import file_name
 from hpo.tracking.answers import PermanentError, RetryableError, answers
 from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG, SETTLED_TAG
+from hpo.tracking.limits import (
+    MAX_METRICS_PER_BATCH,
+    MAX_PARAM_CHARACTERS,
+    MAX_PARAMS_PER_BATCH,
+    MAX_TAG_CHARACTERS,
+    MAX_TAGS_PER_BATCH,
+    characters_of,
+    chunks,
+    cut,
+    upload_time,
+)
 from hpo.tracking.local_store import (
-    REQUEST_TIMEOUT_SECONDS,
     importing_mlflow,
     make_local_store,
     store_lock,
 )
 from hpo.tracking.moved import repair_moves
-from hpo.tracking.records import LogDataset, MetricPoint, OpenRun, RunStatus
 from hpo.tracking.uri import artifact_location, artifact_root, database_file, run_url
 
 logger = logging.getLogger(__name__)
 
-MAX_METRICS_PER_BATCH = 1000
-MAX_PARAMS_PER_BATCH = 100
-MAX_TAGS_PER_BATCH = 100
-MAX_BATCH_CHARACTERS = 800_000
-MAX_PARAM_CHARACTERS = 6000
-MAX_TAG_CHARACTERS = 8000
-MAX_DESCRIPTION_CHARACTERS = 5000
-
-# An upload may take as long as a slow line needs, and the server's own store after it.
-_UPLOAD_BYTES_PER_SECOND = 1 << 20
-_UPLOAD_LONGEST_SECONDS = 900
 # Two machines may create a shared run in the same instant: both look again after this time.
 _SETTLE_SECONDS = 1.0
-_upload_lock = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -199,15 +194,15 @@ class Gateway:
             for p in metrics
         ]
         client = self.client
-        for batch in _chunks(shown, MAX_METRICS_PER_BATCH, lambda metric: 150 + len(metric.key)):
+        for batch in chunks(shown, MAX_METRICS_PER_BATCH, lambda metric: 150 + len(metric.key)):
             with answers():
                 client.log_batch(run_id, metrics=batch, synchronous=True)
         cut_params = [Param(k, cut(v, MAX_PARAM_CHARACTERS)) for k, v in (params or {}).items()]
-        for batch in _chunks(cut_params, MAX_PARAMS_PER_BATCH, _characters):
+        for batch in chunks(cut_params, MAX_PARAMS_PER_BATCH, characters_of):
             with answers():
                 client.log_batch(run_id, params=batch, synchronous=True)
         cut_tags = [RunTag(k, cut(v, MAX_TAG_CHARACTERS)) for k, v in (tags or {}).items()]
-        for batch in _chunks(cut_tags, MAX_TAGS_PER_BATCH, _characters):
+        for batch in chunks(cut_tags, MAX_TAGS_PER_BATCH, characters_of):
             with answers():
                 client.log_batch(run_id, tags=batch, synchronous=True)
 
@@ -333,33 +328,6 @@ class Gateway:
             client.delete_run(run.run_id)
 
 
-def cut(text: str, limit: int) -> str:
-    """The text within MLflow's limit, with a note where something is left out."""
-    if len(text) <= limit:
-        return text
-    note = f"… [cut from {len(text)} characters]"
-    return text[: limit - len(note)] + note
-
-
-@contextmanager
-def upload_time(path: Path) -> Iterator[None]:
-    """Give the requests of an upload time according to the size of its largest file."""
-    sizes = [f.stat().st_size for f in path.rglob("*") if f.is_file()] if path.is_dir() else []
-    largest = max(sizes, default=path.stat().st_size)
-    seconds = REQUEST_TIMEOUT_SECONDS + largest // _UPLOAD_BYTES_PER_SECOND
-    name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-    # MLflow reads the variable at each request and takes no argument for it.
-    with _upload_lock:
-        before = os.environ.get(name)
-        if before == str(REQUEST_TIMEOUT_SECONDS):
-            os.environ[name] = str(min(seconds, _UPLOAD_LONGEST_SECONDS))
-        try:
-            yield
-        finally:
-            if before is not None:
-                os.environ[name] = before
-
-
 def _found(run: Any) -> FoundRun:
     return FoundRun(
         run_id=str(run.info.run_id),
@@ -369,25 +337,3 @@ def _found(run: Any) -> FoundRun:
         start_ms=int(run.info.start_time or 0),
         tags=dict(run.data.tags),
     )
-
-
-def _characters(entity: Any) -> int:
-    # Up to six characters of JSON for one of the text (\uXXXX).
-    text = f"{entity.key}{entity.value}"
-    return 40 + len(text) + 5 * sum(not character.isascii() for character in text)
-
-
-def _chunks(
-    entities: Iterable[Any], most: int, characters: Callable[[Any], int]
-) -> Iterator[list[Any]]:
-    chunk: list[Any] = []
-    total = 0
-    for entity in entities:
-        size = characters(entity)
-        if chunk and (len(chunk) == most or total + size > MAX_BATCH_CHARACTERS):
-            yield chunk
-            chunk, total = [], 0
-        chunk.append(entity)
-        total += size
-    if chunk:
-        yield chunk

@@ -1,23 +1,18 @@
-"""MLflow models without pickle: a folder made into one, logged, registered, deleted."""
+"""MLflow models of ours: logged, registered, found again, deleted."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import logging
-import math
-import platform
-import re
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpo.digests import write_digests
+from hpo.outbox.ledger import KnownRun
+from hpo.outbox.records import DropModels, LogModel, PublishModel
 from hpo.spec.names import logged_name
 from hpo.tracking import registry
 from hpo.tracking.answers import PermanentError, RetryableError, answers
-from hpo.tracking.gateway import MAX_DESCRIPTION_CHARACTERS, Gateway, cut, upload_time
+from hpo.tracking.gateway import Gateway
 from hpo.tracking.keys import (
     ATTEMPT_TAG,
     OPERATION_TAG,
@@ -26,17 +21,11 @@ from hpo.tracking.keys import (
     STUDY_UID_TAG,
     TIMES_TESTED_TAG,
 )
-from hpo.tracking.ledger import KnownRun
-from hpo.tracking.records import DropModels, LogModel, PublishModel
+from hpo.tracking.limits import MAX_DESCRIPTION_CHARACTERS, cut, upload_time
+from hpo.tracking.model_folder import build, pyfunc_flavor, transformers_flavor
 from hpo.tracking.registry import MLMODEL
-from hpo.tracking.serving import add_own_pyfunc, describe
 
 logger = logging.getLogger(__name__)
-
-_REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch", "transformers")
-_TOKENIZER_FILES = re.compile(
-    r"tokenizer.*|vocab\..*|merges\.txt|special_tokens_map\.json|added_tokens\.json|config\.json"
-)
 
 
 def log_trial_model(
@@ -53,7 +42,7 @@ def log_trial_model(
     place.
     """
     model_id = _logged_model(gateway, operation, run, operation.name, repeated=repeated)
-    _build(folder, "data", _pyfunc_flavor, model_id=model_id, run_id=run.run_id)
+    build(folder, "data", pyfunc_flavor, model_id=model_id, run_id=run.run_id)
     _finish(gateway, model_id, run.run_id, folder)
 
 
@@ -82,7 +71,7 @@ def publish_model(
     model_id = _logged_model(gateway, operation, run, name, repeated=True)
     if not (folder / MLMODEL).exists() and not (folder / "README.md").exists():
         (folder / "README.md").write_text(_card(operation, name), encoding="utf-8")
-    _build(folder, "model", _transformers_flavor, model_id=model_id, run_id=run.run_id)
+    build(folder, "model", transformers_flavor, model_id=model_id, run_id=run.run_id)
     _finish(gateway, model_id, run.run_id, folder)
     if operation.metrics and not _has_metrics(gateway, model_id):
         gateway.log_batch(run.run_id, metrics=operation.metrics, model_id=model_id)
@@ -145,105 +134,6 @@ def _age(model: Any) -> tuple[int, int, str]:
     # Without a server, the time is that of the machine which logged the model; attempts are counted.
     attempt = int(model.tags.get(ATTEMPT_TAG, 0))
     return attempt, model.creation_timestamp, model.model_id
-
-
-def _build(folder: Path, inner: str, flavor: Any, *, model_id: str, run_id: str) -> None:
-    """Move the folder's content into `inner`, write MLflow's files beside it, MLmodel last."""
-    from mlflow.models import Model
-
-    content = folder / inner
-    if not (folder / MLMODEL).exists():
-        if not content.exists():
-            staged = folder.with_name(f"{folder.name}.{inner}")
-            if not staged.exists():
-                folder.rename(staged)
-            folder.mkdir(exist_ok=True)
-            staged.rename(content)
-        _write_environment(folder)
-    model = Model(run_id=run_id, model_id=model_id)
-    flavor(model, folder)
-    files = [file for file in folder.rglob("*") if file.is_file() and file != folder / MLMODEL]
-    model.model_size_bytes = sum(file.stat().st_size for file in files)
-    model.save(str(folder / MLMODEL))
-
-
-def _pyfunc_flavor(model: Any, folder: Path) -> None:
-    from mlflow import pyfunc
-
-    try:
-        facts = json.loads((folder / "data" / "trial.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        # Loading says so; here it is only what MLflow shows of the model that is missing.
-        logger.debug("reading the facts of %s: %s", folder, error)
-        facts = {}
-    describe(model, folder, facts.get("label_names", ()), facts.get("max_length"))
-    pyfunc.add_to_model(
-        model,
-        loader_module="hpo.tracking.pyfunc",
-        data="data",
-        conda_env="conda.yaml",
-        python_env="python_env.yaml",
-    )
-
-
-def _transformers_flavor(model: Any, folder: Path) -> None:
-    """MLflow's transformers flavor for a sequence classifier, as its `save_model` writes it.
-
-    Written here for `save_model` reads the whole checkpoint, copies it twice and asks the hub for a
-    licence. Its pyfunc does not truncate, reads `[1, 2]` as Python and fails on an empty text, so the
-    pyfunc is our own.
-    """
-    checkpoint = folder / "model"
-    tokenizer = folder / "components" / "tokenizer"
-    tokenizer.mkdir(parents=True, exist_ok=True)
-    for file in checkpoint.iterdir():
-        if _TOKENIZER_FILES.fullmatch(file.name):
-            shutil.copy2(file, tokenizer / file.name)
-    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    tokenizer_config = tokenizer / "tokenizer_config.json"
-    settings = (
-        json.loads(tokenizer_config.read_text(encoding="utf-8"))
-        if tokenizer_config.exists()
-        else {}
-    )
-    model.add_flavor(
-        "transformers",
-        transformers_version=importlib.metadata.version("transformers"),
-        code=None,
-        task="text-classification",
-        instance_type="TextClassificationPipeline",
-        pipeline_model_type=config["architectures"][0],
-        source_model_name=config.get("_name_or_path") or "model",
-        model_binary="model",
-        torch_dtype=None,
-        tokenizer_type=settings.get("tokenizer_class", "GPT2Tokenizer"),
-        components=["tokenizer"],
-    )
-    label_names = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
-    max_length = min(settings.get("model_max_length", math.inf), config["n_positions"])
-    add_own_pyfunc(model, folder, label_names, max_length)
-    write_digests(folder, but=[MLMODEL])
-
-
-def _write_environment(folder: Path) -> None:
-    requirements = _requirements()
-    lines = "\n".join(requirements)
-    pinned = "\n".join(f"    - {line}" for line in requirements)
-    python = platform.python_version()
-    (folder / "requirements.txt").write_text(lines + "\n")
-    (folder / "python_env.yaml").write_text(
-        f"python: {python}\nbuild_dependencies:\n- pip\n- setuptools\n- wheel\n"
-        "dependencies:\n- -r requirements.txt\n"
-    )
-    (folder / "conda.yaml").write_text(
-        f"name: mlflow-env\nchannels:\n- conda-forge\ndependencies:\n- python={python}\n- pip\n"
-        f"- pip:\n{pinned}\n"
-    )
-
-
-def _requirements() -> Sequence[str]:
-    # Without the local part (+cpu, +cu128): no index has it under that name.
-    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in _REQUIRED]
 
 
 def _finish(gateway: Gateway, model_id: str, run_id: str, folder: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hpo.errors import TrackingError
+from hpo.outbox.ledger import Destination
 from hpo.spec.names import file_name, former_file_name
 from hpo.tracking.local_store import store_lock
 from hpo.tracking.uri import (
@@ -127,22 +128,22 @@ def in_words(file: Path, found: Sequence[Move]) -> str:
     return f"{file} was moved or copied from {froms}: {count} places of its files are now here"
 
 
-def uri_now(uri: str, state_then: str | None, state: Path, run_ids: Collection[str] = ()) -> str:
+def uri_now(noted: Destination, state_dir: Path) -> str:
     """Where a tracking URI that was noted under a state folder leads to, now that this one is there.
 
-    state_then: the folder at that time; None where it was not noted, when what lies beside this one and
-    is that store, or has its runs, is taken for it.
+    Where the folder was not noted, what lies beside this one and is that store, or has its runs, is
+    taken for it.
     """
-    file = database_file(uri)
+    file = database_file(noted.uri)
     if file is None:
-        return uri
-    if state_then is None:
-        here = state.parent / file.name
-        moved = here.exists() and (not file.exists() or _has_run(here, run_ids))
+        return noted.uri
+    if noted.state_dir is None:
+        here = state_dir.parent / file.name
+        moved = here.exists() and (not file.exists() or _has_run(here, noted.run_ids))
     else:
-        here = Path(os.path.normpath(state / os.path.relpath(file, state_then)))
-        moved = here.exists() and not _same(Path(state_then), state)
-    return database_uri(here) if moved and not _same(here, file) else uri
+        here = Path(os.path.normpath(state_dir / os.path.relpath(file, noted.state_dir)))
+        moved = here.exists() and not _same(Path(noted.state_dir), state_dir)
+    return database_uri(here) if moved and not _same(here, file) else noted.uri
 
 
 def _is_to_mend(

@@ -15,75 +15,49 @@ it; a worker that dies leaves that to whoever empties its outbox.
 
 from __future__ import annotations
 
-import getpass
-import json
 import logging
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from hpo.errors import TrackingError
-from hpo.spec.locations import without_credentials
-from hpo.tracking.download import (
-    delete_trial_models,
-    download_trial_model,
-    left_trial_model,
-    look_for_champion,
-    missing_runs,
-    trials_with_models,
-)
-from hpo.tracking.drain import Drainer, drain_abandoned
-from hpo.tracking.keys import (
-    ATTEMPT_TAG,
-    CHAMPION_ALIAS,
-    NOTE_TAG,
-    PUBLISHED_TAG,
-    REASON_TAG,
-    STUDY_KEY_TAG,
-    STUDY_TAG,
-    STUDY_UID_TAG,
-    TIMES_TESTED_TAG,
-    TRIAL_NUMBER_TAG,
-    TRIAL_STATE_TAG,
-    former_registered_name,
-    names_from,
-    registered_name,
-    study_run_key,
-    trial_model_tags,
-    trial_run_key,
-    trial_run_name,
-)
-from hpo.tracking.outbox import DEFAULT_LIMIT_BYTES, Outbox, waits_in
-from hpo.tracking.records import (
-    MAX_NOTE_CHARACTERS,
+from hpo.outbox.outbox import Outbox, waits_in
+from hpo.outbox.quota import DEFAULT_LIMIT_BYTES
+from hpo.outbox.records import (
     DropModels,
-    EndEarlierAttempts,
     EndRun,
-    LogDataset,
     LogMetrics,
-    OpenRun,
-    Operation,
     PublishModel,
-    RunRef,
     RunStatus,
     SetTags,
     TagExperiment,
 )
-from hpo.tracking.system_metrics import SystemMetrics
-from hpo.tracking.trial_run import (
-    OutcomeOf,
-    TrialRun,
-    abandoned_tags,
-    log_text,
-    now_ms,
-    outcome_tags,
-    points,
+from hpo.spec.locations import without_credentials
+from hpo.tracking.champion import find_champion, publish_champion, refusal_of_champion
+from hpo.tracking.download import (
+    delete_trial_models,
+    download_trial_model,
+    left_trial_model,
+    missing_runs,
+    trials_with_models,
 )
+from hpo.tracking.drain import Drainer, drain_abandoned
+from hpo.tracking.identity import StudyIdentity
+from hpo.tracking.keys import (
+    NOTE_TAG,
+    STUDY_KEY_TAG,
+    TRIAL_NUMBER_TAG,
+    trial_model_tags,
+    trial_run_name,
+)
+from hpo.tracking.limits import MAX_NOTE_CHARACTERS
+from hpo.tracking.opening import DatasetInfo, open_study, open_trial
+from hpo.tracking.system_metrics import SystemMetrics
+from hpo.tracking.trial_run import OutcomeOf, TrialRun, log_text, now_ms, outcome_tags, points
 from hpo.tracking.uri import browser_url, checked_uri, run_url
 from hpo.tracking.views import TrialsTable, experiment_tags, table_url
+from hpo.waiting import Deadline
 
 if TYPE_CHECKING:
     from hpo.tracking.registry import Registered
@@ -93,31 +67,20 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class DatasetInfo:
-    """The labelled data of a study. examples: texts in each split, by its name."""
-
-    name: str
-    digest: str
-    source: str
-    examples: Mapping[str, int]
-
-
 class RunListener(Protocol):
     """Called on the draining thread once a run exists at the server, perhaps more than once."""
 
     def __call__(self, run_key: str, run_id: str, url: str) -> None: ...
 
 
-class StudyTracker:
+class StudyTracker(AbstractContextManager["StudyTracker"]):
     """A study in MLflow, as one process sees it. Use as a context manager, or call `close`."""
 
     def __init__(
         self,
         outbox: Outbox,
         drainer: Drainer,
-        study_name: str,
-        study_uid: str,
+        study: StudyIdentity,
         tracking_uri: str,
         state_dir: Path,
         listener: RunListener | None,
@@ -129,10 +92,8 @@ class StudyTracker:
         self._state_dir = state_dir
         self._listener = listener
         self._outcome_of = outcome_of
-        self._study_name = study_name
-        self._study_uid = study_uid
+        self._study = study
         self._tracking_uri = tracking_uri
-        self._ref = RunRef(study_name, study_run_key(study_name, study_uid))
         self._system_metrics = system_metrics
         self._trials: list[TrialRun] = []
         self._closed = False
@@ -163,7 +124,7 @@ class StudyTracker:
         system_metrics: whether `TrialRun.log_system` logs anything. Raises TrackingError for a wrong
         URI or a state_dir that cannot be written.
         """
-        uri = checked_uri(tracking_uri)
+        uri, study = checked_uri(tracking_uri), StudyIdentity(study_name, study_uid)
         outbox = Outbox.create(state_dir, uri, limit_bytes)
         drainer = Drainer(
             outbox, uri, state_dir=state_dir, on_run_opened=on_run_opened, outcome_of=outcome_of
@@ -171,25 +132,23 @@ class StudyTracker:
         tracker = cls(
             outbox,
             drainer,
-            study_name,
-            study_uid,
+            study,
             uri,
             state_dir,
             on_run_opened,
             outcome_of,
             SystemMetrics() if system_metrics else None,
         )
-        tracker._open_parent(study_file, environment, dataset)
+        open_study(outbox, study, study_file, environment, dataset)
         if table is not None:
-            tags = experiment_tags(table, now_ms())
-            outbox.append(TagExperiment(tracker._ref, tags))
+            outbox.append(TagExperiment(study.run, experiment_tags(table, now_ms())))
         drainer.start()
         return tracker
 
     @property
     def study_url(self) -> str:
         """The page of the study's parent run, or of the server as long as the run is not there yet."""
-        run = self._outbox.run(self._ref.key)
+        run = self._outbox.run(self._study.key)
         if run is None:
             return browser_url(self._tracking_uri)
         return run_url(self._tracking_uri, run.experiment_id, run.run_id)
@@ -198,7 +157,7 @@ class StudyTracker:
     def table_url(self) -> str:
         """The page of the study's trials as a table, or of the server as `study_url`."""
         server = browser_url(self._tracking_uri)
-        run = self._outbox.run(self._ref.key)
+        run = self._outbox.run(self._study.key)
         return server if run is None else table_url(server, run.experiment_id)
 
     @property
@@ -216,45 +175,18 @@ class StudyTracker:
 
         What shows RUNNING of its earlier attempts ends as abandoned.
         """
-        key = trial_run_key(self._study_name, self._study_uid, number, attempt)
-        ref = RunRef(self._study_name, key)
-        name = trial_run_name(number)
-        start_ms = now_ms()
-        own_tags = {
-            STUDY_TAG: self._study_name,
-            TRIAL_NUMBER_TAG: str(number),
-            TRIAL_STATE_TAG: "RUNNING",
-            ATTEMPT_TAG: str(attempt),
-        }
-        operations: list[Operation] = [
-            OpenRun(
-                ref,
-                name,
-                start_ms,
-                parent_key=self._ref.key,
-                tags={**_source_tags(), **own_tags},
-                params={k: "none" if v is None else str(v) for k, v in params.items()},
-                if_abandoned=abandoned_tags(),
-            )
-        ]
-        if attempt > 1:
-            # A worker that died on another machine left an outbox there which nobody may ever empty.
-            reason = f"attempt {attempt} goes on with the trial"
-            ended = {**abandoned_tags(), REASON_TAG: reason}
-            operations.append(EndEarlierAttempts(ref, start_ms, ended))
-        self._outbox.append(*operations)
-        model_tags = trial_model_tags(self._study_name, self._study_uid, number, attempt)
+        self._outbox.append(*open_trial(self._study, number, attempt, params))
+        model_tags = trial_model_tags(self._study.name, self._study.uid, number, attempt)
         if self._system_metrics is not None:
             self._system_metrics.read()  # What was before the trial is not the trial's.
-        trial = TrialRun(self._outbox, ref, name, model_tags, self._system_metrics)
+        run, name = self._study.trial_run(number, attempt), trial_run_name(number)
+        trial = TrialRun(self._outbox, run, name, model_tags, self._system_metrics)
         self._trials = [t for t in self._trials if not t.ended or t.left] + [trial]
         return trial
 
     def fail_attempt(self, number: int, attempt: int, reason: str) -> None:
         """End the run of an attempt by another worker, which died, as that of a failed trial."""
-        ref = RunRef(
-            self._study_name, trial_run_key(self._study_name, self._study_uid, number, attempt)
-        )
+        ref = self._study.trial_run(number, attempt)
         tags = outcome_tags("FAIL", reason)
         self._outbox.append(EndRun(ref, "FAILED", now_ms(), tags, only_if_there=True))
 
@@ -278,34 +210,16 @@ class StudyTracker:
         card: the model card, Markdown. The folder is held to the disk's free space only, not to the
         outbox's limit: there is one for each study, and it is what the study was for.
         """
-        for needed in ("config.json", "tokenizer_config.json"):
-            if not (folder / needed).is_file():
-                raise TrackingError(
-                    str(folder),
-                    found=f"no {needed}",
-                    expected="a model and its tokenizer as save_pretrained writes them",
-                    hint="Save both there.",
-                )
-        spooled = self._outbox.spool_folder(folder, move=move, bounded=False)
-        operation = PublishModel(
-            self._ref,
-            # The same for the same champion: published again, what is missing of it is made whole.
-            f"champion:{self._ref.key}:{trial_number}",
-            spooled.path,
-            registered_name(self._study_name),
-            CHAMPION_ALIAS,
+        publish_champion(
+            self._outbox,
+            self._study,
+            folder,
             card,
-            points(metrics, 0),
-            {
-                STUDY_TAG: self._study_name,
-                STUDY_UID_TAG: self._study_uid,
-                TRIAL_NUMBER_TAG: str(trial_number),
-                TIMES_TESTED_TAG: str(times_tested),
-                PUBLISHED_TAG: str(now_ms()),
-            },
+            metrics,
+            trial_number,
+            times_tested=times_tested,
+            move=move,
         )
-        # Its bytes are not counted against the limit either: it would shut out what comes after.
-        self._outbox.append(operation)
 
     def find_champion(self, trial_number: int, known_name: str) -> Registered:
         """Look whether the champion is registered and whole. Waits for the server.
@@ -313,40 +227,23 @@ class StudyTracker:
         known_name: the registered model that it was in when last seen. Raises TrackingError where MLflow
         does not answer.
         """
-        name = registered_name(self._study_name)
-        names = (
-            known_name,
-            *names_from(name, self._study_uid),
-            former_registered_name(self._study_name),
-        )
-        return look_for_champion(
-            self._tracking_uri, tuple(dict.fromkeys(names)), self._study_uid, trial_number
-        )
+        return find_champion(self._tracking_uri, self._study, trial_number, known_name)
 
     def champion_waits(self, seconds: float) -> bool:
         """Whether a champion waits for MLflow in an outbox here, after so long a try to send it."""
-        deadline = time.monotonic() + seconds
+        deadline = Deadline(seconds)
         self.flush(seconds)
         while waits_in(self._state_dir, PublishModel):
-            left = deadline - time.monotonic()
-            if left <= 0:
+            if deadline.is_over:
                 return True
             # What a process that died has left; another thread may be at it already.
-            drain_abandoned(
-                self._state_dir,
-                timeout_seconds=left,
-                on_run_opened=self._listener,
-                outcome_of=self._outcome_of,
-            )
-            time.sleep(min(left, _LOOK_SECONDS))
+            self._drain_abandoned(deadline)
+            time.sleep(min(deadline.seconds_left, _LOOK_SECONDS))
         return False
 
     def refusal(self) -> str | None:
         """Why MLflow took no champion from this process; None where it did not refuse one."""
-        refused = self._outbox.rejected()
-        if not any(each.kind == PublishModel.__name__ for each in refused):
-            return None
-        return refused[0].reason  # what came after it was refused for want of it
+        return refusal_of_champion(self._outbox)
 
     def runs_that_are_gone(self, run_ids: Collection[str]) -> set[str]:
         """Those of the runs that MLflow does not have. Waits for the server. Raises TrackingError as above."""
@@ -361,8 +258,8 @@ class StudyTracker:
 
     def drop_model(self, trial_number: int) -> None:
         """Delete the logged models of a trial, of all its attempts, files included."""
-        tags = {STUDY_KEY_TAG: self._ref.key, TRIAL_NUMBER_TAG: str(trial_number)}
-        self._outbox.append(DropModels(self._ref, tags))
+        tags = {STUDY_KEY_TAG: self._study.key, TRIAL_NUMBER_TAG: str(trial_number)}
+        self._outbox.append(DropModels(self._study.run, tags))
 
     def download_trial_model(self, trial_number: int, target: Path) -> Path | None:
         """Fetch what a trial of this study trained; None where MLflow does not have it.
@@ -370,29 +267,29 @@ class StudyTracker:
         Waits for the server. Raises TrackingError where it cannot be used.
         """
         return download_trial_model(
-            self._tracking_uri, self._study_name, self._ref.key, trial_number, target
+            self._tracking_uri, self._study.name, self._study.key, trial_number, target
         )
 
     def trials_with_models(self) -> set[int]:
         """The trials of this study whose models MLflow has. Waits for the server, as above."""
-        return trials_with_models(self._tracking_uri, self._study_name, self._ref.key)
+        return trials_with_models(self._tracking_uri, self._study.name, self._study.key)
 
     def delete_models(self, trial_numbers: Collection[int]) -> None:
         """Delete the logged models of these trials now, past the outbox. Waits for the server."""
-        delete_trial_models(self._tracking_uri, self._study_name, self._ref.key, trial_numbers)
+        delete_trial_models(self._tracking_uri, self._study.name, self._study.key, trial_numbers)
 
     def describe(self, markdown: str) -> None:
         """Set the description of the study's run."""
-        self._outbox.append(SetTags(self._ref, {NOTE_TAG: markdown[:MAX_NOTE_CHARACTERS]}))
+        self._outbox.append(SetTags(self._study.run, {NOTE_TAG: markdown[:MAX_NOTE_CHARACTERS]}))
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics of the study as a whole, e.g. the best value so far by finished trials."""
         if metrics:
-            self._outbox.append(LogMetrics(self._ref, points(metrics, step)))
+            self._outbox.append(LogMetrics(self._study.run, points(metrics, step)))
 
     def log_study_text(self, text: str, file: str) -> None:
         """Log a text as the file `file` of the study's run."""
-        log_text(self._outbox, self._ref, text, file)
+        log_text(self._outbox, self._study.run, text, file)
 
     def flush(self, timeout_seconds: float = 30.0) -> int:
         """Wait for everything to arrive, no longer than the time given. Returns what still waits."""
@@ -411,76 +308,40 @@ class StudyTracker:
             self._system_metrics.close()
         for trial in self._trials:
             trial.abandon("its worker stopped")
-        deadline = time.monotonic() + timeout_seconds
+        deadline = Deadline(timeout_seconds)
         # First, for whether this process has the study's run open is known once it is at the server.
         self._drainer.flush(timeout_seconds)
-        self._outbox.end_shared(EndRun(self._ref, status, now_ms()))
-        waiting = self._drainer.flush(max(1.0, deadline - time.monotonic()))
+        self._outbox.end_shared(EndRun(self._study.run, status, now_ms()))
+        waiting = self._drainer.flush(max(1.0, deadline.seconds_left))
         # A request ends within its time-out; a longer upload is cut by our exit and repeated.
         stopped = self._drainer.stop(timeout_seconds=15.0)
         if waiting:
             logger.warning(
                 "%d operations wait in %s for %s; the next run here sends them",
                 waiting,
-                self._outbox.spool.parent,
+                self._outbox.folder,
                 without_credentials(self._tracking_uri),
             )
         if stopped:
             # The run of a trial that ended unsaid is closed below, by what the storage says of it.
             unsaid = any(trial.left for trial in self._trials)
             self._outbox.close(remove=self._outbox.waiting == 0 and not unsaid)
-        left = deadline - time.monotonic()
-        if stopped and not waiting and left > 0:
+        if stopped and not waiting and not deadline.is_over:
             # What earlier processes left would otherwise wait for a run that has idle moments.
-            drain_abandoned(
-                self._state_dir,
-                timeout_seconds=left,
-                on_run_opened=self._listener,
-                outcome_of=self._outcome_of,
-            )
+            self._drain_abandoned(deadline)
         return waiting
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None:
             self.close()
         else:
             # An interrupt is nobody's failure.
             self.close(status="FAILED" if isinstance(error, Exception) else "KILLED")
 
-    def _open_parent(
-        self, study_file: str, environment: Mapping[str, str], dataset: DatasetInfo | None
-    ) -> None:
-        ref = self._ref
-        tags = {**_source_tags(), STUDY_TAG: self._study_name, STUDY_UID_TAG: self._study_uid}
-        self._outbox.append(OpenRun(ref, self._study_name, now_ms(), tags=tags, shared=True))
-        log_text(self._outbox, ref, study_file, "study.toml")
-        shown = json.dumps(dict(environment), indent=2, sort_keys=True)
-        log_text(self._outbox, ref, shown, "environment.json")
-        if dataset is not None:
-            self._outbox.append(
-                LogDataset(
-                    ref,
-                    dataset.name,
-                    dataset.digest,
-                    "hpo",
-                    json.dumps({"source": dataset.source}),
-                    json.dumps({"examples": dict(dataset.examples), "digest": dataset.digest}),
-                )
-            )
-
-
-def _source_tags() -> dict[str, str]:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        # A container may run under a user id without a name.
-        user = "unknown"
-    return {"mlflow.user": user, "mlflow.source.name": "hpo", "mlflow.source.type": "LOCAL"}
+    def _drain_abandoned(self, deadline: Deadline) -> None:
+        drain_abandoned(
+            self._state_dir,
+            timeout_seconds=deadline.seconds_left,
+            on_run_opened=self._listener,
+            outcome_of=self._outcome_of,
+        )

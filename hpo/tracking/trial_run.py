@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hpo.tracking.keys import ABANDONED_TAG, REASON_TAG, TRIAL_STATE_TAG
-from hpo.tracking.outbox import Outbox
-from hpo.tracking.records import (
+from hpo.outbox.outbox import Outbox
+from hpo.outbox.records import (
     EndRun,
     LogArtifact,
     LogMetrics,
@@ -21,6 +20,7 @@ from hpo.tracking.records import (
     RunRef,
     RunStatus,
 )
+from hpo.tracking.keys import ABANDONED_TAG, REASON_TAG, TRIAL_STATE_TAG
 from hpo.tracking.system_metrics import SystemMetrics
 
 TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
@@ -97,7 +97,7 @@ class TrialRun:
 
         Raises TrackingError where the outbox or the disk is full.
         """
-        spooled = self._outbox.spool_folder(folder)
+        spooled = self._outbox.spool.add_folder(folder)
         operation = LogModel(
             self._ref, uuid.uuid4().hex, spooled.path, self._name, dict(self._model_tags)
         )
@@ -136,7 +136,7 @@ class TrialRun:
 
 def log_text(outbox: Outbox, ref: RunRef, text: str, file: str) -> None:
     folder, _, name = file.rpartition("/")
-    spooled = outbox.spool_file(text.encode(), name)
+    spooled = outbox.spool.add_file(text.encode(), name)
     outbox.append(LogArtifact(ref, spooled.path, folder or None, spooled.digest), spooled=spooled)
 
 

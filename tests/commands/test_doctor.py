@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.tracking.outbox import Outbox
-from hpo.tracking.records import EndRun, OpenRun, RunRef
+from hpo.outbox.outbox import Outbox
+from hpo.outbox.records import EndRun, OpenRun, RunRef
 from tests.commands.shell import TINY_STUDY, Shell
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hpo.tracking.outbox import waiting_in
+from hpo.outbox.outbox import waiting_in
 from tests.commands.shell import TINY_STUDY, Answer, Shell
 from tests.commands.stores import (
     STATUS_OF_STATE,

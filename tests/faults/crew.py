@@ -37,12 +37,13 @@ import hpo.runtime.study_work as study_work
 import hpo.training.checkpoint as checkpoints
 from hpo.errors import HpoError
 from hpo.leases.claims import Claim
+from hpo.outbox.outbox import Outbox
 from hpo.runtime.finish import finish_study, tidy
 from hpo.runtime.kept_models import KeptModels
 from hpo.storage.storage import open_storage
 from hpo.studies.registration import submit
+from hpo.tracking import orphans
 from hpo.tracking.delivery import Delivery
-from hpo.tracking.outbox import Outbox
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.checkpoint import CheckpointFile
@@ -74,7 +75,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "remove the checkpoint": (CheckpointFile, "remove"),
     "send to MLflow": (Delivery, "_send_first"),
     "note that it arrived": (Delivery, "_settle"),
-    "close a dead worker's runs": (Delivery, "close_runs"),
+    "close a dead worker's runs": (orphans, "close_runs"),
     "take over an outbox": (Outbox, "adopt"),
 }
 

@@ -17,6 +17,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import select
 
+from hpo.outbox.outbox import waiting_in
 from hpo.results.leaderboard import leaderboard, top_numbers
 from hpo.runtime.finish import known_champion
 from hpo.storage.optuna_tables import TRIALS
@@ -25,7 +26,6 @@ from hpo.storage.tables import HPO_CLAIMS
 from hpo.studies.progress import progress
 from hpo.studies.studies import OpenStudy, open_study
 from hpo.tracking.keys import registered_name, trial_run_key
-from hpo.tracking.outbox import waiting_in
 from tests.faults.place import EVALUATIONS, STUDY, Place
 
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hpo.tracking.outbox import waiting_in
+from hpo.outbox.outbox import waiting_in
 from tests.faults.conftest import FULL, Checked
 from tests.faults.crew import Crew, Order, Peaceful, register
 from tests.faults.place import EVALUATIONS, Place

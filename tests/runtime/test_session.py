@@ -20,6 +20,7 @@ from hpo.errors import (
     TrackingError,
 )
 from hpo.model import frozen_features
+from hpo.outbox.spool import Spool, Spooled
 from hpo.runtime import study_work
 from hpo.runtime.events import Event, FeatureProgress, TrialEnded, TrialEvaluated, TrialStarted
 from hpo.runtime.preparation import Prepared, prepare
@@ -31,7 +32,6 @@ from hpo.storage.storage import Storage, open_storage
 from hpo.studies.progress import progress
 from hpo.studies.registration import submit
 from hpo.studies.studies import open_study
-from hpo.tracking.outbox import Outbox, Spooled
 from tests.storages import SpecFactory
 from tests.tracking.reading import run_named
 
@@ -226,15 +226,15 @@ def test_a_worker_without_the_studys_data_passes_it_over_and_serves_the_others(
 def test_a_model_that_finds_no_room_in_the_outbox_is_logged_when_the_run_is_closed(
     opened: Storage, locations: Locations, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool = Outbox.spool_folder
+    spool = Spool.add_folder
 
-    def full(self: Outbox, source: Path, *, move: bool = False, bounded: bool = True) -> Spooled:
+    def full(self: Spool, source: Path, *, move: bool = False, bounded: bool = True) -> Spooled:
         if bounded:
             raise TrackingError("outbox", found="full", expected="room", hint="Make some.")
         return spool(self, source, move=move, bounded=bounded)
 
     submit(opened, named(spec, "crowded"))
-    monkeypatch.setattr(Outbox, "spool_folder", full)
+    monkeypatch.setattr(Spool, "add_folder", full)
     with open_session(opened, "crowded", locations, prepared=prepare(spec, locations)) as session:
         assert session.work.until_done()
         tracker = session.work.tracker

@@ -18,7 +18,7 @@ from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.pretrained import load_pretrained
 from hpo.model.saved import TextClassifier, save_transformers
 from hpo.results.card import how_to_call
-from hpo.tracking.models import _build, _transformers_flavor
+from hpo.tracking.model_folder import build, transformers_flavor
 from tests.model.tiny_gpt2 import classifier_over, random_split, save_bert_vocabulary, save_tiny
 
 LABELS = ("bad", "so-so", "good")
@@ -101,5 +101,5 @@ def publish(
     classifier = TextClassifier.of(trained, FrozenFeatures(model, cache=None), LABELS, max_length)
     published = folder / "published"
     save_transformers(published, classifier.classifier, LABELS, max_length)
-    _build(published, "model", _transformers_flavor, model_id="m-1", run_id="r-1")
+    build(published, "model", transformers_flavor, model_id="m-1", run_id="r-1")
     return Measured(classifier, published)

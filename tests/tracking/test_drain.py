@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from hpo.outbox.outbox import Outbox
+from hpo.outbox.records import EndRun, LogMetrics, MetricPoint, OpenRun, RunRef
 from hpo.tracking import StudyTracker, drain_abandoned
 from hpo.tracking.drain import Drainer
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG
-from hpo.tracking.outbox import Outbox
-from hpo.tracking.records import EndRun, LogMetrics, MetricPoint, OpenRun, RunRef
 from tests.tracking.conftest import FaultyLine, MlflowServer, free_port
 from tests.tracking.reading import all_points, client, points, run_named, runs, statuses
 
@@ -51,13 +51,14 @@ def test_metrics_of_a_run_travel_in_few_requests(local_store: str, tmp_path: Pat
     outbox.append(EndRun(run, "FINISHED", 2))
     drainer = Drainer(outbox, local_store)
     requests: list[int] = []
-    send = drainer._gateway.log_batch
+    gateway = drainer._delivery._channel.gateway
+    send = gateway.log_batch
 
     def counted(run_id: str, **batch: Any) -> None:
         requests.append(len(batch.get("metrics", ())))
         send(run_id, **batch)
 
-    drainer._gateway.log_batch = counted  # type: ignore[method-assign]
+    gateway.log_batch = counted  # type: ignore[method-assign]
     drainer.start()
     assert drainer.flush(60) == 0
     drainer.stop(10)

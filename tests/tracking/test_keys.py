@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.outbox.records import RunRef
 from hpo.tracking.keys import (
     TrialRunKey,
     parse_trial_run_key,
     study_run_key,
     trial_run_key,
 )
-from hpo.tracking.records import RunRef
 
 
 @given(st.text(min_size=1), st.integers(0, 10**6), st.integers(1, 10**6))

@@ -12,7 +12,6 @@ import pytest
 from hpo.errors import TrackingError
 from hpo.tracking import StudyTracker, registered_name
 from hpo.tracking.answers import RetryableError
-from hpo.tracking.gateway import Gateway
 from hpo.tracking.pyfunc import TrialModel
 from tests.tracking.reading import client, run_named
 from tests.tracking.tiny import save_tiny_classifier
@@ -231,8 +230,7 @@ def test_a_champion_cut_short_at_any_request_is_registered_once(
     monkeypatch.setattr("hpo.tracking.drain._LONGEST_PAUSE_IN_FLUSH_SECONDS", 0.05)
     folder = tmp_path / "champion"
     save_tiny_classifier(folder)
-    delivery = tracker._drainer._delivery
-    gateway: Gateway = delivery._gateway
+    gateway = tracker._drainer._delivery._channel.gateway
     assert tracker.flush(60) == 0
     real = gateway.client
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import TrackingError
+from hpo.outbox.outbox import Outbox, waiting_in
+from hpo.outbox.records import OpenRun, RunRef, SetTags
 from hpo.tracking import StudyTracker, drain_abandoned
 from hpo.tracking.moved import moves, repair_moves
-from hpo.tracking.outbox import Outbox, waiting_in
-from hpo.tracking.records import OpenRun, RunRef, SetTags
 from tests.tracking.reading import client, run_named, runs
 from tests.tracking.tiny import save_tiny_classifier
 

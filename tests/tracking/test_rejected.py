@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from hpo.outbox.outbox import Outbox
+from hpo.outbox.records import LogArtifact, LogMetrics, MetricPoint, OpenRun, RunRef
+from hpo.outbox.rejected import rejected_in
+from hpo.outbox.requeue import requeue_rejected
 from hpo.tracking import StudyTracker, drain_abandoned, registered_name
 from hpo.tracking.answers import PermanentError
 from hpo.tracking.drain import DrainReport
 from hpo.tracking.gateway import Gateway
-from hpo.tracking.outbox import Outbox
-from hpo.tracking.records import LogArtifact, LogMetrics, MetricPoint, OpenRun, RunRef
-from hpo.tracking.rejected import rejected_in, requeue_rejected
+from hpo.tracking.moved import uri_now
 from tests.tracking.reading import client, points, run_named
 from tests.tracking.tiny import save_tiny_classifier
 
@@ -82,7 +84,7 @@ def leave_behind(uri: str, state: Path, run_key: str, *metrics: str) -> None:
 
 
 def send_again(state: Path) -> DrainReport:
-    requeue_rejected(state)
+    requeue_rejected(state, uri_now)
     return drain_abandoned(state)
 
 
@@ -324,8 +326,8 @@ def test_files_that_are_gone_are_a_refusal_and_hold_nothing_up(
     run = RunRef("refused", "run")
     with Outbox.create(tmp_path, local_store) as outbox:
         outbox.append(OpenRun(run, "run", 1))
-        spooled = outbox.spool_file(b"notes", "notes.txt")
+        spooled = outbox.spool.add_file(b"notes", "notes.txt")
         outbox.append(LogArtifact(run, spooled.path), spooled=spooled)
-        outbox.discard(spooled.path)
+        outbox.spool.discard(spooled.path)
     assert drain_abandoned(tmp_path) == DrainReport(1, 1, 0, 1)
     assert "its files are gone" in caplog.text

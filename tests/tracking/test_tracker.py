@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from hpo.errors import TrackingError
+from hpo.outbox.records import EndEarlierAttempts, RunRef, SetTags
 from hpo.tracking import DatasetInfo, StudyTracker, drain_abandoned, trial_run_key
 from hpo.tracking.drain import Drainer
-from hpo.tracking.records import EndEarlierAttempts, RunRef, SetTags
 from tests.tracking.conftest import FaultyLine, MlflowServer
 from tests.tracking.reading import client, points, run_named, runs, statuses
 
@@ -47,9 +47,9 @@ def test_importing_tracking_and_logging_do_not_import_mlflow(tmp_path: Path) -> 
     code = """
 import sys
 from pathlib import Path
-from hpo.tracking.outbox import Outbox
+from hpo.outbox.outbox import Outbox
 from hpo.tracking import StudyTracker, ping, drain_abandoned
-from hpo.tracking.records import *
+from hpo.outbox.records import *
 Outbox.create(Path(sys.argv[1]), "http://x").append(SetTags(RunRef("e", "r"), {}))
 print([name for name in ("mlflow", "torch", "transformers") if name in sys.modules])
 """

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hpo.errors import TrackingError
-from hpo.tracking.outbox import Outbox
+from hpo.outbox.outbox import Outbox
 from hpo.tracking.uri import (
     TrackingServerAway,
     browser_url,

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import TrackingError
-from hpo.tracking.ledger import KnownRun, Ledger
-from hpo.tracking.outbox import Outbox, abandoned, waiting_in
-from hpo.tracking.records import (
+from hpo.outbox.ledger import KnownRun, Ledger
+from hpo.outbox.outbox import Outbox, abandoned, waiting_in
+from hpo.outbox.records import (
     DropModels,
     EndEarlierAttempts,
     EndRun,
@@ -95,17 +95,17 @@ def test_files_are_copied_so_that_the_original_may_go(tmp_path: Path) -> None:
     (folder / "deep").mkdir(parents=True)
     (folder / "deep" / "w.bin").write_bytes(b"1234")
     with Outbox.create(tmp_path, URI) as outbox:
-        file = outbox.spool_file(b"hello", "report.html")
-        copied = outbox.spool_folder(folder)
-        moved = outbox.spool_folder(folder, move=True)
+        file = outbox.spool.add_file(b"hello", "report.html")
+        copied = outbox.spool.add_folder(folder)
+        moved = outbox.spool.add_folder(folder, move=True)
         assert not folder.exists()
-        assert (outbox.spool / file.path).read_text() == "hello"
-        assert (outbox.spool / file.path).name == "report.html"
+        assert (outbox.spool.path / file.path).read_text() == "hello"
+        assert (outbox.spool.path / file.path).name == "report.html"
         for tree in (copied, moved):
-            assert (outbox.spool / tree.path / "deep" / "w.bin").read_bytes() == b"1234"
+            assert (outbox.spool.path / tree.path / "deep" / "w.bin").read_bytes() == b"1234"
         assert (file.bytes, copied.bytes, moved.bytes) == (5, 4, 4)
         with pytest.raises(TrackingError, match="no folder there"):
-            outbox.spool_folder(folder)
+            outbox.spool.add_folder(folder)
 
 
 def test_a_full_outbox_takes_no_more_files_but_still_ends_runs(
@@ -117,11 +117,11 @@ def test_a_full_outbox_takes_no_more_files_but_still_ends_runs(
     (folder / "weights").write_bytes(b"x" * 400_000)
     with Outbox.create(tmp_path, "http://me:secret@127.0.0.1:9", limit_bytes=1_000_000) as outbox:
         for _ in range(2):
-            spooled = outbox.spool_folder(folder)
+            spooled = outbox.spool.add_folder(folder)
             outbox.append(LogModel(RUN, "op", spooled.path, "m", {}), spooled=spooled)
         assert caplog.text.count("wait in") == 1
         with pytest.raises(TrackingError, match="no more than") as caught:
-            outbox.spool_folder(folder)
+            outbox.spool.add_folder(folder)
         assert "secret" not in str(caught.value) + caplog.text
         outbox.append(EndRun(RUN, "FINISHED", 1))
         assert outbox.waiting == 3
@@ -129,21 +129,21 @@ def test_a_full_outbox_takes_no_more_files_but_still_ends_runs(
         Outbox.create(tmp_path, URI, limit_bytes=1_000_000) as second,
         pytest.raises(TrackingError, match="no more than"),
     ):
-        second.spool_folder(folder)
+        second.spool.add_folder(folder)
 
 
 def test_what_arrived_makes_room(tmp_path: Path) -> None:
     weights = b"x" * 700_000
     with Outbox.create(tmp_path, URI, limit_bytes=1_000_000) as outbox:
-        spooled = outbox.spool_file(weights, "weights")
+        spooled = outbox.spool.add_file(weights, "weights")
         outbox.append(LogArtifact(RUN, spooled.path), spooled=spooled)
         with pytest.raises(TrackingError, match="no more than"):
-            outbox.spool_file(weights, "weights")
+            outbox.spool.add_file(weights, "weights")
         [row] = outbox.ledger.head(10)
         outbox.arrived(1, outbox.ledger.done([row.id]))
-        outbox.discard(spooled.path)
+        outbox.spool.discard(spooled.path)
         assert outbox.waiting == 0
-        outbox.spool_file(weights, "weights")
+        outbox.spool.add_file(weights, "weights")
 
 
 def test_a_state_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
@@ -166,8 +166,8 @@ def test_appending_costs_training_less_than_a_millisecond(tmp_path: Path) -> Non
 _APPENDER = """
 import sys
 from pathlib import Path
-from hpo.tracking.outbox import Outbox
-from hpo.tracking.records import RunRef, SetTags
+from hpo.outbox.outbox import Outbox
+from hpo.outbox.records import RunRef, SetTags
 outbox = Outbox.create(Path(sys.argv[1]), "http://127.0.0.1:9")
 number = 0
 while True:
@@ -206,7 +206,7 @@ def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
                 file: Path = tmp_path / f"{number}.db", together: threading.Barrier = together
             ) -> int:
                 together.wait()
-                ledger = Ledger(file)
+                ledger = Ledger.open(file)
                 try:
                     return ledger.waiting()[0]
                 finally:

@@ -1,6 +1,6 @@
-"""What can be asked of MLflow, as values: the operations that wait in the outbox, stored as JSON.
+"""What can be asked of the tracking server, as values: the operations that wait in the outbox, stored as JSON.
 
-A run is named by a key that its owner chooses, unique for ever; MLflow's own run id is learnt when
+A run is named by a key that its owner chooses, unique for ever; the server's own run id is learnt when
 the operation reaches the server. Every operation may be carried out twice with the effect of once.
 """
 
@@ -16,8 +16,6 @@ from typing import Any, Literal, NamedTuple
 from hpo.digests import fast_digest
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
-
-MAX_NOTE_CHARACTERS = 8000
 
 _CHECK = "check"
 _RUN_KEY = re.compile(r"[\w.:@/+-]{1,250}")
@@ -107,7 +105,7 @@ class TagExperiment:
 
 @dataclass(frozen=True)
 class LogModel:
-    """Log what a trial trained as an MLflow model with `hpo.tracking.pyfunc` as its loader."""
+    """Log what a trial trained as a model of the run."""
 
     run: RunRef
     operation_id: str
@@ -126,7 +124,7 @@ class DropModels:
 
 @dataclass(frozen=True)
 class PublishModel:
-    """Log a transformers folder as an MLflow model and register it with an alias and a card."""
+    """Log a transformers folder as a model and register it with an alias and a card."""
 
     run: RunRef
     operation_id: str

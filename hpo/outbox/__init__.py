@@ -1,0 +1,1 @@
+"""A durable queue: operations wait on disk until the layer above has sent them; it knows no server."""

@@ -1,0 +1,258 @@
+"""The durable queue between training and the server: a file, a lock and a spool for each owner.
+
+    <state_dir>/outbox/<key>.db      the operations that wait (ledger.py)
+    <state_dir>/outbox/<key>.spool/  files that wait to be uploaded (spool.py)
+    <state_dir>/outbox/<key>.lock    held by the owner as long as it lives (owner.py)
+    <state_dir>/outbox/rejected.jsonl, rejected.spool/   what the server refused (rejected.py)
+
+What a dead owner has left is a file whose lock is free; any process may take it over.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import sqlalchemy as sa
+from filelock import FileLock
+
+from hpo.closing import Closing
+from hpo.errors import TrackingError
+from hpo.outbox.ledger import (
+    URI_DIGEST,
+    Destination,
+    KnownRun,
+    Ledger,
+    RejectedOperation,
+    digest_of_uri,
+)
+from hpo.outbox.ledger_check import DamagedLedger, open_checked, set_aside
+from hpo.outbox.origin import Origin
+from hpo.outbox.owner import (
+    folder_lock,
+    free_for_good,
+    has_owner,
+    last_written_ms,
+    lock_new,
+    lock_orphaned,
+    new_key,
+)
+from hpo.outbox.quota import DEFAULT_LIMIT_BYTES, Quota
+from hpo.outbox.records import EndRun, Operation
+from hpo.outbox.rejected import keep_rejected
+from hpo.outbox.spool import Spool, Spooled
+
+logger = logging.getLogger(__name__)
+
+
+class Outbox(Closing):
+    """The outbox of this process, or one of a dead process that was taken over (`adopt`).
+
+    append and what adds to the spool are called by the training thread, the rest by a draining thread.
+    """
+
+    def __init__(
+        self, ledger: Ledger, lock: FileLock, origin: Origin, limit_bytes: int = DEFAULT_LIMIT_BYTES
+    ) -> None:
+        """See `create` and `adopt`. lock: held, and released by `close`."""
+        self.key = ledger.path.stem
+        self.folder = ledger.path.parent
+        self.origin = origin
+        self.ledger = ledger
+        self.on_append: Callable[[], None] | None = None
+        self._lock = lock
+        self._quota = Quota(
+            self.folder, self.key, limit_bytes, ledger.waiting(), ledger.fact("tracking_uri")
+        )
+        self.spool = Spool(self._beside(".spool"), self._quota)
+
+    @classmethod
+    def create(
+        cls,
+        state_dir: Path,
+        tracking_uri: str,
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        *,
+        origin: Origin = Origin.LIVE,
+    ) -> Self:
+        """A new outbox under state_dir, owned by this process until it closes it or dies."""
+        folder, key = state_dir.absolute() / "outbox", new_key()
+        lock = lock_new(folder, key)
+        try:
+            ledger = Ledger.open(folder / f"{key}.db")
+        except TrackingError:
+            lock.release()
+            raise
+        state = str(state_dir.absolute())
+        late = {"late": "true"} if origin.may_be_outdated else {}
+        ledger.set_facts(
+            {
+                "tracking_uri": tracking_uri,
+                "state_dir": state,
+                URI_DIGEST: digest_of_uri(tracking_uri, state),
+                **late,
+            }
+        )
+        outbox = cls(ledger, lock, origin, limit_bytes)
+        outbox._quota.count_others()
+        return outbox
+
+    @classmethod
+    def adopt(cls, file: Path) -> Self | None:
+        """The outbox of a dead process, or None where its owner lives or it is gone."""
+        with folder_lock(file.parent):
+            lock = lock_orphaned(file)
+            if lock is None:
+                return None
+            abandoned_ms = last_written_ms(file)
+            try:
+                ledger = open_checked(file)
+            except DamagedLedger as damage:
+                set_aside(file, damage)
+                free_for_good(file, lock)
+                return None
+            except TrackingError:
+                lock.release()
+                raise
+            if ledger.fact("abandoned_ms") is None:
+                ledger.set_facts({"abandoned_ms": str(abandoned_ms)})
+        late = ledger.fact("late") is not None
+        return cls(ledger, lock, Origin.REQUEUED if late else Origin.ORPHANED)
+
+    @property
+    def state_dir(self) -> Path:
+        """The state folder, where it is now."""
+        return self.folder.parent
+
+    @property
+    def destination(self) -> Destination | None:
+        """Where the operations go, as the owner noted it; None where it died before it could."""
+        return self.ledger.destination()
+
+    @property
+    def tracking_uri(self) -> str | None:
+        """The server or store of `destination`."""
+        return self.ledger.fact("tracking_uri")
+
+    @property
+    def abandoned_ms(self) -> int | None:
+        """When the dead owner last wrote, ms since the epoch; None for this process's own."""
+        value = self.ledger.fact("abandoned_ms")
+        return None if value is None else int(value)
+
+    @property
+    def waiting(self) -> int:
+        """Operations that have not arrived."""
+        return self._quota.count
+
+    def append(self, *operations: Operation, spooled: Spooled | None = None) -> None:
+        """Store operations, all or none. Raises TrackingError where the outbox is full."""
+        if not operations:
+            return
+        self._quota.check_room(0)
+        size = self.ledger.append(operations, spooled.bytes if spooled else 0)
+        self._quota.add(len(operations), size)
+        if self.on_append:
+            self.on_append()
+
+    def arrived(self, count: int, size: int) -> None:
+        """Count operations that no longer wait, and their bytes."""
+        self._quota.subtract(count, size)
+
+    def run(self, run_key: str) -> KnownRun | None:
+        """What is known of a run that was opened through this outbox."""
+        return self.ledger.run(run_key)
+
+    def rejected(self) -> list[RejectedOperation]:
+        """What the server refused of what was appended here."""
+        return self.ledger.rejected()
+
+    def open_elsewhere(self, run_key: str) -> bool:
+        """Whether a living owner of another outbox here has opened the run and not ended it."""
+        others = (f for f in self.folder.glob("*.db") if f.stem != self.key)
+        return any(_has_open(file, run_key) for file in others if has_owner(file))
+
+    def end_shared(self, operation: EndRun) -> None:
+        """End a run that several processes share, unless another one still has it open."""
+        # Of two that close at once, each would otherwise leave it to the other.
+        with folder_lock(self.folder):
+            if self.open_elsewhere(operation.run.key):
+                self.ledger.mark_ended(operation.run.key)
+            else:
+                self.append(operation)
+
+    def close(self, *, remove: bool = False, tracking_uri: str | None = None) -> None:
+        """Give the outbox up.
+
+        Args:
+            remove: Whether its files go; what waits in them is left to other processes otherwise.
+            tracking_uri: Where `destination` leads to now, if that was looked up.
+        """
+        if remove:
+            uri = tracking_uri or self.tracking_uri
+            keep_rejected(self.folder, self.rejected(), self.spool.path, uri)
+        self.ledger.close()
+        if remove:
+            # The database goes after the spool and before the lock, so that a process that finds
+            # the lock free finds either a whole outbox or none.
+            self.spool.remove()
+            for suffix in (".db-wal", ".db-shm", ".db", ".lock"):
+                self._beside(suffix).unlink(missing_ok=True)
+        self._lock.release()
+
+    def _beside(self, suffix: str) -> Path:
+        return self.folder / f"{self.key}{suffix}"
+
+
+def abandoned(state_dir: Path) -> Iterator[Outbox]:
+    """The outboxes whose owners are dead, each taken over as it is reached."""
+    for file in sorted(_files(state_dir)):
+        try:
+            outbox = Outbox.adopt(file)
+        except (TrackingError, OSError, sa.exc.DatabaseError) as error:
+            logger.warning("The abandoned outbox %s cannot be read: %s", file, error)
+            continue
+        if outbox is not None:
+            yield outbox
+
+
+def waiting_in(state_dir: Path) -> int:
+    """How many operations wait under state_dir, in the outboxes of the living and the dead."""
+    total = 0
+    for file in _files(state_dir):
+        try:
+            with Ledger.open(file) as ledger:
+                total += ledger.waiting()[0]
+        except (TrackingError, sa.exc.DatabaseError) as error:
+            logger.warning("The outbox %s cannot be read: %s", file, error)
+    return total
+
+
+def waits_in(state_dir: Path, kind: type[Operation]) -> bool:
+    """Whether an operation of this kind waits under state_dir, as above."""
+    for file in _files(state_dir):
+        try:
+            with Ledger.open(file) as ledger:
+                if ledger.holds(kind.__name__):
+                    return True
+        except (TrackingError, sa.exc.DatabaseError):
+            continue
+    return False
+
+
+def _files(state_dir: Path) -> Iterator[Path]:
+    return (state_dir.absolute() / "outbox").glob("*.db")
+
+
+def _has_open(file: Path, run_key: str) -> bool:
+    """Whether the owner of a file is alive, as far as the file tells, and has the run open."""
+    try:
+        with Ledger.open(file) as ledger:
+            # A dead owner's is locked too while somebody empties it.
+            owner_lives = ledger.fact("abandoned_ms") is None
+            return owner_lives and any(r.run_key == run_key for r in ledger.unfinished_runs())
+    except (TrackingError, sa.exc.DatabaseError) as error:
+        logger.debug("The outbox %s cannot be read: %s", file, error)
+        return False

@@ -1,0 +1,94 @@
+"""What the server refused: kept as text beside the outboxes, and read again.
+
+<state_dir>/outbox/rejected.jsonl   an operation a line, in order, with the server and its reason
+<state_dir>/outbox/rejected.spool/  the files of those that may yet be taken
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hpo.atomic import write_whole
+from hpo.digests import fast_digest
+from hpo.outbox.ledger import Destination, RejectedOperation
+from hpo.outbox.owner import folder_lock
+from hpo.outbox.records import Operation, from_json, spooled_files
+
+REJECTED_FILE = "rejected.jsonl"
+REJECTED_SPOOL = "rejected.spool"
+
+# A damaged line is kept as it is.
+_ANY_BYTES = "surrogateescape"
+
+
+class Kept(NamedTuple):
+    """A refused operation as it was kept, and where it was to go."""
+
+    operation: Operation
+    noted: Destination
+
+
+def keep_rejected(
+    folder: Path, rows: Sequence[RejectedOperation], spool: Path, tracking_uri: str | None
+) -> None:
+    """Move refused operations and their files out of an outbox, which is about to go, into its folder."""
+    if not rows:
+        return
+    with folder_lock(folder):
+        kept = folder / REJECTED_SPOOL
+        for row in rows:
+            files = spool / (spooled_files(row.body) or "none")
+            if files.exists():
+                kept.mkdir(exist_ok=True)
+                shutil.move(files, kept / files.name)
+        noted = {"tracking_uri": tracking_uri, "state_dir": str(folder.parent)}
+        with (folder / REJECTED_FILE).open("a", encoding="utf-8") as trace:
+            for row in rows:
+                trace.write(_line({**noted, **asdict(row)}) + "\n")
+
+
+def rejected_in(state_dir: Path) -> int:
+    """How many refused operations are kept under state_dir."""
+    return len(read_lines(state_dir.absolute() / "outbox" / REJECTED_FILE))
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines of a file of refused operations; none where there is no such file."""
+    text = file.read_text("utf-8", _ANY_BYTES) if file.exists() else ""
+    return [line for line in text.split("\n") if line]
+
+
+def write_lines(file: Path, lines: Sequence[str]) -> None:
+    """Put these lines in the place of those that the file has; without any, the file goes."""
+    if not lines:
+        file.unlink(missing_ok=True)
+        return
+    content = "".join(f"{line}\n" for line in lines).encode("utf-8", _ANY_BYTES)
+    write_whole(file, content, durable=True)
+
+
+def parse_line(line: str) -> Kept:
+    """A refused operation out of its line.
+
+    Raises:
+        ValueError, TypeError, KeyError: The line is damaged, or of another version.
+    """
+    row: dict[str, Any] = json.loads(line)
+    told = row.pop("check", None)
+    if told is not None and told != _line_digest(row):
+        raise ValueError("other bytes than were written")
+    operation = from_json(row["kind"], row["body"])
+    return Kept(operation, Destination(str(row["tracking_uri"]), row.get("state_dir")))
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps({**row, "check": _line_digest(row)})
+
+
+def _line_digest(row: Mapping[str, Any]) -> str:
+    return fast_digest([json.dumps(row, sort_keys=True).encode()])

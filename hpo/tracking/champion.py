@@ -1,0 +1,91 @@
+"""The champion of a study on its way into MLflow: handed in, looked for, refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.errors import TrackingError
+from hpo.outbox.outbox import Outbox
+from hpo.outbox.records import PublishModel
+from hpo.tracking.download import look_for_champion
+from hpo.tracking.identity import StudyIdentity
+from hpo.tracking.keys import (
+    CHAMPION_ALIAS,
+    PUBLISHED_TAG,
+    STUDY_TAG,
+    STUDY_UID_TAG,
+    TIMES_TESTED_TAG,
+    TRIAL_NUMBER_TAG,
+    former_registered_name,
+    names_from,
+    registered_name,
+)
+from hpo.tracking.trial_run import now_ms, points
+
+if TYPE_CHECKING:
+    from hpo.tracking.registry import Registered
+
+
+def publish_champion(
+    outbox: Outbox,
+    study: StudyIdentity,
+    folder: Path,
+    card: str,
+    metrics: Mapping[str, float],
+    trial_number: int,
+    *,
+    times_tested: int,
+    move: bool,
+) -> None:
+    """Have a champion registered. See `StudyTracker.publish_champion`."""
+    _check_folder(folder)
+    spooled = outbox.spool.add_folder(folder, move=move, bounded=False)
+    operation = PublishModel(
+        study.run,
+        # The same for the same champion: published again, what is missing of it is made whole.
+        f"champion:{study.key}:{trial_number}",
+        spooled.path,
+        registered_name(study.name),
+        CHAMPION_ALIAS,
+        card,
+        points(metrics, 0),
+        {
+            STUDY_TAG: study.name,
+            STUDY_UID_TAG: study.uid,
+            TRIAL_NUMBER_TAG: str(trial_number),
+            TIMES_TESTED_TAG: str(times_tested),
+            PUBLISHED_TAG: str(now_ms()),
+        },
+    )
+    # Its bytes are not counted against the limit either: it would shut out what comes after.
+    outbox.append(operation)
+
+
+def find_champion(
+    tracking_uri: str, study: StudyIdentity, trial_number: int, known_name: str
+) -> Registered:
+    """What MLflow has of a champion. See `StudyTracker.find_champion`."""
+    name = registered_name(study.name)
+    names = (known_name, *names_from(name, study.uid), former_registered_name(study.name))
+    return look_for_champion(tracking_uri, tuple(dict.fromkeys(names)), study.uid, trial_number)
+
+
+def refusal_of_champion(outbox: Outbox) -> str | None:
+    """Why MLflow took no champion from this process; None where it did not refuse one."""
+    refused = outbox.rejected()
+    if not any(each.kind == PublishModel.__name__ for each in refused):
+        return None
+    return refused[0].reason  # what came after it was refused for want of it
+
+
+def _check_folder(folder: Path) -> None:
+    for needed in ("config.json", "tokenizer_config.json"):
+        if not (folder / needed).is_file():
+            raise TrackingError(
+                str(folder),
+                found=f"no {needed}",
+                expected="a model and its tokenizer as save_pretrained writes them",
+                hint="Save both there.",
+            )
