@@ -16,6 +16,9 @@ from hpo.errors import DiskError, HpoError, ModelError, StorageError, StudyFaile
 from hpo.leases.budget import NoTrial
 from hpo.leases.claims import Claim, ClaimLost
 from hpo.leases.heartbeat import Worker
+from hpo.outbox.outbox import Outbox
+from hpo.outbox.records import EndRun, RunRef
+from hpo.outbox.spool import Spooled
 from hpo.runtime import study_work
 from hpo.runtime.events import Event, TrialEnded
 from hpo.runtime.preparation import Prepared
@@ -24,8 +27,6 @@ from hpo.storage.storage import Storage
 from hpo.storage.tables import FREE, HELD, HPO_CLAIMS, OVER
 from hpo.studies.registration import submit
 from hpo.studies.studies import OpenStudy, open_study
-from hpo.tracking.outbox import Outbox, Spooled
-from hpo.tracking.records import EndRun, RunRef
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.checkpoint import CheckpointFile
