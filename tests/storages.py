@@ -6,7 +6,6 @@ import itertools
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +22,7 @@ from hpo.spec.study import StudySpec
 from hpo.storage.optuna_tables import OPTUNA_METADATA
 from hpo.storage.storage import Storage, open_storage
 from hpo.storage.tables import METADATA
+from tests.waiting import wait_until
 
 SpecFactory = Callable[..., StudySpec]
 
@@ -82,8 +82,7 @@ class RestartablePostgres:
         """End it in the middle of what it does, as a crash would."""
         pid = self._server.get_pid()
         os.kill(pid, signal.SIGQUIT)  # PostgreSQL's immediate shutdown
-        while psutil.pid_exists(pid):
-            time.sleep(0.05)
+        wait_until(lambda: not psutil.pid_exists(pid), "the server has ended")
 
     def start(self) -> None:
         self._server.start()

@@ -24,7 +24,7 @@ from tests.browser.pages import (
     open_trials,
 )
 from tests.browser.screenshots import NAMES, take
-from tests.ui.finished_studies import run_study
+from tests.finished_studies import run_study
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from tests.commands.shell import TINY_STUDY, Shell, killed
 from tests.commands.stores import assert_whole, embedded_uri, facts
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def test_a_second_ctrl_c_ends_at_once(shell: Shell) -> None:
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=5) == INTERRUPTED
-    until(lambda: not processes_of_group(process.pid), "the workers live on")
+    wait_until(lambda: not processes_of_group(process.pid), "the workers live on")
     shell.hpo(*command).done()
     assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
 
@@ -76,7 +76,7 @@ def test_workers_whose_parent_was_killed_end_by_themselves(shell: Shell) -> None
     wait_for_line(process, r"trial \d complete")
     process.kill()
     process.wait()
-    until(lambda: not processes_of_group(process.pid), "the workers live on")
+    wait_until(lambda: not processes_of_group(process.pid), "the workers live on")
     shell.hpo(*command).done()
     assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
 
@@ -134,13 +134,6 @@ def wait_for_line(process: subprocess.Popen[str], pattern: str) -> None:
         raise AssertionError("".join(said))
     finally:
         watchdog.cancel()
-
-
-def until(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.1)
 
 
 def processes_of_group(group: int) -> list[int]:

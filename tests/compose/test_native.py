@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from tests.compose.stack import ROOT, free_ports
+from tests.finished_studies import STUDY, environment
 from tests.storages import started_postgres
-from tests.ui.finished_studies import STUDY, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PASSWORD = "a-long-password"

@@ -17,6 +17,7 @@ from tests.faults.conftest import FULL, Checked
 from tests.faults.crew import Crew, Order, register
 from tests.faults.place import STUDY, Place
 from tests.storages import RestartablePostgres, started_postgres
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.campaign, pytest.mark.timeout(600)]
 
@@ -33,10 +34,7 @@ def finished(place: Place) -> int:
 
 
 def wait_for_finished(place: Place, count: int) -> None:
-    end = time.monotonic() + 120
-    while finished(place) < count:
-        assert time.monotonic() < end, f"{finished(place)} of {count} trials after two minutes"
-        time.sleep(0.1)
+    wait_until(lambda: finished(place) >= count, f"{count} trials", seconds=120, poll_seconds=0.1)
 
 
 def test_a_postgres_that_is_restarted_in_the_middle(

@@ -30,6 +30,7 @@ from hpo.tracking import StudyTracker
 from tests.faults.place import STUDY, Place
 from tests.storages import RestartablePostgres, started_postgres
 from tests.tracking.conftest import free_port
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -135,7 +136,7 @@ def test_optunas_heartbeat_thread_ends_at_the_first_error(place: Place, storage:
     with Worker(storage, lease_seconds=0.4) as worker:
         claim = claimed(storage, worker)
         vars(claim)["beat"] = lambda: fail("ours")
-        time.sleep(1.5)
+        wait_until(lambda: beats.count("ours") > 3, "more beats than the first", seconds=20)
         claim.release()
     assert beats.count("naive") == 1  # of four that were due
     assert beats.count("ours") > 3

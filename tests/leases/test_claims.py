@@ -34,6 +34,7 @@ from hpo.storage.storage import Storage
 from hpo.studies.progress import progress
 from hpo.studies.registration import submit
 from hpo.studies.studies import OpenStudy, open_study
+from tests.waiting import wait_until
 
 SpecFactory = Callable[..., StudySpec]
 COMPLETE, PRUNED, FAIL, RUNNING = (
@@ -497,10 +498,7 @@ def test_the_worker_beats_by_itself_and_goes_on_after_a_fault(
             beat()
 
         monkeypatch.setattr(claim, "beat", faulty)
-        end = time.monotonic() + 5
-        while len(beats) < 4 and time.monotonic() < end:
-            time.sleep(0.01)
-    assert len(beats) >= 4
+        wait_until(lambda: len(beats) >= 4, "four beats", seconds=5)
     with sqlite_storage.read() as connection:
         assert connection.exec_driver_sql("SELECT beat FROM hpo_claims").scalar_one() >= 2
 

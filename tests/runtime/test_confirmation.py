@@ -27,10 +27,10 @@ from hpo.tracking.answers import PermanentError
 from hpo.tracking.registry import Registered
 from hpo.tracking.tracker import StudyTracker
 from hpo.worker import _tell_champion
+from tests.results.test_presentation import note as note_of
 from tests.storages import SpecFactory
 from tests.tracking.conftest import free_port
 from tests.tracking.reading import client, runs
-from tests.ui.test_presentation import note as note_of
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -214,16 +214,16 @@ def test_reading_is_possible_while_another_writes(storage: Storage) -> None:
             assert reading.execute(text("SELECT count(*) FROM hpo_studies")).scalar_one() == 0
 
 
-def _open_and_create(url: str, start_at: float, index: int) -> None:
-    time.sleep(max(0.0, start_at - time.time()))
+def _open_and_create(url: str, together: Barrier, index: int) -> None:
+    together.wait(60)
     with open_storage(url) as storage:
         optuna.create_study(storage=storage.optuna, study_name=f"s{index}")
 
 
 def test_six_processes_may_open_an_empty_storage_at_once(storage_url: str) -> None:
-    start_at = time.time() + 0.3
+    together = FORK.Barrier(6)
     processes = [
-        FORK.Process(target=_open_and_create, args=(storage_url, start_at, index))
+        FORK.Process(target=_open_and_create, args=(storage_url, together, index))
         for index in range(6)
     ]
     for process in processes:

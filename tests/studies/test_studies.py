@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import optuna
@@ -336,8 +336,8 @@ def test_deleting_a_study_with_optunas_means_takes_our_rows_along(
     assert open_study(storage, "study").uid != uid
 
 
-def _submit_at(url: str, start_at: float, spec: StudySpec) -> None:
-    time.sleep(max(0.0, start_at - time.time()))
+def _submit_at(url: str, together: Barrier, spec: StudySpec) -> None:
+    together.wait(60)
     with open_storage(url) as storage:
         submit(storage, spec)
 
@@ -345,9 +345,9 @@ def _submit_at(url: str, start_at: float, spec: StudySpec) -> None:
 def test_six_processes_may_submit_the_same_study_to_an_empty_storage_at_once(
     storage_url: str, make_spec: SpecFactory
 ) -> None:
-    start_at = time.time() + 0.3
+    together = FORK.Barrier(6)
     processes = [
-        FORK.Process(target=_submit_at, args=(storage_url, start_at, make_spec())) for _ in range(6)
+        FORK.Process(target=_submit_at, args=(storage_url, together, make_spec())) for _ in range(6)
     ]
     for process in processes:
         process.start()

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +20,9 @@ from typing import Any
 
 import pytest
 
+from hpo import waiting
 from hpo.tracking.local_store import prepare_environment
+from tests.waiting import answers
 
 
 class MlflowServer:
@@ -53,12 +54,9 @@ class MlflowServer:
             stderr=log,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
-            with suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=2):
-                return
-            time.sleep(0.2)
-        raise AssertionError((self.folder / "server.log").read_text()[-3000:])
+        health = f"{self.uri}/health"
+        if not waiting.wait_until(lambda: answers(health), 90, poll_seconds=0.2):
+            raise AssertionError((self.folder / "server.log").read_text()[-3000:])
 
     def stop(self) -> None:
         if self._process is None:

@@ -21,6 +21,7 @@ from hpo.tracking.gateway import Gateway
 from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG
 from tests.tracking.conftest import FaultyLine, MlflowServer, free_port
 from tests.tracking.reading import all_points, client, points, run_named, runs, statuses
+from tests.waiting import wait_until
 
 
 def open_study(uri: str, study: str, state_dir: Path) -> StudyTracker:
@@ -123,9 +124,7 @@ def test_what_a_run_could_not_send_arrives_with_the_next(
     line.fault = None
     with open_study(line.uri, "next run", tmp_path / ".hpo") as second:
         log_a_trial(second, 1)
-        deadline = time.monotonic() + 30
-        while len(runs(line.uri, "next run")) < 3 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_until(lambda: len(runs(line.uri, "next run")) >= 3, "three runs", seconds=30)
         assert drain_abandoned(tmp_path / ".hpo").waiting == 0
     line.close()
     assert set(statuses(mlflow_server.uri, "next run").values()) == {"FINISHED"}
@@ -182,7 +181,7 @@ def test_a_server_that_hangs_costs_one_short_timeout_a_try(
         begun = time.monotonic()
         log_a_trial(tracker, 0)
         assert time.monotonic() - begun < 1.0
-        time.sleep(1)
+        wait_until(lambda: faulty_line.troubles, "a request that hangs")
         faulty_line.fault = None
         assert tracker.flush(30) == 0
         assert time.monotonic() - begun < 20

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -32,6 +31,7 @@ from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from hpo import waiting
 from hpo.model.saved import save_trained
 from hpo.results.card import how_to_call
 from hpo.tracking import StudyTracker, served_classifier, serving
@@ -46,6 +46,7 @@ from tests.tracking.measured import (
     Measured,
     publish,
 )
+from tests.waiting import answers
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBABILITIES = [f"probability_{label}" for label in LABELS]
@@ -389,13 +390,13 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=2):
-                return
-            time.sleep(0.2)
-        self.stop()
-        raise AssertionError(self.log.read_text()[-3000:])
+        health = f"{self.uri}/health"
+        waiting.wait_until(
+            lambda: self._process.poll() is not None or answers(health), 120, poll_seconds=0.2
+        )
+        if not answers(health):
+            self.stop()
+            raise AssertionError(self.log.read_text()[-3000:])
 
     def stop(self) -> None:
         with suppress(ProcessLookupError):

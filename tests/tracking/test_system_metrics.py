@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from hpo.tracking import StudyTracker
 from hpo.tracking.system_metrics import SystemMetrics
 from tests.tracking.reading import points, run_named
+from tests.waiting import wait_until
 
 
 class Busy:
@@ -39,10 +39,7 @@ def samplers() -> list[threading.Thread]:
 
 
 def wait_for(metrics: SystemMetrics) -> None:
-    deadline = time.monotonic() + 60
-    while not metrics.read():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(metrics.read, "the first values")
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -75,10 +72,7 @@ def test_system_metrics_are_logged_where_they_are_wanted(
     memory = points(local_store, run.info.run_id, "system/system_memory_usage_percentage")
     assert sorted(step for step, _ in memory) == [10, 20]
     assert all(0 < value <= 100 for _, value in memory)
-    deadline = time.monotonic() + 10
-    while samplers() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert samplers() == []
+    wait_until(lambda: samplers() == [], "the sampler has ended", seconds=10)
 
 
 def test_a_value_is_the_mean_since_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,8 +82,7 @@ def test_a_value_is_the_mean_since_the_last_one(monkeypatch: pytest.MonkeyPatch)
     metrics = SystemMetrics()
     wait_for(metrics)
     first = busy.count
-    while busy.count < first + 5:
-        time.sleep(0.01)
+    wait_until(lambda: busy.count >= first + 5, "five more samples", poll_seconds=0.01)
     value = metrics.read()["system/busy"]
     metrics.close()
     # The mean of the numbers after `first` up to the last of them.

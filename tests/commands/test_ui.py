@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,9 +19,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.ui.finished_studies import STUDY, environment
+from tests.finished_studies import STUDY, environment, run_study
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """A folder with the studies `first` and `second`."""
+    folder = tmp_path_factory.mktemp("studied")
+    run_study(folder, cache)
+    run_study(folder, cache, "--name", "second", "--set", "training.optimizer=sgd")
+    return folder
 
 
 class Ui:
@@ -171,10 +180,11 @@ def test_both_are_opened_in_the_browser_where_that_is_asked_for(
     browser.chmod(0o755)
     monkeypatch.setenv("BROWSER", f"{browser} %s")
     with ui(studied, cache, "--open") as served:
-        deadline = time.monotonic() + 20
-        while not (opened.exists() and len(opened.read_text().split()) == 2):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(
+            lambda: opened.exists() and len(opened.read_text().split()) == 2,
+            "both are opened",
+            seconds=20,
+        )
         assert opened.read_text().split() == [served.mlflow, served.dashboard]
 
 
