@@ -24,7 +24,7 @@ from statistics import mean
 from typing import Any
 
 import psutil
-from contenders import ABLATIONS
+from ablations import ABLATIONS
 from random_gpt2 import save_random_gpt2
 
 from hpo.execution.machine_resources import available_gpus, best_worker_count

@@ -13,8 +13,10 @@ import pytest
 
 from hpo.storage.storage import open_storage
 from hpo.tracking.local_store import make_local_store, prepare_environment
-from tests.faults.crew import Crew, Order, crew
-from tests.faults.invariants import Findings, examine, hold
+from tests.faults.crew import Crew, crew
+from tests.faults.findings import Findings, hold
+from tests.faults.invariants import examine
+from tests.faults.orders import Order
 from tests.faults.place import Place, write_data
 from tests.storages import started_postgres
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,35 +25,11 @@ from hpo.storage.tables import HPO_CLAIMS
 from hpo.studies.progress import progress
 from hpo.studies.studies import OpenStudy, open_study
 from hpo.tracking.keys import registered_name, trial_run_key
+from tests.faults.findings import STATUS, Findings, Run, find_runs
 from tests.faults.place import EVALUATIONS, STUDY, Place
 
-_STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _LAYERS = 4  # of the demo model
-Steps = Mapping[int, Sequence[float]]
-
-
-@dataclass
-class Findings:
-    """lost: acknowledged or due, and not there; doubled: there twice; wrong: anything else."""
-
-    trials: int = 0
-    attempts: int = 0
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Run:
-    run_id: str
-    key: str
-    name: str
-    status: str
-    tags: Mapping[str, str]
-    params: Mapping[str, str]
-    # By metric and step, all values that are stored for it.
-    metrics: Mapping[str, Steps]
 
 
 def examine(place: Place, trials: int) -> Findings:
@@ -64,7 +39,7 @@ def examine(place: Place, trials: int) -> Findings:
         study = open_study(storage, STUDY, n_layer=_LAYERS)
         stored = study.load().get_trials(deepcopy=False)
         attempts = _attempts(storage, study.study_id)
-        runs = _runs(place)
+        runs = find_runs(place)
         found.attempts = sum(attempts.values())
         _check_budget(storage, stored, trials, found)
         for trial in stored:
@@ -78,14 +53,6 @@ def examine(place: Place, trials: int) -> Findings:
     if waiting:
         found.lost.append(f"{waiting} operations still wait for MLflow")
     return found
-
-
-def hold(found: Findings) -> None:
-    """Fail on whatever was found, all of it at once."""
-    said = [f"LOST {each}" for each in found.lost]
-    said += [f"DOUBLED {each}" for each in found.doubled]
-    said += [f"WRONG {each}" for each in found.wrong]
-    assert not said, "\n".join(said[:40])
 
 
 def _check_budget(
@@ -136,7 +103,7 @@ def _check_runs(
     attempts: int,
     uid: str,
     study: OpenStudy,
-    runs: Mapping[str, Sequence[_Run]],
+    runs: Mapping[str, Sequence[Run]],
     found: Findings,
 ) -> None:
     """The last attempt's run tells of the trial; those of earlier ones end as abandoned."""
@@ -161,10 +128,10 @@ def _check_runs(
 
 
 def _check_last_run(
-    trial: FrozenTrial, name: str, run: _Run, study: OpenStudy, found: Findings
+    trial: FrozenTrial, name: str, run: Run, study: OpenStudy, found: Findings
 ) -> None:
     state = trial.state.name
-    if run.status != _STATUS[state]:
+    if run.status != STATUS[state]:
         found.wrong.append(f"the run of {name} is {run.status}")
     if run.tags.get("optuna.trial_state") != state:
         found.wrong.append(f"the run of {name} says {run.tags.get('optuna.trial_state')}")
@@ -183,7 +150,7 @@ def _check_last_run(
 
 
 def _check_metrics(
-    trial: FrozenTrial, name: str, run: _Run, study: OpenStudy, found: Findings
+    trial: FrozenTrial, name: str, run: Run, study: OpenStudy, found: Findings
 ) -> None:
     metric = f"val/{study.spec.study.metric}"
     reports = [value for _, value in sorted(trial.intermediate_values.items())]
@@ -205,7 +172,7 @@ def _check_metrics(
         found.wrong.append(f"val/best of {name} is at step {list(best)}")
 
 
-def _check_all_runs(runs: Mapping[str, Sequence[_Run]], found: Findings) -> None:
+def _check_all_runs(runs: Mapping[str, Sequence[Run]], found: Findings) -> None:
     parents = [run for each in runs.values() for run in each if run.key.startswith("study:")]
     if len(parents) > 1:
         found.doubled.append(f"the study's run: {len(parents)} times")
@@ -224,7 +191,7 @@ def _check_acknowledged(
     place: Place,
     uid: str,
     stored: Sequence[FrozenTrial],
-    runs: Mapping[str, Sequence[_Run]],
+    runs: Mapping[str, Sequence[Run]],
     found: Findings,
 ) -> None:
     """What workers were told is stored, and nobody was told the same twice."""
@@ -254,7 +221,7 @@ def _check_acknowledged(
                     found.lost.append(f"the end of trial {trial.number}: {each}")
 
 
-def _not_logged(told: Mapping[str, Any], runs: Sequence[_Run]) -> list[str]:
+def _not_logged(told: Mapping[str, Any], runs: Sequence[Run]) -> list[str]:
     if not runs:
         return list(told["metrics"])
     return [
@@ -333,44 +300,3 @@ def _attempts(storage: Storage, study_id: int) -> dict[int, int]:
     )
     with storage.read() as connection:
         return {int(number): int(attempt) for number, attempt in connection.execute(query)}
-
-
-def _runs(place: Place) -> dict[str, list[_Run]]:
-    """All runs of the study that are not deleted, by their key."""
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=place.tracking_uri)
-    experiment = client.get_experiment_by_name(STUDY)
-    if experiment is None:
-        return {}
-    runs: dict[str, list[_Run]] = defaultdict(list)
-    token = None
-    while True:
-        page = client.search_runs([experiment.experiment_id], max_results=1000, page_token=token)
-        for run in page:
-            metrics = {
-                key: _steps(client.get_metric_history(run.info.run_id, key))
-                for key in run.data.metrics
-            }
-            tags = dict(run.data.tags)
-            runs[tags.get("hpo.run_key", "")].append(
-                _Run(
-                    run.info.run_id,
-                    tags.get("hpo.run_key", ""),
-                    run.info.run_name,
-                    run.info.status,
-                    tags,
-                    dict(run.data.params),
-                    metrics,
-                )
-            )
-        token = page.token
-        if not token:
-            return runs
-
-
-def _steps(history: Sequence[Any]) -> dict[int, list[float]]:
-    steps: dict[int, list[float]] = defaultdict(list)
-    for point in history:
-        steps[point.step].append(point.value)
-    return steps

@@ -14,7 +14,8 @@ from hpo.errors import StorageError
 from hpo.storage.storage import open_storage
 from hpo.studies.progress import progress
 from tests.faults.conftest import FULL, Checked
-from tests.faults.crew import Crew, Order, register
+from tests.faults.crew import Crew, register
+from tests.faults.orders import Order
 from tests.faults.place import STUDY, Place
 from tests.storages import RestartablePostgres, started_postgres
 from tests.waiting import wait_until

@@ -11,7 +11,8 @@ from optuna.trial import TrialState
 from hpo.storage.storage import open_storage
 from hpo.studies.studies import open_study
 from tests.faults.conftest import FULL, Checked, end_in_peace
-from tests.faults.crew import POINTS, Crew, Fates, Order, Peaceful, RandomInstants, register
+from tests.faults.crew import Crew, register
+from tests.faults.orders import POINTS, Fates, Order, Peaceful, RandomInstants
 from tests.faults.place import STUDY, Place
 
 pytestmark = [pytest.mark.slow, pytest.mark.campaign, pytest.mark.timeout(1200)]

@@ -15,7 +15,8 @@ import pytest
 
 from hpo.errors import StorageError, TrackingError
 from tests.faults.conftest import FULL, Checked, end_in_peace
-from tests.faults.crew import Crew, Doom, Order, Peaceful, register
+from tests.faults.crew import Crew, register
+from tests.faults.orders import Doom, Order, Peaceful
 from tests.faults.place import Place
 from tests.faults.test_databases import wait_for_finished
 

@@ -10,7 +10,8 @@ import pytest
 
 from hpo.outbox.outbox import waiting_in
 from tests.faults.conftest import FULL, Checked
-from tests.faults.crew import Crew, Order, Peaceful, register
+from tests.faults.crew import Crew, register
+from tests.faults.orders import Order, Peaceful
 from tests.faults.place import EVALUATIONS, Place
 from tests.tracking.conftest import FaultyLine, MlflowServer
 
