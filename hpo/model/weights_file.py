@@ -16,7 +16,16 @@ from torch import Tensor
 def write_weights(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors of any device to a file and to the disk. Raises OSError where that cannot be."""
+    """Write tensors to a safetensors file, and see that they are on the disk.
+
+    Args:
+        path: Of the file.
+        tensors: By name, of any device.
+        metadata: Goes into the file's header.
+
+    Raises:
+        OSError: Where they cannot be written.
+    """
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         save_file(whole, path, metadata=dict(metadata) if metadata else None)
