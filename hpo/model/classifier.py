@@ -146,7 +146,9 @@ class Classifier:
             dtype=self.dtype,
             device=self.device,
         )
-        more.restore({**more.parameters, **self.parameters}, self.decay)
+        # While the embeddings were frozen, none of their rows decayed.
+        decay = self.decay if self.trained.embeddings else 1.0
+        more.restore({**more.parameters, **self.parameters}, decay)
         return more
 
     def snapshot(self) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ _LEVELS = 1 << 16  # probabilities are rounded to 1 / 65,536
 
 
 class Dropout:
-    """The dropout of one trial: its three probabilities and its stream of random numbers.
+    """The dropout (Srivastava et al., 2014) of one trial: three probabilities and a stream of numbers.
 
     On CPUs masks come from NumPy's SFC64, 16 bits an element: PyTorch draws its own one by one and
     takes about ten times as long. On other devices PyTorch's generator there is seeded and used.
@@ -30,6 +30,15 @@ class Dropout:
         seed: int,
         device: torch.device,
     ) -> None:
+        """Seed the stream.
+
+        Args:
+            embedding: Probability on the sum of token and position embeddings.
+            attention: Probability on attention weights.
+            residual: Probability on what joins the residual.
+            seed: Of the stream; on a GPU, of PyTorch's generator there too.
+            device: Of the tensors.
+        """
         self.embedding_probability = embedding
         self.attention_probability = attention
         self.residual_probability = residual
@@ -40,15 +49,19 @@ class Dropout:
 
     @property
     def drops_attention(self) -> bool:
+        """Whether attention weights are dropped."""
         return self.attention_probability > 0
 
     def embeddings(self, x: Tensor) -> Tensor:
+        """Dropout on embeddings, in the shape and dtype of x."""
         return self._drop(x, self.embedding_probability)
 
     def attention(self, weights: Tensor) -> Tensor:
+        """Dropout on attention weights, in their shape and dtype."""
         return self._drop(weights, self.attention_probability)
 
     def residual(self, x: Tensor) -> Tensor:
+        """Dropout on what joins the residual, in the shape and dtype of x."""
         return self._drop(x, self.residual_probability)
 
     def state(self) -> str:

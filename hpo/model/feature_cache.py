@@ -38,12 +38,19 @@ class DamagedStates(Exception):  # noqa: N818 - what was found, not a fault of o
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One file of the cache, as `hpo.doctor` shows it."""
+    """One file of the cache, as `hpo.doctor` shows it.
+
+    Attributes:
+        path: Of the file.
+        depth: Frozen blocks that its states have passed.
+        size: In bytes.
+        last_used: In seconds since the epoch.
+    """
 
     path: Path
     depth: int
-    size: int  # bytes
-    last_used: float  # seconds since the epoch
+    size: int
+    last_used: float
 
     @property
     def value(self) -> float:
@@ -78,6 +85,9 @@ class FeatureCache:
         A block costs its forward pass at every reading, a stored one its bytes once: whatever fits
         is kept. The first may fill the cache; all together no more than half of it, so that they do
         not push out what other studies stored, and half of what the disk has left.
+
+        Args:
+            sizes: Of the files in bytes, the most valuable first.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
@@ -90,8 +100,16 @@ class FeatureCache:
         """Make files of these sizes in bytes, to be filled, all in the folder of one key.
 
         The least valuable entries are dropped until they fit, those of the same folder last; a
-        process that has a dropped file mapped goes on reading it. Returns False, and makes none,
-        where what other processes are building leaves no room. Raises OSError.
+        process that has a dropped file mapped goes on reading it.
+
+        Args:
+            files: Path -> size.
+
+        Returns:
+            False, with none made, where what other processes are building leaves no room.
+
+        Raises:
+            OSError: Where the disk is full or cannot be written to.
         """
         [folder] = {path.parent for path in files}
         with self._lock(_ROOM):  # two who make room at once would both count the same space
@@ -116,7 +134,9 @@ class FeatureCache:
     def building(self, key: str, while_waiting: Callable[[], None]) -> Iterator[None]:
         """Hold the lock of a key; once the process that holds it is dead, it is free.
 
-        while_waiting: called about once a second as long as another process builds; may raise.
+        Args:
+            key: Names the folder.
+            while_waiting: Called about once a second as long as another process builds; may raise.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = self._lock(key)
@@ -153,15 +173,31 @@ class FeatureCache:
 def map_states(
     path: Path, rows: int, width: int, dtype: torch.dtype, *, write: bool = False
 ) -> Tensor:
-    """A file as a tensor, (rows, width), mapped; write: what is written to it goes to the file."""
+    """A file as a tensor, mapped.
+
+    Args:
+        path: Of the file.
+        rows: Vectors in it.
+        width: Of each.
+        dtype: Of their numbers.
+        write: Whether what is written to the tensor goes to the file.
+
+    Returns:
+        (rows, width).
+    """
     flat = torch.from_file(str(path), shared=write, size=rows * width, dtype=dtype)
     return flat.view(rows, width)
 
 
 def open_states(path: Path, rows: int, width: int, dtype: torch.dtype) -> Tensor:
-    """Hidden states as they were written, (rows, width), mapped and not to be written to.
+    """Hidden states as they were written, mapped and not to be written to.
 
-    Raises FileNotFoundError where there are none, DamagedStates where they differ from their digest.
+    Returns:
+        (rows, width).
+
+    Raises:
+        FileNotFoundError: Where there are none.
+        DamagedStates: Where they differ from their digest.
     """
     if path.stat().st_size != rows * width * dtype.itemsize:
         raise DamagedStates("another size")

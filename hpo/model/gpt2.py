@@ -35,7 +35,7 @@ _BLOCK_WEIGHTS = (
 )
 
 
-class Gpt2:
+class Gpt2(ModelFamily):
     """The family of GPT-2 (Radford et al., 2019), under the names of `GPT2ForSequenceClassification`."""
 
     attention: AttentionMask = "causal"
@@ -46,17 +46,14 @@ class Gpt2:
     head = HEAD
 
     def block_names(self, block: int) -> tuple[str, ...]:
-        """As `ModelFamily` says."""
         return tuple(f"transformer.h.{block}.{name}" for name in _BLOCK_WEIGHTS)
 
     def full_name(self, key: str) -> str:
-        """As `ModelFamily` says."""
         return (
             key if key.startswith(("transformer.", "lm_head.", "score.")) else f"transformer.{key}"
         )
 
     def depth_of(self, name: str, n_layer: int) -> int:
-        """As `ModelFamily` says."""
         if name in (TOKEN_EMBEDDING, POSITION_EMBEDDING):
             return n_layer + 1
         if name.startswith("transformer.h."):
@@ -68,7 +65,6 @@ class Gpt2:
         return name.endswith(".weight") and ".ln_" not in name
 
     def shapes(self, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-        """As `ModelFamily` says."""
         width, inner = architecture.width, architecture.inner_width
         attention = (width,), (width,), (width, 3 * width), (3 * width,), (width, width), (width,)
         mlp = (width,), (width,), (width, inner), (inner,), (inner, width), (width,)
@@ -81,7 +77,6 @@ class Gpt2:
         return shapes | dict.fromkeys(FINAL_NORM, (width,))
 
     def read_config(self, document: dict[str, Any], model: str) -> GPT2Config:
-        """As `ModelFamily` says."""
         from transformers import GPT2Config
 
         try:
@@ -96,7 +91,6 @@ class Gpt2:
             ) from error
 
     def architecture(self, config: GPT2Config, model: str) -> Architecture:
-        """As `ModelFamily` says."""
         sizes = config.n_layer, config.n_head, config.n_embd, config.n_positions, config.vocab_size
         if min(sizes) < 1 or config.n_embd % config.n_head:
             raise ModelError(
@@ -136,7 +130,6 @@ class Gpt2:
     def classification_config(
         self, config: GPT2Config, label_names: tuple[str, ...], pad_token_id: int, positions: int
     ) -> dict[str, Any]:
-        """As `ModelFamily` says."""
         document = config.to_dict()
         document.update(
             architectures=["GPT2ForSequenceClassification"],

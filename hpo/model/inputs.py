@@ -19,7 +19,13 @@ from hpo.model.transfer import to_device
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs of `Classifier.logits` and the labels, (texts,)."""
+    """What a classifier reads of some texts, and their labels.
+
+    Attributes:
+        inputs: Of `Classifier.logits`.
+        layout: Of the texts; None where one vector a text is read.
+        labels: (texts,) int64.
+    """
 
     inputs: Tensor
     layout: Layout | None
@@ -80,7 +86,11 @@ class SplitInputs:
         return len(self.split)
 
     def batch(self, texts: NDArray[np.int64]) -> Batch:
-        """The batch of the texts with these indices."""
+        """The batch of some texts, on the device.
+
+        Args:
+            texts: Their indices, (texts,).
+        """
         labels = to_device(self._labels[torch.from_numpy(texts)], self._device)
         if self._states is not None and self._states.is_per_text:
             return Batch(self._states.read_per_text(texts), None, labels)

@@ -27,7 +27,15 @@ def is_on_the_hub(name: str) -> bool:
 
 
 def model_folder(name: str, revision: str | None) -> Path:
-    """The folder of a model's files; a hub model is fetched first. Raises ModelError."""
+    """The folder of a model's files; those of a hub model are fetched first.
+
+    Args:
+        name: Hub id, local directory or "demo".
+        revision: Of a hub model; None: the newest.
+
+    Raises:
+        ModelError: Where there is no such model, or it cannot be fetched.
+    """
     if name == DEMO:
         return DEMO_MODEL_DIR
     path = path_of(name, lambda reason: _no_directory(name, reason))

@@ -46,7 +46,14 @@ _NEEDED_FACTS = (
 
 @dataclass(frozen=True)
 class TextClassifier:
-    """A finished classifier: texts in, labels and probabilities out."""
+    """A finished classifier: texts in, labels and probabilities out.
+
+    Attributes:
+        classifier: With whole embedding tables, so that it takes any text.
+        features: The frozen part below it.
+        label_names: In the order of the classes.
+        max_length: Tokens that are read of a text.
+    """
 
     classifier: Classifier
     features: FrozenFeatures
@@ -65,7 +72,11 @@ class TextClassifier:
         return TextClassifier(whole, features, label_names, max_length)
 
     def classify(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
-        """The label of each text, and probabilities, (texts, classes), in the order of `label_names`."""
+        """The label of each text, and its class probabilities.
+
+        Returns:
+            Labels, one a text, and probabilities, (texts, classes) fp32, in the order of `label_names`.
+        """
         if not texts:
             return [], np.empty((0, len(self.label_names)), np.float32)
         split = tokenize_texts(texts, self.classifier.model.tokenizer, max_length=self.max_length)
@@ -73,7 +84,15 @@ class TextClassifier:
         return [self.label_names[index] for index in probabilities.argmax(1)], probabilities
 
     def probabilities(self, split: TokenizedSplit, split_key: str) -> NDArray[np.float32]:
-        """Class probabilities of a split's texts, (texts, classes)."""
+        """Class probabilities of a split's texts.
+
+        Args:
+            split: The texts.
+            split_key: Names its tokens in the cache of hidden states, if `features` has one.
+
+        Returns:
+            (texts, classes) fp32.
+        """
         inputs = SplitInputs(
             split,
             split_key,
@@ -85,7 +104,11 @@ class TextClassifier:
 
 
 def predict(classifier: Classifier, inputs: SplitInputs) -> NDArray[np.float32]:
-    """Class probabilities of every text of a split, without dropout, (texts, classes)."""
+    """Class probabilities of every text of a split, without dropout.
+
+    Returns:
+        (texts, classes) fp32, in the order of the split's texts.
+    """
     probabilities = np.empty((len(inputs), classifier.classes), np.float32)
     batches = evaluation_batches(inputs.split.lengths, PASS_TOKENS[classifier.device.type])
     found = []
@@ -108,7 +131,15 @@ def save_trained(
 ) -> None:
     """Write what a trial trained, and the name and fingerprint of the base model that it needs.
 
-    facts: anything JSON that a person may want to know of the trial. Raises OSError.
+    Args:
+        folder: Made where it is missing.
+        classifier: What was trained.
+        label_names: In the order of the classes.
+        max_length: Tokens that are read of a text.
+        facts: Anything JSON that a person may want to know of the trial.
+
+    Raises:
+        OSError: Where it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = dict(classifier.parameters)
@@ -143,7 +174,15 @@ def damage_in_trained(folder: Path) -> str | None:
 def load_trained(
     folder: Path, load_base: Callable[[str, str | None], PretrainedModel] = load_pretrained
 ) -> TextClassifier:
-    """Load what `save_trained` wrote, over its base model. Raises ModelError, also for a damaged one."""
+    """Load what `save_trained` wrote, over its base model.
+
+    Args:
+        folder: That it was written to.
+        load_base: Gives the base model by name and revision.
+
+    Raises:
+        ModelError: Where it is missing or damaged, or its base model is gone or another.
+    """
     try:
         damage = damage_in_trained(folder)
         if damage is not None:
@@ -175,7 +214,13 @@ def load_trained(
 def from_tensors(
     model: PretrainedModel, tensors: dict[str, Tensor], document: Mapping[str, Any]
 ) -> TextClassifier:
-    """A classifier from the parts that `save_trained` wrote."""
+    """A classifier from the parts that `save_trained` wrote.
+
+    Args:
+        model: The base model.
+        tensors: Of `TRAINED_FILE`, by name; changed by the call.
+        document: Of `FACTS_FILE`.
+    """
     features = FrozenFeatures(model, cache=None)
     label_names, family = tuple(document["label_names"]), model.family
     trained = Trained(family.token_embedding in tensors, int(document["freeze_depth"]))
@@ -199,6 +244,15 @@ def save_transformers(
 
     It has the positions up to `max_length` alone. Those beyond were never trained or measured, and
     without them a call that forgets to truncate fails, where it would give another answer.
+
+    Args:
+        folder: Made where it is missing.
+        classifier: With compact or whole embedding tables.
+        label_names: In the order of the classes.
+        max_length: Tokens that are read of a text.
+
+    Raises:
+        OSError: Where it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     model, tokenizer = classifier.model, classifier.model.tokenizer

@@ -18,7 +18,13 @@ logger = logging.getLogger(__name__)
 def load_tokenizer(folder: Path, name: str, most_entries: int) -> PreTrainedTokenizerBase:
     """The tokenizer among a model's files, with a padding token.
 
-    name: the model's, for messages; most_entries: the model's embeddings. Raises ModelError.
+    Args:
+        folder: Of the model.
+        name: The model's, for messages.
+        most_entries: The model's token embeddings.
+
+    Raises:
+        ModelError: Where there is none that works, or it gives ids without an embedding.
     """
     from transformers import AutoTokenizer, BertTokenizer
 

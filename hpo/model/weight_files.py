@@ -45,7 +45,13 @@ def chosen_file(names: Collection[str]) -> str | None:
 def files_to_read(folder: Path, chosen: str, model: str) -> tuple[str, ...]:
     """The weight files that the chosen one stands for: itself, or those that it lists.
 
-    model: its name, for messages. Raises ModelError where an index cannot be followed.
+    Args:
+        folder: Of the model.
+        chosen: A file's name in it, from `chosen_file`.
+        model: The model's name, for messages.
+
+    Raises:
+        ModelError: Where an index cannot be followed.
     """
     if not chosen.endswith(INDEX_SUFFIX):
         return (chosen,)
@@ -53,9 +59,14 @@ def files_to_read(folder: Path, chosen: str, model: str) -> tuple[str, ...]:
 
 
 def read_tensors(folder: Path, model: str) -> dict[str, StoredTensor]:
-    """The tensors of a model's folder under the names that they were saved by; what lies beside is not read.
+    """The tensors of a model's folder under the names that they were saved by.
 
-    Raises ModelError where there are no weight files, or they are not whole.
+    Args:
+        folder: Of the model; only the weight files in it are read that transformers would read.
+        model: The model's name, for messages.
+
+    Raises:
+        ModelError: Where there are no weight files, or they are not whole.
     """
     chosen = chosen_file({name for name in WEIGHT_FILES if (folder / name).is_file()})
     if chosen is None:

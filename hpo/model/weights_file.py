@@ -16,10 +16,15 @@ from torch import Tensor
 def write_weights(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors of any device to a file.
+    """Write tensors to a safetensors file.
+
+    Args:
+        path: Of the file.
+        tensors: By name, of any device.
+        metadata: Goes into the file's header.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: Where they cannot be written.
     """
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:

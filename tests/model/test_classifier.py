@@ -16,7 +16,7 @@ from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.family import Trained
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.inputs import SplitInputs
-from hpo.model.saved import predict
+from hpo.model.saved import load_trained, predict, save_trained
 from tests.model.tiny_gpt2 import classifier_over, random_split, tiny
 
 SPLIT = random_split([5, 9, 1, 3])
@@ -61,6 +61,17 @@ def test_unfreezing_keeps_what_was_trained_and_gives_the_same_logits(
     train_a_little(grown)  # all of it can be
 
 
+def test_embedding_rows_that_no_text_uses_decay_only_once_they_are_unfrozen(tmp_path: Path) -> None:
+    classifier, _ = classifier_over(tiny(tmp_path), SPLIT, freeze_depth=1)
+    classifier.decay = 0.5
+    grown = classifier.unfrozen(Trained.of(0), ROWS)
+    for name, weight in grown.full_weights():
+        if name != classifier.model.family.head:
+            assert torch.equal(weight, classifier.model.weights[name])
+    grown.decay = 0.5
+    assert grown.unfrozen(Trained.of(0)).decay == 0.5
+
+
 def test_what_is_trained_is_not_frozen_again(tmp_path: Path) -> None:
     classifier, _ = classifier_over(tiny(tmp_path), SPLIT, freeze_depth=1)
     with pytest.raises(ValueError, match="freezes"):
@@ -70,12 +81,33 @@ def test_what_is_trained_is_not_frozen_again(tmp_path: Path) -> None:
 def test_embeddings_can_be_frozen_below_blocks_that_are_all_trained(tmp_path: Path) -> None:
     model = tiny(tmp_path)
     whole, inputs = classifier_over(model, SPLIT, freeze_depth=0)
-    blocks = Classifier(model, trained=Trained(False, 0), classes=2, embedding_rows=None, seed=0)
+    blocks = Classifier(
+        model,
+        trained=Trained(embeddings=False, first_block=0),
+        classes=2,
+        embedding_rows=None,
+        seed=0,
+    )
     assert whole.parameters.keys() - blocks.parameters.keys() == {
         model.family.token_embedding,
         model.family.position_embedding,
     }
     np.testing.assert_allclose(predict(blocks, inputs_of(blocks)), predict(whole, inputs))
+
+
+def test_frozen_embeddings_below_trained_blocks_are_saved_and_loaded_as_such(
+    tmp_path: Path,
+) -> None:
+    model = tiny(tmp_path / "base")
+    trained = Trained(embeddings=False, first_block=0)
+    blocks = Classifier(model, trained=trained, classes=2, embedding_rows=None, seed=0)
+    train_a_little(blocks)
+    save_trained(tmp_path / "trained", blocks, ("no", "yes"), 9, {})
+    loaded = load_trained(tmp_path / "trained", lambda name, revision: model).classifier
+    assert loaded.trained == trained
+    np.testing.assert_array_equal(
+        predict(loaded, inputs_of(loaded)), predict(blocks, inputs_of(blocks))
+    )
 
 
 class LowRank(Classifier):
