@@ -61,10 +61,22 @@ def promote(
     times_tested_before: int,
     before_publishing: Callable[[], None] = lambda: None,
 ) -> Champion:
-    """Test the best trial's classifier and publish it.
+    """Make the best trial the study's champion: test its classifier and publish it.
 
-    trained: the folder that holds what the trial trained. before_publishing: called when the test is
-    done; what it raises leaves nothing published. Raises ModelError where the folder is damaged.
+    Args:
+        best: The trial, as the leaderboard has it.
+        trained: The folder that holds what the trial trained.
+        model: The pretrained model that it was trained from.
+        test: The test split.
+        tracker: Where the classifier is published.
+        study_name: What the registered model is named after.
+        metric: The study's.
+        seed: Of the bootstrap behind the intervals of the test score.
+        times_tested_before: How often a champion of this study was tested on the split.
+        before_publishing: Called when the test is done; what it raises leaves nothing published.
+
+    Raises:
+        ModelError: The folder is damaged.
     """
     classifier = load_trained(trained, load_base=lambda _name, _revision: model)
     score = final_test(classifier, test, metric=metric, seed=seed)

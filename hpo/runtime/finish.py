@@ -1,4 +1,4 @@
-"""The end of a study: when the budget is met, the champion is promoted, once, by whoever sees it first."""
+"""The end of a study: its budget met, the best trial becomes its champion, once, by whoever sees it first."""
 
 from __future__ import annotations
 
@@ -101,17 +101,20 @@ class Summary:
 
 
 def finish_study(session: Session) -> Champion | None:
-    """Crown the champion of a study whose budget is met; the one there is, where it still is the best.
+    """Promote the best trial of a study whose budget is met, unless it is the champion already.
 
-    None where no trial is complete. Raises ModelError where the best trial's weights are nowhere, and
-    another training does not bring them back.
+    Returns:
+        The champion; None where no trial is complete.
+
+    Raises:
+        ModelError: The best trial's weights are nowhere, and another training does not bring them back.
     """
     study = session.study
     entries = study.read(leaderboard)
     if not entries:
         return None
     best, known = entries[0], known_champion(study)
-    promotion = Once(study.storage, study.study_id, promotion_key(best.number))
+    promotion = Once(study.storage, study.study_id, promotion_of(best.number))
     while known is None or known.number != best.number:
         known = _promote_in_turn(session, entries, promotion)
         if known is None:
@@ -120,9 +123,9 @@ def finish_study(session: Session) -> Champion | None:
     return known
 
 
-def promotion_key(number: int) -> str:
+def promotion_of(number: int) -> str:
     """What the study calls the promotion of a trial, which it wants done once."""
-    return f"crowning trial {number}"
+    return f"crowning trial {number}"  # stored: workers of earlier releases know it by this name
 
 
 def _promote_in_turn(session: Session, entries: list[Entry], promotion: Once) -> Champion | None:

@@ -140,7 +140,7 @@ class Service(Closing):
         except StudyGoneError as gone:
             logger.warning("study %s is left: %s", session.study.name, gone)
         except (ModelError, StorageError, TrackingError) as error:
-            # Its trials are all there; `hpo.run` with the same study promotes it where the weights are.
+            # Its trials are all there; `hpo.run` with the same study promotes the best where the weights are.
             logger.error("study %s has no champion yet: %s", session.study.name, error)
         finally:
             self._leave()
