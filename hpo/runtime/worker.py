@@ -15,8 +15,9 @@ from optuna.trial import TrialState
 
 from hpo.errors import DiskError, HpoError, StudyFailedError, TrackingError
 from hpo.leases.budget import NoTrial, claim_trial
-from hpo.leases.claims import Claim, ClaimLost
+from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
+from hpo.leases.lease import LeaseLost
 from hpo.model.saved import save_trained
 from hpo.results.dashboard_figures import show_with_trial
 from hpo.results.figures import confusion_figure
@@ -95,7 +96,7 @@ class StudyWork:
         try:
             with claim:
                 state, value, reason = self._attempt(claim)
-        except ClaimLost:
+        except LeaseLost:
             logger.info("trial %d went to another worker", claim.number)
         except TrainingStopped:
             logger.info("trial %d was given back unfinished", claim.number)
@@ -124,7 +125,7 @@ class StudyWork:
             self._complete(trial, result, claim, run)
             checkpoint.remove()
             return ended
-        except (TrainingStopped, ClaimLost) as stopped:
+        except (TrainingStopped, LeaseLost) as stopped:
             run.abandon("stopped" if isinstance(stopped, TrainingStopped) else "claim lost")
             raise
         except HpoError:
