@@ -21,9 +21,10 @@ from typing import Any
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Row, func, insert, select
 
-from hpo.leases.claim_rows import change_claim, end_trial, holds, live_rows
-from hpo.leases.claims import Claim, Taken
+from hpo.leases.claim_rows import change_claim, end_trial, held_leases, live_rows
+from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
+from hpo.leases.lease import Assignment
 from hpo.leases.liveness import WorkerIdentity
 from hpo.search.grid import GRID_SLOT
 from hpo.storage.optuna_rows import create_trial, set_attribute, start_waiting_trial
@@ -42,12 +43,8 @@ class NoTrial(enum.Enum):
     WAIT = "all that is left is in other workers' hands"
 
 
-class _ChangedMeanwhile(Exception):  # noqa: N818
-    """A claim is not what it was when it was read."""
-
-
 @dataclass(frozen=True)
-class _GivenUp:
+class GivenUp:
     """A trial that the deciding transaction ended, for too many workers died over it."""
 
     number: int
@@ -55,82 +52,94 @@ class _GivenUp:
     reason: str
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What the deciding transaction came to: a trial or the reason why there is none, and what it ended."""
+
+    outcome: Assignment | NoTrial
+    given_up: tuple[GivenUp, ...] = ()
+
+
 def claim_trial(study: OpenStudy, worker: Worker) -> Claim | NoTrial:
     """The next trial for a worker: one whose worker died or gave it back, or else a new one.
 
-    Raises StudyGoneError where the study was deleted, StorageError where the database stays away.
+    Args:
+        study: To work on.
+        worker: Who asks; its heartbeat renews the lease from now on.
+
+    Returns:
+        The claim on the trial, or why there is none.
+
+    Raises:
+        StudyGoneError: The study was deleted.
+        StorageError: The database stays away.
     """
-    token = uuid.uuid4().hex
+    fencing_token = uuid.uuid4().hex
 
-    def decide() -> tuple[Taken | NoTrial, list[_GivenUp]]:
-        given_up: list[_GivenUp] = []
+    def decide() -> Decision:
         with study.storage.write() as connection:
-            return _decide(connection, study, worker, token, given_up), given_up
+            return _decide(connection, study, worker, fencing_token)
 
-    outcome, given_up = study.storage.retry(decide, "claiming a trial")
-    for trial in given_up:
+    decision = study.storage.retry(decide, "claiming a trial")
+    for trial in decision.given_up:
         logger.warning("Trial %d has failed: %s.", trial.number, trial.reason)
         worker.on_given_up(trial.number, trial.attempt, trial.reason)
-    if isinstance(outcome, NoTrial):
-        return outcome
-    claim = Claim(study, worker, token, outcome)
-    worker.holds(claim)
+    if isinstance(decision.outcome, NoTrial):
+        return decision.outcome
+    claim = Claim(study, worker, decision.outcome)
+    claim.lease.acquire()
     return claim
 
 
 def _decide(
-    connection: Connection,
-    study: OpenStudy,
-    worker: Worker,
-    token: str,
-    given_up: list[_GivenUp],
-) -> Taken | NoTrial:
+    connection: Connection, study: OpenStudy, worker: Worker, fencing_token: str
+) -> Decision:
     if not lock_study(connection, study.study_id, study.uid):
         raise study.gone()
-    repeated = _taken_before(connection, token)
+    repeated = _assigned_before(connection, fencing_token)
     if repeated is not None:
-        return repeated  # an earlier try went through, and only its answer was lost
+        return Decision(repeated)  # an earlier try went through, and only its answer was lost
+    given_up: tuple[GivenUp, ...] = ()
     while True:
-        try:
-            return _decide_once(connection, study, worker, token, given_up)
-        except _ChangedMeanwhile:
-            logger.debug("A claim changed while it was looked at; looking again.")
+        orphans = _orphans(connection, study.study_id, worker)
+        if isinstance(orphans, NoTrial):
+            return Decision(orphans, given_up)
+        for row in orphans:
+            taken_over = _take_over(connection, row, worker, fencing_token)
+            if taken_over is None:
+                break  # the claim changed while it was looked at: look again
+            if isinstance(taken_over, Assignment):
+                return Decision(taken_over, given_up)
+            given_up += (taken_over,)
+        else:
+            begun = _begin_trial(connection, study, worker.identity, fencing_token)
+            return Decision(begun, given_up)
 
 
-def _decide_once(
-    connection: Connection,
-    study: OpenStudy,
-    worker: Worker,
-    token: str,
-    given_up: list[_GivenUp],
-) -> Taken | NoTrial:
+def _orphans(connection: Connection, study_id: int, worker: Worker) -> list[Row[Any]] | NoTrial:
+    """Claims given back or of dead workers, where the budget leaves something to do; else why not."""
     wanted = connection.execute(
-        select(HPO_STUDIES.c.trials).where(HPO_STUDIES.c.study_id == study.study_id)
+        select(HPO_STUDIES.c.trials).where(HPO_STUDIES.c.study_id == study_id)
     ).scalar_one()
     # In this order: a trial that ends between the two reads is counted twice, and never not at all.
-    rows = live_rows(connection, study.study_id)
-    finished = _count_finished(connection, study.study_id)
-    dead = worker.observer.dead(study.study_id, holds(rows))
+    rows = live_rows(connection, study_id)
+    finished = _count_finished(connection, study_id)
+    dead = worker.observer.dead(study_id, held_leases(rows))
     orphans = [row for row in rows if row.status == FREE or row.claim_id in dead]
     if finished >= wanted:
         return NoTrial.DONE
     if finished + len(rows) - len(orphans) >= wanted:
         return NoTrial.WAIT
-    for row in orphans:
-        taken = _take_over(connection, row, worker, token)
-        if isinstance(taken, Taken):
-            return taken
-        given_up.append(taken)
-    return _begin_trial(connection, study, worker.identity, token)
+    return orphans
 
 
-def _taken_before(connection: Connection, token: str) -> Taken | None:
+def _assigned_before(connection: Connection, fencing_token: str) -> Assignment | None:
     row = connection.execute(
         select(HPO_CLAIMS.c.claim_id, HPO_CLAIMS.c.trial_id, TRIALS.c.number, HPO_CLAIMS.c.attempt)
         .join(TRIALS, TRIALS.c.trial_id == HPO_CLAIMS.c.trial_id)
-        .where(HPO_CLAIMS.c.token == token)
+        .where(HPO_CLAIMS.c.token == fencing_token)
     ).first()
-    return None if row is None else Taken(*row)
+    return None if row is None else Assignment(*row, fencing_token)
 
 
 def _count_finished(connection: Connection, study_id: int) -> int:
@@ -142,28 +151,28 @@ def _count_finished(connection: Connection, study_id: int) -> int:
 
 
 def _take_over(
-    connection: Connection, row: Row[Any], worker: Worker, token: str
-) -> Taken | _GivenUp:
-    """Go on with a trial that was given back or whose worker died, or end it."""
+    connection: Connection, row: Row[Any], worker: Worker, fencing_token: str
+) -> Assignment | GivenUp | None:
+    """Go on with a trial that was given back or whose worker died, or end it; None where its claim changed."""
     deaths = row.deaths + (1 if row.status == HELD else 0)
     changes: dict[str, Any] = {"deaths": deaths}
     if deaths >= worker.max_deaths:
         changes |= {"status": OVER}
     else:
-        changes |= _held_by(worker.identity, token) | {"attempt": row.attempt + 1}
+        changes |= _held_by(worker.identity, fencing_token) | {"attempt": row.attempt + 1}
     # Under PostgreSQL the worker may beat, or finish, until the claim itself is locked.
     if not change_claim(connection, row.claim_id, row.token, row.status, changes, beat=row.beat):
-        raise _ChangedMeanwhile
+        return None
     if deaths >= worker.max_deaths:
         reason = f"{deaths} workers died over this trial"
         end_trial(connection, row.trial_id, TrialState.FAIL, None, reason)
-        return _GivenUp(row.number, row.attempt, reason)
-    return Taken(row.claim_id, row.trial_id, row.number, row.attempt + 1)
+        return GivenUp(row.number, row.attempt, reason)
+    return Assignment(row.claim_id, row.trial_id, row.number, row.attempt + 1, fencing_token)
 
 
 def _begin_trial(
-    connection: Connection, study: OpenStudy, identity: WorkerIdentity, token: str
-) -> Taken:
+    connection: Connection, study: OpenStudy, identity: WorkerIdentity, fencing_token: str
+) -> Assignment:
     """A new trial with its claim: an enqueued one, or else one that the sampler will fill."""
     slot = None
     waiting = start_waiting_trial(connection, study.study_id)
@@ -181,11 +190,12 @@ def _begin_trial(
             attempt=1,
             deaths=0,
             grid_slot=slot,
-            **_held_by(identity, token),
+            **_held_by(identity, fencing_token),
         )
     )
     assert result.inserted_primary_key is not None
-    return Taken(int(result.inserted_primary_key[0]), trial_id, number, 1)
+    claim_id = int(result.inserted_primary_key[0])
+    return Assignment(claim_id, trial_id, number, 1, fencing_token)
 
 
 def _next_slot(connection: Connection, study_id: int, size: int) -> int:
@@ -210,10 +220,10 @@ def _next_slot(connection: Connection, study_id: int, size: int) -> int:
     return int(failed or 0)
 
 
-def _held_by(identity: WorkerIdentity, token: str) -> dict[str, Any]:
+def _held_by(identity: WorkerIdentity, fencing_token: str) -> dict[str, Any]:
     return {
         "status": HELD,
-        "token": token,
+        "token": fencing_token,
         "worker": identity.worker,
         "machine": identity.machine,
         "pid": identity.pid,

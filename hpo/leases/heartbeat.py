@@ -1,4 +1,4 @@
-"""A taker of trials: who it is, the heartbeat of what it holds, and whom it has seen be silent."""
+"""A taker of trials: who it is, the heartbeat of its leases, and whom it has seen be silent."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ logger = logging.getLogger(__name__)
 DEFAULT_MAX_DEATHS: Final = 3
 
 
-class Held(Protocol):
-    """What a worker beats for: its claim on a trial. number: of the trial in its study."""
+class Renewed(Protocol):
+    """What a heartbeat renews: the lease of a trial. number: of the trial in its study."""
 
     claim_id: int
     number: int
 
-    def beat(self) -> None: ...
+    def renew(self) -> None: ...
 
 
 class Worker(Closing):
-    """A taker of trials with a heartbeat: who it is, what it holds, whom it has seen be silent.
+    """A taker of trials with a heartbeat: who it is, its leases, whom it has seen be silent.
 
     lease_seconds: a worker that is silent for so long is taken for dead; it beats four times as
     often.
@@ -51,45 +51,45 @@ class Worker(Closing):
         self.on_given_up = on_given_up
         self.observer = observer or Observer(lease_seconds)
         self._interval = lease_seconds / BEATS_PER_LEASE
-        self._held: dict[int, Held] = {}
+        self._leases: dict[int, Renewed] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def close(self) -> None:
-        """Stop beating. Claims still held count as dead once the lease, or the process, is over."""
+        """Stop beating. Leases still held count as dead once the lease, or the process, is over."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
 
-    def holds(self, claim: Held) -> None:
-        """Beat for a claim from now on."""
+    def acquire(self, lease: Renewed) -> None:
+        """Renew a lease with every beat from now on."""
         with self._lock:
-            self._held[claim.claim_id] = claim
+            self._leases[lease.claim_id] = lease
             if self._thread is None:
                 self._thread = threading.Thread(target=self._beat, name="hpo-beat", daemon=True)
                 self._thread.start()
 
-    def drops(self, claim: Held) -> None:
-        """Beat for a claim no longer."""
+    def drop(self, lease: Renewed) -> None:
+        """Renew a lease no longer."""
         with self._lock:
-            self._held.pop(claim.claim_id, None)
+            self._leases.pop(lease.claim_id, None)
 
     def _beat(self) -> None:
         failing = False
         while not self._stopping.wait(self._interval):
             with self._lock:
-                claims = list(self._held.values())
-            for claim in claims:
+                leases = list(self._leases.values())
+            for lease in leases:
                 try:
-                    claim.beat()
+                    lease.renew()
                 except Exception as error:  # noqa: BLE001 - a beat must outlive whatever a database throws
                     if not failing:
                         logger.warning(
-                            "No heartbeat for trial %d: %s", claim.number, one_line(error)
+                            "No heartbeat for trial %d: %s", lease.number, one_line(error)
                         )
                     failing = True
                 else:
                     if failing:
-                        logger.info("The heartbeat of trial %d is back.", claim.number)
+                        logger.info("The heartbeat of trial %d is back.", lease.number)
                     failing = False

@@ -38,11 +38,11 @@ class WorkerIdentity:
 
 
 @dataclass(frozen=True)
-class Hold:
-    """A claim that some worker says it holds, as the database had it a moment ago."""
+class HeldLease:
+    """A lease that some worker says it holds, as the database had it a moment ago."""
 
     claim_id: int
-    token: str
+    fencing_token: str
     machine: str
     pid: int
     process_started: str
@@ -102,7 +102,7 @@ def fate(pid: int, process_started: str) -> Fate:
 
 
 class Observer:
-    """Watches the beats of other workers' claims, and says which of them are dead.
+    """Watches the beats of other workers' leases, and says which of them are dead.
 
     A worker of this machine is dead as soon as its process is. Any worker is dead when its beat has
     stood still for `lease_seconds` of this observer's own monotonic clock, of which each look
@@ -124,19 +124,27 @@ class Observer:
         self._lock = threading.Lock()
         self._seen: dict[int, dict[tuple[int, str], _Silence]] = {}
 
-    def dead(self, study_id: int, holds: Iterable[Hold]) -> set[int]:
-        """Ids of the claims whose workers are dead. holds: all that are held in the study right now."""
+    def dead(self, study_id: int, leases: Iterable[HeldLease]) -> set[int]:
+        """Say whose workers are dead.
+
+        Args:
+            study_id: Of the study.
+            leases: All that are held in the study right now.
+
+        Returns:
+            Ids of the claims whose workers are dead.
+        """
         now = self._clock()
         with self._lock:
             before = self._seen.get(study_id, {})
             after: dict[tuple[int, str], _Silence] = {}
             dead = set()
-            for hold in holds:
-                key = (hold.claim_id, hold.token)
-                silence = self._silence(before.get(key), hold.beat, now)
+            for lease in leases:
+                key = (lease.claim_id, lease.fencing_token)
+                silence = self._silence(before.get(key), lease.beat, now)
                 after[key] = silence
-                if silence.seconds >= self._lease_seconds or self._has_died_here(hold):
-                    dead.add(hold.claim_id)
+                if silence.seconds >= self._lease_seconds or self._has_died_here(lease):
+                    dead.add(lease.claim_id)
             self._seen[study_id] = after
         return dead
 
@@ -146,10 +154,10 @@ class Observer:
         counted = min(now - before.looked_at, self._lease_seconds / BEATS_PER_LEASE)
         return _Silence(beat, before.seconds + counted, now)
 
-    def _has_died_here(self, hold: Hold) -> bool:
-        if hold.machine != self._machine or not hold.process_started:
+    def _has_died_here(self, lease: HeldLease) -> bool:
+        if lease.machine != self._machine or not lease.process_started:
             return False
-        return fate(hold.pid, hold.process_started) == "gone"
+        return fate(lease.pid, lease.process_started) == "gone"
 
 
 @dataclass(frozen=True)

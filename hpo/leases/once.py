@@ -17,7 +17,7 @@ from hpo.errors import StorageError
 from hpo.leases.liveness import (
     BEATS_PER_LEASE,
     DEFAULT_LEASE_SECONDS,
-    Hold,
+    HeldLease,
     Observer,
     this_worker,
 )
@@ -89,15 +89,15 @@ class Once:
         if holder.get("over"):
             return False
         # Versions before this one left neither token nor beat: to us they are silent from the start.
-        hold = Hold(
+        lease = HeldLease(
             claim_id=0,
-            token=holder.get("token", ""),
+            fencing_token=holder.get("token", ""),
             machine=holder["machine"],
             pid=holder["pid"],
             process_started=holder["started"],
             beat=holder.get("beat", 0),
         )
-        return not self._observer.dead(self._study_id, [hold])
+        return not self._observer.dead(self._study_id, [lease])
 
 
 class Turn(Closing):

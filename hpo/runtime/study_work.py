@@ -12,8 +12,9 @@ from optuna.trial import TrialState
 
 from hpo.errors import StudyFailedError
 from hpo.leases.budget import NoTrial, claim_trial
-from hpo.leases.claims import Claim, ClaimLost
+from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
+from hpo.leases.lease import LeaseLost
 from hpo.model.saved import save_trained
 from hpo.results.dashboard_drawings import show_with_trial
 from hpo.results.leaderboard import leaderboard, top_numbers
@@ -106,7 +107,7 @@ class StudyWork:
         try:
             with claim:
                 end = self._attempt(claim)
-        except ClaimLost:
+        except LeaseLost:
             logger.info("trial %d went to another worker", claim.number)
         except TrainingStopped:
             logger.info("trial %d was given back unfinished", claim.number)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from hpo.errors import DiskError, HpoError
-from hpo.leases.claims import ClaimLost
+from hpo.leases.lease import LeaseLost
 from hpo.storage.retries import database_error, fault_in_words
 from hpo.training.evaluate import TrainingDiverged
 from hpo.training.loop import TrainingStopped
@@ -59,7 +59,7 @@ def end_by(error: Exception, *, storage: str, state: Path) -> Ended | BrokenOff:
     match error:
         case TrainingStopped():
             return BrokenOff("stopped", error)
-        case ClaimLost():
+        case LeaseLost():
             return BrokenOff("claim lost", error)
         case HpoError():
             return BrokenOff("the worker cannot go on", error)

@@ -20,8 +20,9 @@ from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.trial import TrialState
 
 from hpo.leases.budget import claim_trial
-from hpo.leases.claims import Claim, ClaimLost
+from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
+from hpo.leases.lease import LeaseLost
 from hpo.storage.storage import Storage, open_storage
 from hpo.studies.progress import all_progress
 from hpo.studies.registration import submit
@@ -104,7 +105,7 @@ def test_ask_and_tell_alone_never_notice_a_dead_worker(place: Place, storage: St
 
     dead = Worker(storage, lease_seconds=1.0)
     first = claimed(storage, dead)
-    dead.drops(first)  # it beats no more
+    dead.drop(first.lease)  # it beats no more
     end = time.monotonic() + 20
     with Worker(storage, lease_seconds=1.0) as living:
         while (claim := claimed(storage, living)).number != first.number:
@@ -135,7 +136,7 @@ def test_optunas_heartbeat_thread_ends_at_the_first_error(place: Place, storage:
         threading.excepthook = hook
     with Worker(storage, lease_seconds=0.4) as worker:
         claim = claimed(storage, worker)
-        vars(claim)["beat"] = lambda: fail("ours")
+        vars(claim.lease)["renew"] = lambda: fail("ours")
         wait_until(lambda: beats.count("ours") > 3, "more beats than the first", seconds=20)
         claim.release()
     assert beats.count("naive") == 1  # of four that were due
@@ -153,7 +154,7 @@ def test_a_zombie_dies_at_tell_under_optuna_and_is_told_so_here(storage: Storage
         lost = claimed(storage, zombie)
         lost.release()
         again = claimed(storage, other)
-        with pytest.raises(ClaimLost):
+        with pytest.raises(LeaseLost):
             lost.finish(TrialState.COMPLETE, 0.5)
         again.finish(TrialState.COMPLETE, 0.75)
     assert opened(storage).load().trials[0].value == 0.75

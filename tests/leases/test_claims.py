@@ -15,9 +15,10 @@ from sqlalchemy import exc
 
 from hpo.errors import StorageError
 from hpo.leases.budget import NoTrial, claim_trial
-from hpo.leases.claim_rows import live_holds
-from hpo.leases.claims import Claim, ClaimLost
+from hpo.leases.claim_rows import live_leases
+from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
+from hpo.leases.lease import LeaseLost
 from hpo.leases.liveness import Observer
 from hpo.spec.study import StudySpec
 from hpo.storage.optuna_tables import (
@@ -95,7 +96,7 @@ def observe_until_dead(study: OpenStudy, watcher: Worker, clock: StoppedClock) -
     """Let the watcher see a lease's worth of silence, as its heartbeat thread would."""
     for _ in range(6):
         with study.storage.read() as connection:
-            holds = live_holds(connection, study.study_id)
+            holds = live_leases(connection, study.study_id)
         watcher.observer.dead(study.study_id, holds)
         clock.now += 15
 
@@ -193,7 +194,7 @@ def test_a_worker_that_beats_keeps_its_trial_for_ever(
     for _ in range(20):
         clock.now += 50
         for claim in claims:
-            claim.beat()
+            claim.lease.renew()
         assert claim_trial(study, other) is NoTrial.WAIT
         assert claim_trial(study, other) is NoTrial.WAIT
 
@@ -243,7 +244,7 @@ def taken_over(study: OpenStudy, worker: Worker, other: Worker, clock: StoppedCl
     """A claim of `worker` that `other` has taken over without `worker` knowing."""
     claim = take(study, worker)
     claim.suggest()
-    worker.drops(claim)
+    worker.drop(claim.lease)
     observe_until_dead(study, other, clock)
     heir = take(study, other)
     assert (heir.number, heir.attempt) == (claim.number, 2)
@@ -268,12 +269,12 @@ def test_a_worker_that_lost_its_trial_cannot_write(
     act: Callable[[Claim], None],
 ) -> None:
     zombie = taken_over(study, worker, other, clock)
-    with pytest.raises(ClaimLost):
+    with pytest.raises(LeaseLost):
         act(zombie)
     trial = study.load().trials[0]
     assert (trial.state, trial.intermediate_values, trial.user_attrs) == (RUNNING, {}, {})
     assert not zombie.release()
-    with pytest.raises(ClaimLost):
+    with pytest.raises(LeaseLost):
         zombie.should_prune()
 
 
@@ -281,8 +282,8 @@ def test_the_heartbeat_notices_that_the_trial_is_lost(
     study: OpenStudy, worker: Worker, other: Worker, clock: StoppedClock
 ) -> None:
     zombie = taken_over(study, worker, other, clock)
-    zombie.beat()
-    with pytest.raises(ClaimLost):
+    zombie.lease.renew()
+    with pytest.raises(LeaseLost):
         zombie.should_prune()
 
 
@@ -293,7 +294,7 @@ def test_finishing_twice_is_finishing_once(study: OpenStudy, worker: Worker) -> 
     claim.finish(COMPLETE, 0.75)
     assert study.load().trials[0].value == 0.75
     assert progress(study.storage, "study").finished == 1
-    with pytest.raises(ClaimLost):
+    with pytest.raises(LeaseLost):
         claim.report(0.5, 9)
 
 
@@ -347,7 +348,7 @@ def test_somebody_elses_tell_is_respected(study: OpenStudy, worker: Worker) -> N
     claim = take(study, worker)
     claim.suggest()
     optuna.load_study(study_name="study", storage=study.storage.url).tell(0, 0.125)
-    with pytest.raises(ClaimLost):
+    with pytest.raises(LeaseLost):
         claim.finish(COMPLETE, 0.9)
     assert study.load().trials[0].value == 0.125
     assert progress(study.storage, "study").finished == 1
@@ -489,7 +490,7 @@ def test_the_worker_beats_by_itself_and_goes_on_after_a_fault(
     with Worker(sqlite_storage, lease_seconds=0.04) as worker:
         claim = take(study, worker)
         beats = []
-        beat = claim.beat
+        beat = claim.lease.renew
 
         def faulty() -> None:
             beats.append(1)
@@ -497,7 +498,7 @@ def test_the_worker_beats_by_itself_and_goes_on_after_a_fault(
                 raise RuntimeError("the database threw something")
             beat()
 
-        monkeypatch.setattr(claim, "beat", faulty)
+        monkeypatch.setattr(claim.lease, "renew", faulty)
         wait_until(lambda: len(beats) >= 4, "four beats", seconds=5)
     with sqlite_storage.read() as connection:
         assert connection.exec_driver_sql("SELECT beat FROM hpo_claims").scalar_one() >= 2
@@ -506,9 +507,9 @@ def test_the_worker_beats_by_itself_and_goes_on_after_a_fault(
 def test_a_study_deleted_under_its_workers_is_told(study: OpenStudy, worker: Worker) -> None:
     claim = take(study, worker)
     optuna.delete_study(study_name="study", storage=study.storage.url)
-    with pytest.raises(ClaimLost):
+    with pytest.raises(LeaseLost):
         claim.report(0.5, 1)
-    with pytest.raises(ClaimLost):
+    with pytest.raises(LeaseLost):
         claim.suggest()
     with pytest.raises(StorageError, match="deleted"):
         claim_trial(study, worker)

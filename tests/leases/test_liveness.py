@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from hpo.leases.liveness import (
-    Hold,
+    HeldLease,
     Observer,
     fate,
     process_start,
@@ -29,8 +29,10 @@ class StoppedClock:
         return self.now
 
 
-def hold(beat: int = 0, *, machine: str = "elsewhere", token: str = "t", claim_id: int = 1) -> Hold:
-    return Hold(claim_id, token, machine, os.getpid(), process_start(os.getpid()) or "", beat)
+def hold(
+    beat: int = 0, *, machine: str = "elsewhere", token: str = "t", claim_id: int = 1
+) -> HeldLease:
+    return HeldLease(claim_id, token, machine, os.getpid(), process_start(os.getpid()) or "", beat)
 
 
 def test_this_process_is_alive_and_of_this_machine() -> None:
@@ -103,10 +105,10 @@ def test_studies_are_watched_apart() -> None:
 
 
 def test_a_dead_process_of_this_machine_needs_no_lease() -> None:
-    gone = Hold(1, "t", this_machine()[:255], os.getpid(), "12345", 0)
+    gone = HeldLease(1, "t", this_machine()[:255], os.getpid(), "12345", 0)
     assert Observer(60).dead(1, [gone]) == {1}
 
 
 def test_a_process_of_another_machine_is_not_looked_up_here() -> None:
-    gone = Hold(1, "t", "elsewhere", os.getpid(), "12345", 0)
+    gone = HeldLease(1, "t", "elsewhere", os.getpid(), "12345", 0)
     assert Observer(60).dead(1, [gone]) == set()

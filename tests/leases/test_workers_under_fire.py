@@ -25,8 +25,9 @@ import pytest
 from optuna.trial import TrialState
 
 from hpo.leases.budget import NoTrial, claim_trial
-from hpo.leases.claims import Claim, ClaimLost
+from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
+from hpo.leases.lease import LeaseLost
 from hpo.spec.study import StudySpec
 from hpo.storage.storage import open_storage
 from hpo.studies.progress import progress
@@ -78,7 +79,7 @@ def work(url: str, log: Path, seed: int, step_seconds: float, lease_seconds: flo
                 value = value_of(claim.number, 9) if state is TrialState.COMPLETE else None
                 claim.finish(state, value)
                 note("finished", claim, state=state.name)
-            except ClaimLost:
+            except LeaseLost:
                 note("lost", claim)
 
 

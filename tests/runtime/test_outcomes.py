@@ -9,8 +9,9 @@ import pytest
 from optuna.trial import TrialState
 
 from hpo.leases.budget import claim_trial
-from hpo.leases.claims import Claim, ClaimLost
+from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
+from hpo.leases.lease import LeaseLost
 from hpo.model.saved import FACTS_FILE, TRAINED_FILE
 from hpo.runtime.kept_models import KeptModels
 from hpo.runtime.outcomes import EXAMPLES_SEEN, outcome_reader
@@ -94,7 +95,7 @@ def test_a_trial_that_has_its_end_is_given_no_other(study: OpenStudy) -> None:
     with Worker(study.storage) as worker:
         claim = claimed(study, worker)
         claim.finish(TrialState.COMPLETE, 0.5)
-        with pytest.raises(ClaimLost):
+        with pytest.raises(LeaseLost):
             claim.finish(TrialState.FAIL)
     assert study.load().trials[0].state is TrialState.COMPLETE
 
@@ -105,7 +106,7 @@ def test_a_worker_is_told_of_the_trials_that_it_gave_up(study: OpenStudy) -> Non
     observer_of_the_dead.on_given_up = lambda *facts: given_up.append(facts)
     with Worker(study.storage) as dead:
         lost = claimed(study, dead)
-        dead.drops(lost)
+        dead.drop(lost.lease)
         claimed(study, observer_of_the_dead)
     observer_of_the_dead.close()
     assert given_up == [(lost.number, 1, "1 workers died over this trial")]

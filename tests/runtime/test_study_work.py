@@ -14,8 +14,9 @@ from sqlalchemy import exc, select
 
 from hpo.errors import DiskError, HpoError, ModelError, StorageError, StudyFailedError
 from hpo.leases.budget import NoTrial
-from hpo.leases.claims import Claim, ClaimLost
+from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
+from hpo.leases.lease import LeaseLost
 from hpo.outbox.outbox import Outbox
 from hpo.outbox.records import EndRun, RunRef
 from hpo.outbox.spool import Spooled
@@ -248,7 +249,7 @@ CASES = [
     ),
     # The attempt ends, and the trial does not.
     Case("stopped", TrainingStopped(), **{**BROKEN_OFF, "event": "RELEASED"}),
-    Case("claim lost", ClaimLost("gone"), **{**BROKEN_OFF, "claim": HELD, "event": "RELEASED"}),
+    Case("claim lost", LeaseLost("gone"), **{**BROKEN_OFF, "claim": HELD, "event": "RELEASED"}),
     Case("no model", MODEL, raised=ModelError, **BROKEN_OFF),
     Case("no disk", NO_SPACE, raised=DiskError, **BROKEN_OFF),
     Case("no database", DATABASE, raised=StorageError, **BROKEN_OFF),
