@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hpo.errors", "hpo.demo", "hpo.atomic", "hpo.digests"),
     ("hpo.spec",),
     ("hpo.data",),
+    ("hpo.tasks",),
     ("hpo.model",),
     ("hpo.training",),
     ("hpo.tracking",),

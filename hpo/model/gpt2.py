@@ -139,11 +139,15 @@ def load_pretrained(name: str, revision: str | None = None) -> PretrainedModel:
 
 
 def classification_config(
-    config: GPT2Config, label_names: tuple[str, ...], pad_token_id: int, positions: int
+    config: GPT2Config,
+    label_names: tuple[str, ...],
+    pad_token_id: int,
+    positions: int,
+    problem_type: str,
 ) -> dict[str, Any]:
     """The `config.json` of a classifier over the given labels, in the form that transformers reads.
 
-    positions: rows of the table of position embeddings.
+    positions: rows of the table of position embeddings; problem_type: transformers' name of the task.
     """
     document = config.to_dict()
     document.update(
@@ -152,7 +156,7 @@ def classification_config(
         label2id={label: index for index, label in enumerate(label_names)},
         pad_token_id=pad_token_id,
         n_positions=positions,
-        problem_type="single_label_classification",
+        problem_type=problem_type,
         torch_dtype="float32",
     )
     for key in ("dtype", "n_ctx"):  # said otherwise above

@@ -43,7 +43,10 @@ class Batch:
 
 
 class SplitInputs:
-    """Batches of one split at one freeze depth."""
+    """Batches of one split at one freeze depth.
+
+    indices: the texts of the split that are read, (texts,) in their order; None for all.
+    """
 
     def __init__(
         self,
@@ -53,9 +56,11 @@ class SplitInputs:
         freeze_depth: int,
         prefix: Prefix,
         vocabulary: Vocabulary | None,
+        indices: NDArray[np.int64] | None = None,
     ) -> None:
-        """vocabulary: needed at freeze depth 0, where token rows are read."""
+        """vocabulary: needed at freeze depth 0, where token rows are read; indices: see `indices`."""
         self.split = split
+        self.indices = indices
         self._device = prefix.device
         self._rounding = prefix.rounding
         self._vocabulary = vocabulary
@@ -66,13 +71,28 @@ class SplitInputs:
             self._states = prefix.states(split, split_key, freeze_depth)
         else:
             assert vocabulary is not None
-            self._token_rows = vocabulary.rows(split.tokens)
+            self._token_rows = _token_rows(split, indices, vocabulary)
 
     def __len__(self) -> int:
-        return len(self.split)
+        return len(self.split if self.indices is None else self.indices)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each text that is read, (texts,)."""
+        lengths = self.split.lengths
+        return lengths if self.indices is None else lengths[self.indices]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The label of each text that is read, (texts,)."""
+        return self.split.labels if self.indices is None else self.split.labels[self.indices]
+
+    def stored(self, texts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Places among the texts that are read -> indices into the stored split."""
+        return texts if self.indices is None else self.indices[texts]
 
     def batch(self, texts: NDArray[np.int64]) -> Batch:
-        """The batch of the texts with these indices."""
+        """The batch of the texts with these indices into the stored split."""
         labels = to_device(self._labels[torch.from_numpy(texts)], self._device)
         if self._states is not None and self._states.is_per_text:
             return Batch(self._states.read_per_text(texts), None, labels)
@@ -82,3 +102,15 @@ class SplitInputs:
         assert self._token_rows is not None
         tokens = to_device(torch.from_numpy(self._token_rows[rows]), self._device)
         return Batch(tokens, layout, labels)
+
+
+def _token_rows(
+    split: TokenizedSplit, indices: NDArray[np.int64] | None, vocabulary: Vocabulary
+) -> NDArray[np.int64]:
+    """The row of each token of the split in the compact table; of texts that are not read, none (-1)."""
+    if indices is None:
+        return vocabulary.rows(split.tokens)
+    read = split.rows(indices)
+    rows = np.full(len(split.tokens), -1)
+    rows[read] = vocabulary.rows(split.tokens[read])
+    return rows

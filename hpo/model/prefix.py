@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo.data.tokens import TokenizedSplit
+from hpo.data.tokens import TokenizedSplit, token_rows
 from hpo.model import packed
 from hpo.model.dropout import NO_DROPOUT
 from hpo.model.gpt2 import POSITION_EMBEDDING, TOKEN_EMBEDDING, PretrainedModel, block_names
@@ -298,8 +298,7 @@ def rows_and_layout(
     starts = split.offsets[texts]
     lengths = split.offsets[texts + 1] - starts
     layout = Layout.of(lengths, device, rounding)
-    ends = np.cumsum(lengths)
-    rows = np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
+    rows = token_rows(starts, lengths)
     spare = len(layout.positions) - len(rows)
     return (np.append(rows, np.full(spare, rows[0])) if spare else rows), layout
 

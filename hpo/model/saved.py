@@ -34,10 +34,13 @@ from hpo.model.inputs import SplitInputs
 from hpo.model.layout import PASS_TOKENS
 from hpo.model.prefix import Prefix
 from hpo.model.weights_file import write_weights
+from hpo.tasks import TASKS, task_named
+from hpo.tasks.task import Task
 
 TRAINED_FILE = "trained.safetensors"
 FACTS_FILE = "trial.json"
 _VOCABULARY = "vocabulary.tokens"
+_FIRST_TASK = "single_label"  # of classifiers that were saved before there were others
 _NEEDED_FACTS = (
     "base_model",
     "base_revision",
@@ -55,19 +58,24 @@ class TextClassifier:
 
     classifier: Classifier
     prefix: Prefix
+    task: Task
     label_names: tuple[str, ...]
     max_length: int
 
     @staticmethod
     def of(
-        trained: Classifier, prefix: Prefix, label_names: tuple[str, ...], max_length: int
+        trained: Classifier,
+        prefix: Prefix,
+        task: Task,
+        label_names: tuple[str, ...],
+        max_length: int,
     ) -> TextClassifier:
         """A classifier for any text, with whole embedding tables, from one that a trial trained."""
         if trained.vocabulary is None:
-            return TextClassifier(trained, prefix, label_names, max_length)
-        whole = _blank(trained.model, 0, len(label_names), prefix)
+            return TextClassifier(trained, prefix, task, label_names, max_length)
+        whole = _blank(trained.model, 0, task.outputs(label_names), prefix)
         whole.restore(dict(trained.full_weights()), trained.decay)
-        return TextClassifier(whole, prefix, label_names, max_length)
+        return TextClassifier(whole, prefix, task, label_names, max_length)
 
     def classify(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
         """The label of each text, and probabilities, (texts, classes), in the order of `label_names`."""
@@ -75,7 +83,8 @@ class TextClassifier:
             return [], np.empty((0, len(self.label_names)), np.float32)
         split = tokenize_texts(texts, self.classifier.model.tokenizer, max_length=self.max_length)
         probabilities = self.probabilities(split, "")
-        return [self.label_names[index] for index in probabilities.argmax(1)], probabilities
+        answers = self.task.predictions(probabilities)
+        return [self.label_names[index] for index in answers], probabilities
 
     def probabilities(self, split: TokenizedSplit, split_key: str) -> NDArray[np.float32]:
         """Class probabilities of a split's texts, (texts, classes)."""
@@ -86,27 +95,31 @@ class TextClassifier:
             prefix=self.prefix,
             vocabulary=self.classifier.vocabulary,
         )
-        return predict(self.classifier, inputs)
+        return predict(self.classifier, inputs, self.task)
 
 
-def predict(classifier: Classifier, inputs: SplitInputs) -> NDArray[np.float32]:
-    """Class probabilities of every text of a split, without dropout, (texts, classes)."""
-    probabilities = np.empty((len(inputs), len(classifier.parameters[HEAD])), np.float32)
-    batches = evaluation_batches(inputs.split.lengths, PASS_TOKENS[classifier.device.type])
+def predict(classifier: Classifier, inputs: SplitInputs, task: Task) -> NDArray[np.float32]:
+    """The task's probabilities of every text that is read, without dropout, (texts, scores)."""
+    batches = evaluation_batches(inputs.lengths, PASS_TOKENS[classifier.device.type])
+    if not batches:
+        return np.asarray(task.probabilities(torch.empty(0, len(classifier.parameters[HEAD]))))
     found = []
     with classifier.held_weights():
         for texts in batches:
-            batch = inputs.batch(texts)
+            batch = inputs.batch(inputs.stored(texts))
             logits = classifier.logits(batch.inputs, batch.layout, NO_DROPOUT)
-            found.append(logits.softmax(-1))
-    if batches:  # read from the device once, for each reading waits for all that came before it
-        probabilities[np.concatenate(batches)] = torch.cat(found).cpu().numpy()
+            found.append(task.probabilities(logits))
+    # Read from the device once, for each reading waits for all that came before it.
+    in_batches = torch.cat(found).cpu().numpy()
+    probabilities = np.empty_like(in_batches)
+    probabilities[np.concatenate(batches)] = in_batches
     return probabilities
 
 
 def save_trained(
     folder: Path,
     classifier: Classifier,
+    task: Task,
     label_names: Sequence[str],
     max_length: int,
     facts: Mapping[str, Any],
@@ -126,6 +139,7 @@ def save_trained(
         "base_revision": classifier.model.revision,
         "base_fingerprint": classifier.model.fingerprint,
         "freeze_depth": classifier.freeze_depth,
+        "task": task.name,
         "label_names": list(label_names),
         "max_length": max_length,
         "decay": classifier.decay,
@@ -157,6 +171,8 @@ def load_trained(
         missing = [key for key in _NEEDED_FACTS if key not in document]
         if missing:
             raise ValueError(f"{FACTS_FILE} lacks {', '.join(missing)}")
+        if document.setdefault("task", _FIRST_TASK) not in TASKS:
+            raise ValueError(f"no installed package has the task {document['task']!r}")
         tensors = load_file(folder / TRAINED_FILE)
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(
@@ -182,6 +198,7 @@ def from_tensors(
 ) -> TextClassifier:
     """A classifier from the parts that `save_trained` wrote."""
     prefix = Prefix(model, cache=None)
+    task = task_named(document["task"])
     label_names, depth = tuple(document["label_names"]), int(document["freeze_depth"])
     used = tensors.pop(_VOCABULARY, None)
     if used is not None:
@@ -192,13 +209,17 @@ def from_tensors(
             table = model.weights[name] * float(document["decay"])
             table[rows] = tensors[name]
             tensors[name] = table
-    classifier = _blank(model, depth, len(label_names), prefix)
+    classifier = _blank(model, depth, task.outputs(label_names), prefix)
     classifier.restore(tensors, float(document["decay"]))
-    return TextClassifier(classifier, prefix, label_names, int(document["max_length"]))
+    return TextClassifier(classifier, prefix, task, label_names, int(document["max_length"]))
 
 
 def save_transformers(
-    folder: Path, classifier: Classifier, label_names: Sequence[str], max_length: int
+    folder: Path,
+    classifier: Classifier,
+    task: Task,
+    label_names: Sequence[str],
+    max_length: int,
 ) -> None:
     """Write the whole classifier and its tokenizer as `AutoModelForSequenceClassification` reads them.
 
@@ -214,6 +235,7 @@ def save_transformers(
         tuple(label_names),
         int(tokenizer.pad_token_id),
         len(weights[POSITION_EMBEDDING]),
+        task.problem_type,
     )
     write_weights(folder / "model.safetensors", weights, {"format": "pt"})
     (folder / "config.json").write_text(
@@ -242,13 +264,13 @@ def _lay_over(path: Path, values: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
-def _blank(model: PretrainedModel, depth: int, classes: int, prefix: Prefix) -> Classifier:
+def _blank(model: PretrainedModel, depth: int, outputs: int, prefix: Prefix) -> Classifier:
     architecture = model.architecture
     every = Vocabulary(np.arange(architecture.vocab_size), architecture.n_positions)
     return Classifier(
         model,
         freeze_depth=depth,
-        classes=classes,
+        classes=outputs,
         vocabulary=every if depth == 0 else None,
         seed=0,
         dtype=prefix.dtype,

@@ -24,6 +24,7 @@ from hpo.spec.study_file import search_space
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
 from hpo.studies.fingerprints import Fingerprints
 from hpo.studies.studies import check_plan
+from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.tracking.tracker import DatasetInfo
 from hpo.training.loop import TrialContext
 from hpo.training.precision import pick_device, pick_dtype
@@ -130,7 +131,7 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
         dtype=pick_dtype(spec.training.precision, device, model.architecture.width),
         device=device,
     )
-    context = TrialContext(model, tokens, prefix, spec.study.metric, spec.training)
+    context = TrialContext(model, tokens, prefix, SINGLE_LABEL, spec.study.metric, spec.training)
     return Prepared(spec, data, context)
 
 

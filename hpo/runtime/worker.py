@@ -34,8 +34,8 @@ from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.evaluate import TrainingDiverged
-from hpo.training.loop import TrainingStopped, Trial
-from hpo.training.memory import BatchTooLarge, MicroBatches
+from hpo.training.loop import TrialInterrupted, TrialTraining
+from hpo.training.micro_batches import BatchTooLarge, MicroBatches
 from hpo.training.result import Evaluation, TrialResult, Verdict
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class StudyWork:
                 state, value, reason = self._attempt(claim)
         except ClaimLost:
             logger.info("trial %d went to another worker", claim.number)
-        except TrainingStopped:
+        except TrialInterrupted:
             logger.info("trial %d was given back unfinished", claim.number)
         self.on_event(TrialEnded(claim.number, state, value, time.monotonic() - started, reason))
         self._count_failure(state, reason)
@@ -108,7 +108,7 @@ class StudyWork:
         run = self.tracker.start_trial(claim.number, claim.attempt, params.model_dump())
         checkpoint = self.checkpoint_of(claim.number)
         try:
-            trial = Trial(
+            trial = TrialTraining(
                 self.prepared.context,
                 params,
                 seed=seed_for(spec.study.seed, claim.number),
@@ -120,12 +120,12 @@ class StudyWork:
                 checkpoint=checkpoint,
                 should_stop=self.should_stop,
             )
-            ended = "PRUNED" if result.stopped == "pruned" else "COMPLETE", result.value, None
+            ended = "PRUNED" if result.end == "pruned" else "COMPLETE", result.value, None
             self._complete(trial, result, claim, run)
             checkpoint.remove()
             return ended
-        except (TrainingStopped, ClaimLost) as stopped:
-            run.abandon("stopped" if isinstance(stopped, TrainingStopped) else "claim lost")
+        except (TrialInterrupted, ClaimLost) as interruption:
+            run.abandon("stopped" if isinstance(interruption, TrialInterrupted) else "claim lost")
             raise
         except HpoError:
             _let_go(claim, run, "the worker cannot go on")
@@ -162,7 +162,7 @@ class StudyWork:
         return CheckpointFile(path, self.study.spec.training.checkpoint)
 
     def _log_earlier_evaluations(
-        self, trial: Trial, claim: Claim, run: TrialRun, checkpoint: CheckpointFile
+        self, trial: TrialTraining, claim: Claim, run: TrialRun, checkpoint: CheckpointFile
     ) -> None:
         """Give the attempt's run the whole course of the trial, and Optuna nothing beyond the checkpoint."""
         trial.resume(checkpoint)
@@ -175,7 +175,7 @@ class StudyWork:
                 claim.report(self._value(evaluation), evaluation.index)
 
     def _on_evaluation(
-        self, evaluation: Evaluation, trial: Trial, claim: Claim, run: TrialRun
+        self, evaluation: Evaluation, trial: TrialTraining, claim: Claim, run: TrialRun
     ) -> Verdict:
         value = self._value(evaluation)
         run.log(evaluation.metrics, evaluation.examples_seen)
@@ -187,24 +187,26 @@ class StudyWork:
     def _value(self, evaluation: Evaluation) -> float:
         return evaluation.metrics[f"val/{self.study.spec.study.metric}"]
 
-    def _complete(self, trial: Trial, result: TrialResult, claim: Claim, run: TrialRun) -> None:
+    def _complete(
+        self, trial: TrialTraining, result: TrialResult, claim: Claim, run: TrialRun
+    ) -> None:
         self._remember_micro_batch(result.micro_batch)
         claim.set_user_attrs(_attributes(result))
         best = {f"val/best_{self.study.spec.study.metric}": result.value}
-        if result.stopped == "pruned":
+        if result.end == "pruned":
             claim.finish(TrialState.PRUNED)
             run.finish("PRUNED", best)
             present_trial(self.study.storage, self.study_uid, claim.number)
             return
         folder = self._models.writing(claim.number)
-        data = self.prepared.context.data
+        data, task = self.prepared.context.data, self.prepared.context.task
         facts = {
             "study": self.study.name,
             "number": claim.number,
             "params": trial.params.model_dump(),
             "value": result.value,
         }
-        save_trained(folder, trial.classifier, data.label_names, data.max_length, facts)
+        save_trained(folder, trial.classifier, task, data.label_names, data.max_length, facts)
         self._models.commit(claim.number)
         drawing = _log_confusion(run, result, data.label_names)
         claim.finish(TrialState.COMPLETE, result.value)
@@ -306,7 +308,7 @@ def _attributes(result: TrialResult) -> dict[str, float | int | str]:
         EXAMPLES_SEEN: result.examples_seen,
         "seconds": round(result.seconds, 3),
         "examples_per_second": round(result.examples_seen / max(result.seconds, 1e-9), 1),
-        "stopped": result.stopped,
+        "stopped": result.end,
         THREADS: torch.get_num_threads(),
     }
 

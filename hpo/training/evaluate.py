@@ -11,7 +11,7 @@ from hpo.model.classifier import Classifier
 from hpo.model.inputs import SplitInputs
 from hpo.model.saved import predict
 from hpo.spec.study import Metric, direction_of
-from hpo.training.metrics import classification_metrics
+from hpo.tasks.task import Task
 from hpo.training.result import Evaluation
 
 
@@ -28,19 +28,19 @@ def evaluations_by_step(steps: int, count: int) -> dict[int, int]:
 
 
 def evaluate(
-    classifier: Classifier, validation: SplitInputs, train_loss: float, *, at: str
+    classifier: Classifier, validation: SplitInputs, task: Task, train_loss: float, *, at: str
 ) -> tuple[NDArray[np.float32], dict[str, float]]:
-    """Class probabilities of the validation texts, (texts, classes), and their metrics `val/…`.
+    """The task's probabilities of the validation texts, (texts, scores), and their metrics `val/…`.
 
     train_loss: the mean since the last evaluation; at: where training is, in words. Raises
     TrainingDiverged where the loss or a probability is not finite.
     """
-    probabilities = predict(classifier, validation)
+    probabilities = predict(classifier, validation, task)
     if not (math.isfinite(train_loss) and np.isfinite(probabilities).all()):
         raise TrainingDiverged(f"the loss became {train_loss} at {at}")
-    scores = classification_metrics(probabilities, validation.split.labels)
+    scores = task.metrics(probabilities, validation.labels)
     return probabilities, {
-        "val/loss": scores["log_loss"],  # so that MLflow finds the pair of train/loss
+        "val/loss": scores[task.loss_metric],  # so that MLflow finds the pair of train/loss
         **{f"val/{name}": value for name, value in scores.items()},
     }
 
@@ -54,5 +54,5 @@ def improves(evaluation: Evaluation, best: Evaluation | None, metric: Metric) ->
         return True
     gain = evaluation.metrics[f"val/{metric}"] - best.metrics[f"val/{metric}"]
     if gain == 0:
-        return evaluation.metrics["val/log_loss"] < best.metrics["val/log_loss"]
+        return evaluation.metrics["val/loss"] < best.metrics["val/loss"]
     return (gain > 0) == (direction_of(metric) == "maximize")

@@ -13,7 +13,7 @@ from hpo.results.noise import (
     why_no_importances,
 )
 from hpo.spec.study import Metric, direction_of
-from hpo.training.metrics import classification_metrics, constant_answer
+from hpo.tasks.metrics import classification_metrics, constant_answer
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 

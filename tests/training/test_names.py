@@ -9,7 +9,7 @@ import pytest
 
 from hpo.spec.study import DIRECTIONS, Metric, direction_of
 from hpo.spec.training import Optimizer, Schedule, TrialParams
-from hpo.training.metrics import classification_metrics
+from hpo.tasks.metrics import classification_metrics
 from hpo.training.optimizer import UPDATE_RULES, TrialOptimizer
 from hpo.training.schedule import COURSES, learning_rate_factor
 
