@@ -44,8 +44,9 @@ def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None)
     from hpo.model.pretrained import load_pretrained
     from hpo.model.saved import save_trained
     from hpo.spec.training import TrainingSection, TrialParams
+    from hpo.tasks.single_label import SINGLE_LABEL
     from hpo.training.checkpoint import CheckpointFile
-    from hpo.training.loop import Trial, TrialContext
+    from hpo.training.loop import TrialContext, TrialTraining
     from hpo.training.precision import pick_device, pick_dtype
     from hpo.training.result import Verdict
 
@@ -61,7 +62,7 @@ def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None)
         device=device,
     )
     settings = TrainingSection(early_stopping=0, evaluations_per_epoch=EVALUATIONS_PER_EPOCH)
-    context = TrialContext(model, data, features, "accuracy", settings)
+    context = TrialContext(model, data, features, SINGLE_LABEL, "accuracy", settings)
 
     def run(values: Mapping[str, Any]) -> list[float]:
         fixed = {
@@ -70,11 +71,13 @@ def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None)
             "max_grad_norm": MAX_GRAD_NORM,
         }
         params = TrialParams.model_validate({**fixed, **_only_params(values)})
-        trial = Trial(context, params, seed=values["seed"])
+        trial = TrialTraining(context, params, seed=values["seed"])
         checkpoint = CheckpointFile(out / f"trial-{values['number']}.safetensors", "auto")
         trial.run(lambda _: Verdict.GO_ON, checkpoint=checkpoint)
         folder = out / f"trial-{values['number']}"
-        save_trained(folder, trial.classifier, data.label_names, data.max_length, dict(values))
+        save_trained(
+            folder, trial.classifier, SINGLE_LABEL, data.label_names, data.max_length, dict(values)
+        )
         checkpoint.remove()
         return [evaluation.metrics["val/accuracy"] for evaluation in trial.history]
 

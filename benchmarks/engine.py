@@ -29,7 +29,8 @@ from hpo.model.feature_cache import FeatureCache
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.pretrained import load_pretrained
 from hpo.spec.training import TrainingSection, TrialParams
-from hpo.training.loop import Trial, TrialContext
+from hpo.tasks.single_label import SINGLE_LABEL
+from hpo.training.loop import TrialContext, TrialTraining
 from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.result import Verdict
 
@@ -167,10 +168,12 @@ def measure(options: argparse.Namespace) -> Cell:
     settings = TrainingSection(early_stopping=0, evaluations_per_epoch=1)
     params = TrialParams(batch_size=options.batch_size, epochs=1, freeze_depth=options.depth)
 
-    def trial(cache: FeatureCache) -> tuple[Trial, float]:
+    def trial(cache: FeatureCache) -> tuple[TrialTraining, float]:
         features = FrozenFeatures(model, cache=cache, dtype=dtype, device=device)
         started = time.perf_counter()
-        made = Trial(TrialContext(model, data, features, "accuracy", settings), params, seed=0)
+        made = TrialTraining(
+            TrialContext(model, data, features, SINGLE_LABEL, "accuracy", settings), params, seed=0
+        )
         return made, time.perf_counter() - started
 
     peak = peak_gflops(dtype, device)
@@ -210,7 +213,7 @@ def measure(options: argparse.Namespace) -> Cell:
     )
 
 
-def steady_seconds(trial: Trial, device: torch.device) -> float:
+def steady_seconds(trial: TrialTraining, device: torch.device) -> float:
     """What a trial's steps take without the first and the last.
 
     In the first the optimiser makes its state, once a trial; after the last comes an evaluation.

@@ -17,8 +17,9 @@ from hpo.model.feature_cache import FeatureCache
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.pretrained import load_pretrained
 from hpo.spec.training import TrainingSection, TrialParams
+from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.training.cuda_graphs import RecordedPasses
-from hpo.training.loop import Trial, TrialContext
+from hpo.training.loop import TrialContext, TrialTraining
 from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.result import TrialResult, Verdict
 
@@ -50,14 +51,14 @@ def measure(size: str, folder: Path, options: argparse.Namespace) -> list[Row]:
         model, cache=cache, dtype=pick_dtype("auto", device, width), device=device
     )
     settings = TrainingSection(early_stopping=0, evaluations_per_epoch=1)
-    context = TrialContext(model, data, features, "accuracy", settings)
+    context = TrialContext(model, data, features, SINGLE_LABEL, "accuracy", settings)
     return [_row(size, depth, context, options) for depth in sorted({0, layers // 2, layers - 1})]
 
 
 def _row(size: str, depth: int, context: TrialContext, options: argparse.Namespace) -> Row:
     params = TrialParams(batch_size=options.batch_size, epochs=options.epochs, freeze_depth=depth)
     torch.cuda.reset_peak_memory_stats()
-    Trial(context, params, seed=0)  # makes the cache
+    TrialTraining(context, params, seed=0)  # makes the cache
     first, _, steps = _trial(context, params, records=True)
     recorded, one, _ = _trial(context, params, records=True)
     peak = torch.cuda.max_memory_allocated()
@@ -76,7 +77,7 @@ def _trial(
     context: TrialContext, params: TrialParams, *, records: bool
 ) -> tuple[float, TrialResult, int]:
     """Milliseconds a step, the result, and how many steps there were."""
-    trial = Trial(context, params, seed=0)
+    trial = TrialTraining(context, params, seed=0)
     assert isinstance(trial.training_pass, RecordedPasses)
     trial.training_pass._records = records
     torch.cuda.synchronize()

@@ -53,7 +53,7 @@ EPOCHS, EVALUATIONS_PER_EPOCH = 3, 4
 PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
     "claim": ((study_work, "claim_trial"),),
     "sampling": ((Claim, "suggest"),),
-    "set-up of the trial": ((loop.Trial, "__init__"),),
+    "set-up of the trial": ((loop.TrialTraining, "__init__"),),
     "storage": (
         (Claim, "report"),
         (Claim, "should_prune"),
@@ -78,7 +78,7 @@ PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
         (study_work, "leaderboard"),
     ),
 }
-TRAINING = ((loop.Trial, "_train_step"), (loop.Trial, "_evaluate"))
+TRAINING = ((loop.TrialTraining, "_train_step"), (loop.TrialTraining, "_evaluate"))
 
 
 @dataclass(frozen=True)
@@ -230,18 +230,18 @@ def _artifacts(folder: Path, options: argparse.Namespace) -> int:
 def _stub_training() -> None:
     """Steps that do nothing, evaluations that like large models best: everything else is as ever."""
 
-    def train_step(trial: loop.Trial, texts: Any) -> None:
+    def train_step(trial: loop.TrialTraining, texts: Any) -> None:
         trial.progress.step += 1
         trial.progress.examples_seen += len(texts)
 
-    def predict(classifier: Any, inputs: Any) -> Any:
+    def predict(classifier: Any, inputs: Any, task: Any) -> Any:
         labels = torch.tensor(inputs.split.labels)
         right = torch.rand(len(labels)) < 0.9 - 0.02 * classifier.trained.first_block
         chosen = torch.where(right, labels, 1 - labels)
         noise = torch.randn(len(labels), 2)
         return (noise + 10 * torch.nn.functional.one_hot(chosen, 2)).softmax(-1).numpy()
 
-    _replace(loop.Trial, "_train_step", train_step)
+    _replace(loop.TrialTraining, "_train_step", train_step)
     _replace(evaluation, "predict", predict)
 
 

@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("hpo.spec",),
     ("hpo.data",),
+    ("hpo.tasks",),
     ("hpo.model",),
     ("hpo.training",),
     ("hpo.outbox",),

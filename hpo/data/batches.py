@@ -10,14 +10,20 @@ _BATCHES_A_POOL = 8
 
 
 def epoch_batches(
-    lengths: NDArray[np.int64], batch_size: int, *, seed: int, epoch: int
+    lengths: NDArray[np.int64],
+    batch_size: int,
+    *,
+    seed: int,
+    epoch: int,
+    among: NDArray[np.int64] | None = None,
 ) -> list[NDArray[np.int64]]:
     """An epoch's batches of text indices; each text once, the last batch perhaps smaller.
 
-    lengths: (texts,) in tokens; epoch: counted from 0.
+    lengths: (texts,) in tokens; epoch: counted from 0; among: indices of the texts that take part, all
+    by default. Which of these come together depends on their places in `among` and on their lengths alone.
     """
     random = np.random.default_rng([seed, epoch])
-    order = random.permutation(len(lengths))
+    order = random.permutation(len(lengths) if among is None else among)
     batches = []
     for start in range(0, len(order), batch_size * _BATCHES_A_POOL):
         pool = order[start : start + batch_size * _BATCHES_A_POOL]

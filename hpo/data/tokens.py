@@ -65,6 +65,18 @@ class TokenizedSplit:
         """(n,) tokens of each text."""
         return np.diff(self.offsets)
 
+    def rows(self, texts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where in `tokens` those of some texts are, one text after the other, (tokens,)."""
+        starts = self.offsets[texts]
+        return token_rows(starts, self.offsets[texts + 1] - starts)
+
+
+def token_rows(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows start, start + 1, … of each text, one text after the other, (tokens,)."""
+    ends = np.cumsum(lengths)
+    rows: NDArray[np.int64] = np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
+    return rows
+
 
 @dataclass(frozen=True, eq=False)
 class TokenizedData:

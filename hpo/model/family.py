@@ -115,7 +115,12 @@ class ModelFamily(Protocol):
         """
 
     def classification_config(
-        self, config: Any, label_names: tuple[str, ...], pad_token_id: int, positions: int
+        self,
+        config: Any,
+        label_names: tuple[str, ...],
+        pad_token_id: int,
+        positions: int,
+        problem_type: str,
     ) -> dict[str, Any]:
         """The `config.json` of a classifier over the given labels, in the form that transformers reads.
 
@@ -124,6 +129,7 @@ class ModelFamily(Protocol):
             label_names: In the order of the head's rows.
             pad_token_id: What transformers finds a text's last token by.
             positions: Rows of the table of position embeddings.
+            problem_type: What transformers calls the task.
         """
 
 

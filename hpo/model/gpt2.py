@@ -128,7 +128,12 @@ class Gpt2(ModelFamily):
         )
 
     def classification_config(
-        self, config: GPT2Config, label_names: tuple[str, ...], pad_token_id: int, positions: int
+        self,
+        config: GPT2Config,
+        label_names: tuple[str, ...],
+        pad_token_id: int,
+        positions: int,
+        problem_type: str,
     ) -> dict[str, Any]:
         document = config.to_dict()
         document.update(
@@ -137,7 +142,7 @@ class Gpt2(ModelFamily):
             label2id={label: index for index, label in enumerate(label_names)},
             pad_token_id=pad_token_id,
             n_positions=positions,
-            problem_type="single_label_classification",
+            problem_type=problem_type,
             torch_dtype="float32",
         )
         for key in ("dtype", "n_ctx"):  # said otherwise above

@@ -50,7 +50,12 @@ class Batch:
 
 
 class SplitInputs:
-    """Batches of one split, as a classifier reads them."""
+    """Batches of one split, or of some of its texts, as a classifier reads them.
+
+    Attributes:
+        split: The stored split.
+        indices: The texts of it that are read, (texts,) in their order; None for all.
+    """
 
     def __init__(
         self,
@@ -60,17 +65,20 @@ class SplitInputs:
         trained: Trained,
         features: FrozenFeatures,
         embedding_rows: EmbeddingRows | None,
+        indices: NDArray[np.int64] | None = None,
     ) -> None:
         """Make them ready; hidden states are built where the cache lacks them.
 
         Args:
-            split: The texts.
+            split: The stored split.
             split_key: Names the split's tokens, the same wherever they are the same.
             trained: What the classifier trains, and so where it begins to read.
             features: The frozen part.
             embedding_rows: Needed where the embeddings are trained, as token rows are read then.
+            indices: The texts that are read, (texts,); None for all.
         """
         self.split = split
+        self.indices = indices
         self._device = features.device
         self._rounding = features.blocks.rounding
         self._labels = torch.from_numpy(np.array(split.labels))
@@ -78,18 +86,33 @@ class SplitInputs:
         self._token_rows: NDArray[np.int64] | None = None
         if trained.embeddings:
             assert embedding_rows is not None
-            self._token_rows = embedding_rows.rows(split.tokens)
+            self._token_rows = _token_rows(split, indices, embedding_rows)
         else:
             self._states = features.states(split, split_key, trained.first_block)
 
     def __len__(self) -> int:
-        return len(self.split)
+        return len(self.split if self.indices is None else self.indices)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each text that is read, (texts,)."""
+        lengths = self.split.lengths
+        return lengths if self.indices is None else lengths[self.indices]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The label of each text that is read, (texts,)."""
+        return self.split.labels if self.indices is None else self.split.labels[self.indices]
+
+    def stored(self, texts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Places among the texts that are read -> indices into the stored split."""
+        return texts if self.indices is None else self.indices[texts]
 
     def batch(self, texts: NDArray[np.int64]) -> Batch:
         """The batch of some texts, on the device.
 
         Args:
-            texts: Their indices, (texts,).
+            texts: Their indices into the stored split, (texts,).
         """
         labels = to_device(self._labels[torch.from_numpy(texts)], self._device)
         if self._states is not None and self._states.is_per_text:
@@ -100,3 +123,15 @@ class SplitInputs:
         assert self._token_rows is not None
         tokens = to_device(torch.from_numpy(self._token_rows[rows]), self._device)
         return Batch(tokens, layout, labels)
+
+
+def _token_rows(
+    split: TokenizedSplit, indices: NDArray[np.int64] | None, embedding_rows: EmbeddingRows
+) -> NDArray[np.int64]:
+    """The row of each token of the split in the compact table; of texts that are not read, none (-1)."""
+    if indices is None:
+        return embedding_rows.rows(split.tokens)
+    read = split.rows(indices)
+    rows = np.full(len(split.tokens), -1)
+    rows[read] = embedding_rows.rows(split.tokens[read])
+    return rows

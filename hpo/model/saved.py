@@ -29,10 +29,13 @@ from hpo.model.inputs import SplitInputs
 from hpo.model.layout import PASS_TOKENS
 from hpo.model.pretrained import PretrainedModel, load_pretrained
 from hpo.model.weights_file import write_weights
+from hpo.tasks import TASKS, task_named
+from hpo.tasks.task import Task
 
 TRAINED_FILE = "trained.safetensors"
 FACTS_FILE = "trial.json"
 _TOKEN_IDS = "vocabulary.tokens"  # of the embedding rows; the name that files have
+_FIRST_TASK = "single_label"  # of classifiers that were saved before there were others
 _NEEDED_FACTS = (
     "base_model",
     "base_revision",
@@ -57,19 +60,24 @@ class TextClassifier:
 
     classifier: Classifier
     features: FrozenFeatures
+    task: Task
     label_names: tuple[str, ...]
     max_length: int
 
     @staticmethod
     def of(
-        trained: Classifier, features: FrozenFeatures, label_names: tuple[str, ...], max_length: int
+        trained: Classifier,
+        features: FrozenFeatures,
+        task: Task,
+        label_names: tuple[str, ...],
+        max_length: int,
     ) -> TextClassifier:
         """A classifier for any text, with whole embedding tables, from one that a trial trained."""
         if trained.embedding_rows is None:
-            return TextClassifier(trained, features, label_names, max_length)
-        whole = _blank(trained.model, trained.trained, len(label_names), features)
+            return TextClassifier(trained, features, task, label_names, max_length)
+        whole = _blank(trained.model, trained.trained, task.outputs(label_names), features)
         whole.restore(dict(trained.full_weights()), trained.decay)
-        return TextClassifier(whole, features, label_names, max_length)
+        return TextClassifier(whole, features, task, label_names, max_length)
 
     def classify(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
         """The label of each text, and its class probabilities.
@@ -81,7 +89,8 @@ class TextClassifier:
             return [], np.empty((0, len(self.label_names)), np.float32)
         split = tokenize_texts(texts, self.classifier.model.tokenizer, max_length=self.max_length)
         probabilities = self.probabilities(split, "")
-        return [self.label_names[index] for index in probabilities.argmax(1)], probabilities
+        answers = self.task.predictions(probabilities)
+        return [self.label_names[index] for index in answers], probabilities
 
     def probabilities(self, split: TokenizedSplit, split_key: str) -> NDArray[np.float32]:
         """Class probabilities of a split's texts.
@@ -100,31 +109,35 @@ class TextClassifier:
             features=self.features,
             embedding_rows=self.classifier.embedding_rows,
         )
-        return predict(self.classifier, inputs)
+        return predict(self.classifier, inputs, self.task)
 
 
-def predict(classifier: Classifier, inputs: SplitInputs) -> NDArray[np.float32]:
-    """Class probabilities of every text of a split, without dropout.
+def predict(classifier: Classifier, inputs: SplitInputs, task: Task) -> NDArray[np.float32]:
+    """The task's probabilities of every text that is read, without dropout.
 
     Returns:
-        (texts, classes) fp32, in the order of the split's texts.
+        (texts, scores) fp32, in the order of the texts.
     """
-    probabilities = np.empty((len(inputs), classifier.classes), np.float32)
-    batches = evaluation_batches(inputs.split.lengths, PASS_TOKENS[classifier.device.type])
+    batches = evaluation_batches(inputs.lengths, PASS_TOKENS[classifier.device.type])
+    if not batches:
+        return np.asarray(task.probabilities(torch.empty(0, classifier.classes)))
     found = []
     with classifier.held_weights():
         for texts in batches:
-            batch = inputs.batch(texts)
+            batch = inputs.batch(inputs.stored(texts))
             logits = classifier.logits(batch.inputs, batch.layout, NO_DROPOUT)
-            found.append(logits.softmax(-1))
-    if batches:  # read from the device once, for each reading waits for all that came before it
-        probabilities[np.concatenate(batches)] = torch.cat(found).cpu().numpy()
+            found.append(task.probabilities(logits))
+    # Read from the device once, for each reading waits for all that came before it.
+    in_batches = torch.cat(found).cpu().numpy()
+    probabilities = np.empty_like(in_batches)
+    probabilities[np.concatenate(batches)] = in_batches
     return probabilities
 
 
 def save_trained(
     folder: Path,
     classifier: Classifier,
+    task: Task,
     label_names: Sequence[str],
     max_length: int,
     facts: Mapping[str, Any],
@@ -152,6 +165,7 @@ def save_trained(
         "base_revision": classifier.model.revision,
         "base_fingerprint": classifier.model.fingerprint,
         "freeze_depth": classifier.trained.first_block,
+        "task": task.name,
         "label_names": list(label_names),
         "max_length": max_length,
         "decay": classifier.decay,
@@ -191,6 +205,8 @@ def load_trained(
         missing = [key for key in _NEEDED_FACTS if key not in document]
         if missing:
             raise ValueError(f"{FACTS_FILE} lacks {', '.join(missing)}")
+        if document.setdefault("task", _FIRST_TASK) not in TASKS:
+            raise ValueError(f"no installed package has the task {document['task']!r}")
         tensors = load_file(folder / TRAINED_FILE)
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(
@@ -221,7 +237,7 @@ def from_tensors(
         tensors: Of `TRAINED_FILE`, by name; changed by the call.
         document: Of `FACTS_FILE`.
     """
-    features = FrozenFeatures(model, cache=None)
+    features, task = FrozenFeatures(model, cache=None), task_named(document["task"])
     label_names, family = tuple(document["label_names"]), model.family
     trained = Trained(family.token_embedding in tensors, int(document["freeze_depth"]))
     token_ids, decay = tensors.pop(_TOKEN_IDS, None), float(document["decay"])
@@ -232,13 +248,17 @@ def from_tensors(
             (family.position_embedding, rows.whole_positions),
         ):
             tensors[name] = whole(model.weights[name], tensors[name], decay)
-    classifier = _blank(model, trained, len(label_names), features)
+    classifier = _blank(model, trained, task.outputs(label_names), features)
     classifier.restore(tensors, decay)
-    return TextClassifier(classifier, features, label_names, int(document["max_length"]))
+    return TextClassifier(classifier, features, task, label_names, int(document["max_length"]))
 
 
 def save_transformers(
-    folder: Path, classifier: Classifier, label_names: Sequence[str], max_length: int
+    folder: Path,
+    classifier: Classifier,
+    task: Task,
+    label_names: Sequence[str],
+    max_length: int,
 ) -> None:
     """Write the whole classifier and its tokenizer as `AutoModelForSequenceClassification` reads them.
 
@@ -264,6 +284,7 @@ def save_transformers(
         tuple(label_names),
         int(tokenizer.pad_token_id),
         len(weights[position_embedding]),
+        task.problem_type,
     )
     write_weights(folder / "model.safetensors", weights, {"format": "pt"})
     (folder / "config.json").write_text(
@@ -293,14 +314,14 @@ def _lay_over(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def _blank(
-    model: PretrainedModel, trained: Trained, classes: int, features: FrozenFeatures
+    model: PretrainedModel, trained: Trained, outputs: int, features: FrozenFeatures
 ) -> Classifier:
     architecture = model.architecture
     every = EmbeddingRows.whole(architecture.vocab_size, architecture.n_positions)
     return Classifier(
         model,
         trained=trained,
-        classes=classes,
+        classes=outputs,
         embedding_rows=every if trained.embeddings else None,
         seed=0,
         dtype=features.dtype,

@@ -12,7 +12,7 @@ from hpo.data.reading import unbalanced
 from hpo.data.table import shortened
 from hpo.results.final_test import TestScore
 from hpo.spec.study import Metric, direction_of
-from hpo.training.metrics import constant_answer
+from hpo.tasks.metrics import constant_answer
 
 Beats = Literal["yes", "unclear", "no"]
 _MOST_NAMED: Final = 3

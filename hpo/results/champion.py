@@ -123,7 +123,11 @@ def _publish(
     with TemporaryDirectory(prefix="hpo-champion-") as folder:
         whole = Path(folder) / "model"
         save_transformers(
-            whole, classifier.classifier, classifier.label_names, classifier.max_length
+            whole,
+            classifier.classifier,
+            classifier.task,
+            classifier.label_names,
+            classifier.max_length,
         )
         metrics = {f"test/{name}": value for name, value in champion.test.metrics.items()}
         card = _card(champion, best, model.name, study_name, metric, classifier.label_names)

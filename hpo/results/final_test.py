@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.saved import TextClassifier
 from hpo.spec.study import Metric
-from hpo.training.metrics import classification_metrics, confusion
+from hpo.tasks.task import Task
 
 _RESAMPLES = 200
 
@@ -47,22 +47,27 @@ def final_test(
     """
     probabilities = classifier.probabilities(test, "")
     labels = np.array(test.labels)
+    matrix = classifier.task.confusion(probabilities, labels)
     return TestScore(
         texts=len(labels),
-        metrics=classification_metrics(probabilities, labels, [metric]),
-        intervals=_intervals(probabilities, labels, metric, seed),
-        confusion=tuple(tuple(row) for row in confusion(probabilities, labels).tolist()),
+        metrics=classifier.task.metrics(probabilities, labels, [metric]),
+        intervals=_intervals(classifier.task, probabilities, labels, metric, seed),
+        confusion=tuple(tuple(row) for row in matrix.tolist()),
     )
 
 
 def _intervals(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], metric: Metric, seed: int
+    task: Task,
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    metric: Metric,
+    seed: int,
 ) -> dict[str, tuple[float, float]]:
     random = np.random.default_rng(seed)
     samples = []
     for _ in range(_RESAMPLES):
         drawn = random.integers(0, len(labels), len(labels))
-        samples.append(classification_metrics(probabilities[drawn], labels[drawn], [metric]))
+        samples.append(task.metrics(probabilities[drawn], labels[drawn], [metric]))
     return {
         name: (
             float(np.quantile([sample[name] for sample in samples], 0.025)),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hpo.spec.study import Metric, direction_of
-from hpo.training.metrics import constant_answer
+from hpo.tasks.metrics import constant_answer
 
 # PED-ANOVA compares the best tenth of the trials with all: of fewer it compares one or two.
 LEAST_TRIALS_FOR_IMPORTANCES: Final = 10

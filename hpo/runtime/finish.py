@@ -31,8 +31,8 @@ from hpo.spec.study import Metric
 from hpo.studies.memory import recall
 from hpo.studies.reading import known_reading
 from hpo.studies.studies import OpenStudy
+from hpo.tasks.metrics import constant_answer
 from hpo.tracking.registry import Registered
-from hpo.training.metrics import constant_answer
 
 logger = logging.getLogger(__name__)
 

@@ -26,6 +26,7 @@ from hpo.spec.study_file import search_space
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
 from hpo.studies.fingerprints import Fingerprints
 from hpo.studies.studies import check_plan
+from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.tracking.opening import DatasetInfo
 from hpo.training.loop import TrialContext
 from hpo.training.precision import pick_device, pick_dtype
@@ -132,7 +133,8 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
         dtype=pick_dtype(spec.training.precision, device, model.architecture.width),
         device=device,
     )
-    context = TrialContext(model, tokens, features, spec.study.metric, spec.training)
+    metric, settings = spec.study.metric, spec.training
+    context = TrialContext(model, tokens, features, SINGLE_LABEL, metric, settings)
     return Prepared(spec, data, context)
 
 

@@ -23,7 +23,7 @@ from hpo.studies.reading import note_reading
 from hpo.studies.studies import OpenStudy, load_spec, open_study
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.views import TrialsTable
-from hpo.training.loop import TrainingStopped
+from hpo.training.loop import TrialInterrupted
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _build_progress(on_event: Listener, should_stop: Callable[[], bool]) -> Buil
 
     def on_progress(depth: int, done: int, total: int) -> None:
         if should_stop():
-            raise TrainingStopped
+            raise TrialInterrupted
         on_event(FeatureProgress(depth, done, total))
 
     return on_progress

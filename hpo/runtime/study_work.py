@@ -31,8 +31,8 @@ from hpo.studies.studies import OpenStudy
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.checkpoint import CheckpointFile
-from hpo.training.loop import TrainingStopped, Trial
-from hpo.training.memory import MicroBatches
+from hpo.training.loop import TrialInterrupted, TrialTraining
+from hpo.training.micro_batches import MicroBatches
 from hpo.training.result import Evaluation, TrialResult, Verdict
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class StudyWork:
                 end = self._attempt(claim)
         except LeaseLost:
             logger.info("trial %d went to another worker", claim.number)
-        except TrainingStopped:
+        except TrialInterrupted:
             logger.info("trial %d was given back unfinished", claim.number)
         told = ("RELEASED", None, None) if end is None else (end.state, end.value, end.reason)
         state, value, reason = told
@@ -143,10 +143,10 @@ class StudyWork:
             self._close(attempt, found)
             return found
 
-    def _train(self, params: TrialParams, attempt: _Attempt) -> tuple[Trial, TrialResult]:
+    def _train(self, params: TrialParams, attempt: _Attempt) -> tuple[TrialTraining, TrialResult]:
         """Train from the checkpoint, where there is one, telling of each evaluation."""
         claim = attempt.claim
-        trial = Trial(
+        trial = TrialTraining(
             self.prepared.context,
             params,
             seed=seed_for(self.study.spec.study.seed, claim.number),
@@ -160,7 +160,7 @@ class StudyWork:
         )
         return trial, result
 
-    def _keep(self, trial: Trial, result: TrialResult, attempt: _Attempt) -> str | None:
+    def _keep(self, trial: TrialTraining, result: TrialResult, attempt: _Attempt) -> str | None:
         """Keep what training found out, before the trial ends, and a complete trial's model.
 
         Returns:
@@ -169,21 +169,23 @@ class StudyWork:
         if result.micro_batch is not None:
             remember(self.study.storage, self.study.study_id, _MICRO_BATCH, result.micro_batch)
         attempt.claim.set_user_attrs(dashboard_columns(result))
-        if result.stopped == "pruned":
+        if result.end == "pruned":
             return None
-        number, data = attempt.claim.number, self.prepared.context.data
+        number, context = attempt.claim.number, self.prepared.context
         facts = {
             "study": self.study.name,
             "number": number,
             "params": trial.params.model_dump(),
             "value": result.value,
         }
-        labels, max_length = data.label_names, data.max_length
+        labels, max_length = context.data.label_names, context.data.max_length
         self._models.keep(
             number,
-            lambda folder: save_trained(folder, trial.classifier, labels, max_length, facts),
+            lambda folder: save_trained(
+                folder, trial.classifier, context.task, labels, max_length, facts
+            ),
         )
-        return log_confusion(attempt.run, result, data.label_names)
+        return log_confusion(attempt.run, result, labels)
 
     def _close(self, attempt: _Attempt, end: Ended, drawing: str | None = None) -> None:
         """Give the trial its end everywhere, in the order in which a dead worker's are made up for.
@@ -227,7 +229,7 @@ class StudyWork:
         path = folder / "checkpoints" / f"trial-{number:04d}.safetensors"
         return CheckpointFile(path, self.study.spec.training.checkpoint)
 
-    def _log_earlier_evaluations(self, trial: Trial, attempt: _Attempt) -> None:
+    def _log_earlier_evaluations(self, trial: TrialTraining, attempt: _Attempt) -> None:
         """Give the attempt's run the whole course of the trial, and Optuna nothing beyond the checkpoint."""
         claim = attempt.claim
         trial.resume(attempt.checkpoint)
@@ -239,7 +241,9 @@ class StudyWork:
                 # The checkpoint is sealed, and what was reported by then is not.
                 claim.report(self._value(evaluation), evaluation.index)
 
-    def _on_evaluation(self, evaluation: Evaluation, trial: Trial, attempt: _Attempt) -> Verdict:
+    def _on_evaluation(
+        self, evaluation: Evaluation, trial: TrialTraining, attempt: _Attempt
+    ) -> Verdict:
         claim, run, value = attempt.claim, attempt.run, self._value(evaluation)
         run.log(evaluation.metrics, evaluation.examples_seen)
         run.log_system(evaluation.examples_seen)

@@ -26,8 +26,8 @@ from hpo.runtime.preparation import trial_params
 from hpo.runtime.session import Session
 from hpo.search.samplers import seed_for
 from hpo.training.evaluate import TrainingDiverged
-from hpo.training.loop import TrainingStopped, Trial
-from hpo.training.memory import BatchTooLarge
+from hpo.training.loop import TrialInterrupted, TrialTraining
+from hpo.training.micro_batches import BatchTooLarge
 from hpo.training.result import Evaluation, TrialResult, Verdict
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def _train_again(session: Session, best: Entry) -> Path:
     spec, work, context = session.study.spec, session.work, session.prepared.context
     stored = session.study.read(lambda study: _trial(study, best.number))
     params = trial_params(spec, {name: stored.params[name] for name in session.study.space})
-    trial = Trial(
+    trial = TrialTraining(
         context,
         params,
         seed=seed_for(spec.study.seed, best.number),
@@ -105,8 +105,8 @@ def _train_again(session: Session, best: Entry) -> Path:
     try:
         with _threads(stored.user_attrs.get(THREADS)):
             result = trial.run(on_evaluation, should_stop=work.should_stop)
-    except TrainingStopped as stopped:
-        raise KeyboardInterrupt from stopped  # nothing is left to give back: the trial is over
+    except TrialInterrupted as interrupted:
+        raise KeyboardInterrupt from interrupted  # nothing is left to give back: the trial is over
     except (TrainingDiverged, BatchTooLarge) as error:
         raise _not_the_same(best, str(error)) from error
     finally:
@@ -125,7 +125,7 @@ def _train_again(session: Session, best: Entry) -> Path:
     return session.models.keep(
         best.number,
         lambda folder: save_trained(
-            folder, trial.classifier, data.label_names, data.max_length, facts
+            folder, trial.classifier, context.task, data.label_names, data.max_length, facts
         ),
     )
 

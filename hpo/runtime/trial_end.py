@@ -10,8 +10,8 @@ from hpo.errors import DiskError, HpoError
 from hpo.leases.lease import LeaseLost
 from hpo.storage.retries import database_error, fault_in_words
 from hpo.training.evaluate import TrainingDiverged
-from hpo.training.loop import TrainingStopped
-from hpo.training.memory import BatchTooLarge
+from hpo.training.loop import TrialInterrupted
+from hpo.training.micro_batches import BatchTooLarge
 from hpo.training.result import TrialResult
 
 
@@ -45,7 +45,7 @@ class BrokenOff:
 
 def end_of(result: TrialResult) -> Ended:
     """The end of a trial whose training returned."""
-    return Ended("PRUNED" if result.stopped == "pruned" else "COMPLETE", result.value)
+    return Ended("PRUNED" if result.end == "pruned" else "COMPLETE", result.value)
 
 
 def end_by(error: Exception, *, storage: str, state: Path) -> Ended | BrokenOff:
@@ -57,7 +57,7 @@ def end_by(error: Exception, *, storage: str, state: Path) -> Ended | BrokenOff:
         state: The folder of checkpoints and kept models, for messages.
     """
     match error:
-        case TrainingStopped():
+        case TrialInterrupted():
             return BrokenOff("stopped", error)
         case LeaseLost():
             return BrokenOff("claim lost", error)

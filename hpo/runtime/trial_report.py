@@ -57,7 +57,7 @@ def dashboard_columns(result: TrialResult) -> dict[str, float | int | str]:
         EXAMPLES_SEEN: result.examples_seen,
         "seconds": round(seconds, 3),
         "examples_per_second": round(result.examples_seen / max(seconds, 1e-9), 1),
-        "stopped": result.stopped,
+        "stopped": result.end,
         THREADS: torch.get_num_threads(),
     }
 

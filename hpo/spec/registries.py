@@ -30,14 +30,14 @@ SCHEDULES: Final = Registry(
 METRICS: Final = Registry(
     "hpo.metrics",
     {
-        "accuracy": "hpo.training.metrics:ACCURACY",
-        "balanced_accuracy": "hpo.training.metrics:BALANCED_ACCURACY",
-        "f1_macro": "hpo.training.metrics:F1_MACRO",
-        "mcc": "hpo.training.metrics:MCC",
-        "log_loss": "hpo.training.metrics:LOG_LOSS",
+        "accuracy": "hpo.tasks.metrics:ACCURACY",
+        "balanced_accuracy": "hpo.tasks.metrics:BALANCED_ACCURACY",
+        "f1_macro": "hpo.tasks.metrics:F1_MACRO",
+        "mcc": "hpo.tasks.metrics:MCC",
+        "log_loss": "hpo.tasks.metrics:LOG_LOSS",
     },
 )
-"""Names to `hpo.training.metrics.Scorer`."""
+"""Names to `hpo.tasks.metrics.Scorer`."""
 
 SAMPLERS: Final = Registry(
     "hpo.samplers",

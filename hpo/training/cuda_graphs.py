@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hpo.model.inputs import Batch
-from hpo.training.memory import is_out_of_memory
+from hpo.training.micro_batches import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from hpo.model.classifier import Classifier
 from hpo.model.inputs import SplitInputs
 from hpo.model.saved import predict
 from hpo.spec.study import Metric, direction_of
-from hpo.training.metrics import classification_metrics
+from hpo.tasks.task import Task
 from hpo.training.result import Evaluation
 
 
@@ -30,32 +30,34 @@ def evaluations_by_step(steps: int, count: int) -> dict[int, int]:
 def evaluate(
     classifier: Classifier,
     validation: SplitInputs,
+    task: Task,
     train_loss: float,
     *,
     metric: Metric,
     at: str,
 ) -> tuple[NDArray[np.float32], dict[str, float]]:
-    """Score a classifier on the validation split.
+    """Score a classifier on the validation texts.
 
     Args:
         classifier: The trial's model.
         validation: What it reads of the validation split.
+        task: What the texts are asked.
         train_loss: The mean since the last evaluation.
         metric: The study's, which is among the metrics whatever it is.
         at: Where training is, in words.
 
     Returns:
-        Class probabilities, (texts, classes), and metrics by their names `val/…`.
+        The task's probabilities, (texts, scores), and metrics by their names `val/…`.
 
     Raises:
         TrainingDiverged: The loss or a probability is not finite.
     """
-    probabilities = predict(classifier, validation)
+    probabilities = predict(classifier, validation, task)
     if not (math.isfinite(train_loss) and np.isfinite(probabilities).all()):
         raise TrainingDiverged(f"the loss became {train_loss} at {at}")
-    scores = classification_metrics(probabilities, validation.split.labels, [metric])
+    scores = task.metrics(probabilities, validation.labels, [metric])
     return probabilities, {
-        "val/loss": scores["log_loss"],  # so that MLflow finds the pair of train/loss
+        "val/loss": scores[task.loss_metric],  # so that MLflow finds the pair of train/loss
         **{f"val/{name}": value for name, value in scores.items()},
     }
 
@@ -69,5 +71,5 @@ def improves(evaluation: Evaluation, best: Evaluation | None, metric: Metric) ->
         return True
     gain = evaluation.metrics[f"val/{metric}"] - best.metrics[f"val/{metric}"]
     if gain == 0:
-        return evaluation.metrics["val/log_loss"] < best.metrics["val/log_loss"]
+        return evaluation.metrics["val/loss"] < best.metrics["val/loss"]
     return (gain > 0) == (direction_of(metric) == "maximize")

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from hpo.data.batches import epoch_batches, steps_per_epoch
 from hpo.data.tokens import TokenizedData
@@ -30,22 +29,24 @@ from hpo.model.inputs import Batch, SplitInputs
 from hpo.model.pretrained import PretrainedModel
 from hpo.spec.study import Metric
 from hpo.spec.training import TrainingSection, TrialParams
+from hpo.tasks.metrics import recalls
+from hpo.tasks.task import Task
 from hpo.training.allocator import keep_freed_memory
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.cuda_graphs import passes_on
 from hpo.training.determinism import choose_deterministic_kernels
 from hpo.training.evaluate import evaluate, evaluations_by_step, improves
-from hpo.training.memory import MicroBatches
-from hpo.training.metrics import confusion, recalls
+from hpo.training.micro_batches import MicroBatches
 from hpo.training.optimizer import TrialOptimizer
-from hpo.training.progress import Progress, TrialState
-from hpo.training.result import Evaluation, Stopped, TrialResult, Verdict
+from hpo.training.progress import Progress, TrainingState
+from hpo.training.result import End, Evaluation, TrialResult, Verdict
 from hpo.training.schedule import learning_rate_factor
+from hpo.training.trial_data import StoredTexts, TrialData
 
 logger = logging.getLogger(__name__)
 
 
-class TrainingStopped(Exception):  # noqa: N818
+class TrialInterrupted(Exception):  # noqa: N818
     """Somebody asked the trial to stop; its checkpoint is written, so that it can go on later."""
 
 
@@ -56,21 +57,25 @@ class TrialContext:
     model: PretrainedModel
     data: TokenizedData
     features: FrozenFeatures
+    task: Task
     metric: Metric
     settings: TrainingSection
 
-    def inputs(self, split: str, trained: Trained, rows: EmbeddingRows | None) -> SplitInputs:
-        """The batches of "train", "validation" or "test" for a classifier that trains so much."""
+    def inputs(
+        self, texts: StoredTexts, trained: Trained, rows: EmbeddingRows | None
+    ) -> SplitInputs:
+        """The batches of some texts for a classifier that trains so much."""
         return SplitInputs(
-            getattr(self.data, split),
-            f"{self.data.fingerprint}:{split}",
+            texts.of(self.data),
+            f"{self.data.fingerprint}:{texts.split}",
+            indices=texts.indices,
             trained=trained,
             features=self.features,
             embedding_rows=rows,
         )
 
 
-class Trial:
+class TrialTraining:
     """One trial in training."""
 
     def __init__(
@@ -79,12 +84,14 @@ class Trial:
         params: TrialParams,
         *,
         seed: int,
+        texts: TrialData | None = None,
         micro_batches: MicroBatches | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.context = context
         self.params = params
         self.seed = seed
+        self.texts = texts = texts or TrialData()
         self.micro_batches = micro_batches or MicroBatches()
         self._clock = clock
         data, model, features = context.data, context.model, context.features
@@ -92,15 +99,15 @@ class Trial:
         choose_deterministic_kernels(features.device)
         trained, rows = Trained.of(params.freeze_depth), None
         if trained.embeddings:
-            splits = data.train, data.validation
-            max_seqlen = max(int(split.lengths.max()) for split in splits)
-            rows = EmbeddingRows.of(*(split.tokens for split in splits), max_seqlen=max_seqlen)
-        self.train_inputs = context.inputs("train", trained, rows)
-        self.validation_inputs = context.inputs("validation", trained, rows)
+            parts = texts.train, texts.validation
+            max_seqlen = max(part.longest(data) for part in parts)
+            rows = EmbeddingRows.of(*(part.tokens(data) for part in parts), max_seqlen=max_seqlen)
+        self.train_inputs = context.inputs(texts.train, trained, rows)
+        self.validation_inputs = context.inputs(texts.validation, trained, rows)
         self.classifier = Classifier(
             model,
             trained=trained,
-            classes=len(data.label_names),
+            classes=context.task.outputs(data.label_names),
             embedding_rows=rows,
             seed=seed,
             dtype=features.dtype,
@@ -110,9 +117,11 @@ class Trial:
         self.optimizer = TrialOptimizer(
             self.classifier.parameters, params, model.family, model.architecture.n_layer
         )
-        self.state = TrialState(self.classifier, self.optimizer, self.dropout, self.micro_batches)
+        self.state = TrainingState(
+            self.classifier, self.optimizer, self.dropout, self.micro_batches
+        )
         self.training_pass = passes_on(features.device)
-        self.steps_per_epoch = steps_per_epoch(len(data.train), params.batch_size)
+        self.steps_per_epoch = steps_per_epoch(len(self.train_inputs), params.batch_size)
         self.steps = self.steps_per_epoch * params.epochs
 
     @property
@@ -133,7 +142,8 @@ class Trial:
         saved = checkpoint.read()
         if saved is None:
             return False
-        if saved.facts.get("trial") != self._identity():
+        # One of an earlier version does not name its task, of which there was one.
+        if {"task": "single_label", **saved.facts.get("trial", {})} != self._identity():
             logger.warning("%s is of another trial; this one starts anew", checkpoint.path)
             return False
         self.state.restore(saved)
@@ -149,14 +159,14 @@ class Trial:
         """Train to the end, the best weights left in the classifier.
 
         checkpoint: where to write how far the trial is; should_stop: asked after every step. Raises
-        TrainingDiverged, TrainingStopped, BatchTooLarge, and whatever `on_evaluation` raises.
+        TrainingDiverged, TrialInterrupted, BatchTooLarge, and whatever `on_evaluation` raises.
         """
         started = self._clock() - self.progress.seconds
         last_saved = self._clock()
         evaluations = evaluations_by_step(
             self.steps, self.context.settings.evaluations_per_epoch * self.params.epochs
         )
-        stopped: Stopped = "finished"
+        end: End = "finished"
         for texts in self._remaining_batches():
             self._train_step(texts)
             evaluation = evaluations.get(self.progress.step)
@@ -166,10 +176,10 @@ class Trial:
                 if self.progress.step == self.steps:
                     break
                 if verdict is Verdict.PRUNE:
-                    stopped = "pruned"
+                    end = "pruned"
                     break
                 if 0 < self.context.settings.early_stopping <= self.progress.without_improvement:
-                    stopped = "early"
+                    end = "early"
                     break
             stopping = should_stop()
             if checkpoint is not None and (
@@ -183,15 +193,17 @@ class Trial:
                 checkpoint.write(self.state.checkpoint(self._identity()), clock=self._clock)
                 last_saved = self._clock()
             if stopping:
-                raise TrainingStopped
+                raise TrialInterrupted
         self.progress.seconds = self._clock() - started
-        return self._result(stopped)
+        return self._result(end)
 
     def _remaining_batches(self) -> Iterator[NDArray[np.int64]]:
-        lengths, size = self.context.data.train.lengths, self.params.batch_size
+        lengths, size = self.train_inputs.split.lengths, self.params.batch_size
+        among = self.train_inputs.indices
         first_epoch, skip = divmod(self.progress.step, self.steps_per_epoch)
         for epoch in range(first_epoch, self.params.epochs):
-            yield from epoch_batches(lengths, size, seed=self.seed, epoch=epoch)[skip:]
+            batches = epoch_batches(lengths, size, seed=self.seed, epoch=epoch, among=among)
+            yield from batches[skip:]
             skip = 0
 
     def _train_step(self, texts: NDArray[np.int64]) -> None:
@@ -200,8 +212,8 @@ class Trial:
 
         def forward_and_backward(batch: Batch) -> Tensor:
             logits = self.classifier.logits(batch.inputs, batch.layout, self.dropout)
-            loss = functional.cross_entropy(
-                logits, batch.labels, reduction="sum", label_smoothing=self.params.label_smoothing
+            loss = self.context.task.loss(
+                logits, batch.labels, label_smoothing=self.params.label_smoothing
             )
             self.optimizer.backward(loss / len(texts))
             return loss.detach()
@@ -237,6 +249,7 @@ class Trial:
         probabilities, scores = evaluate(
             self.classifier,
             self.validation_inputs,
+            self.context.task,
             train_loss,
             metric=self.context.metric,
             at=f"step {progress.step} of {self.steps}",
@@ -258,16 +271,17 @@ class Trial:
         progress.note(evaluation, probabilities, self.classifier, is_best=is_best)
         return evaluation
 
-    def _result(self, stopped: Stopped) -> TrialResult:
+    def _result(self, end: End) -> TrialResult:
         progress = self.progress
         assert progress.best is not None, "the last step is always evaluated"
         self.classifier.restore(progress.best_weights, progress.best_decay)
-        matrix = confusion(progress.best_probabilities, self.context.data.validation.labels)
+        labels = self.validation_inputs.labels
+        matrix = self.context.task.confusion(progress.best_probabilities, labels)
         return TrialResult(
             value=progress.best.metrics[f"val/{self.context.metric}"],
             best=progress.best,
             evaluations=len(progress.history),
-            stopped=stopped,
+            end=end,
             seconds=progress.seconds,
             examples_seen=progress.examples_seen,
             probabilities=progress.best_probabilities,
@@ -283,7 +297,8 @@ class Trial:
             "params": self.params.model_dump(mode="json"),
             "seed": self.seed,
             "model": context.model.fingerprint,
-            "data": context.data.fingerprint,
+            "data": self.texts.fingerprint(context.data.fingerprint),
+            "task": context.task.name,
             "dtype": str(context.features.dtype),
             "metric": context.metric,
             "evaluations_per_epoch": context.settings.evaluations_per_epoch,

@@ -14,7 +14,7 @@ from torch import Tensor
 from hpo.model.classifier import Classifier
 from hpo.model.dropout import Dropout
 from hpo.training.checkpoint import Checkpoint
-from hpo.training.memory import MicroBatches
+from hpo.training.micro_batches import MicroBatches
 from hpo.training.optimizer import TrialOptimizer
 from hpo.training.result import Evaluation
 
@@ -69,7 +69,7 @@ class Progress:
 
 
 @dataclass
-class TrialState:
+class TrainingState:
     """All of a trial that changes while it trains."""
 
     classifier: Classifier

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Stopped = Literal["finished", "early", "pruned"]
+End = Literal["finished", "early", "pruned"]
+"""How a trial ended: all steps made, stopped early for want of improvement, or pruned."""
 
 
 class Verdict(Enum):
@@ -47,7 +48,7 @@ class TrialResult:
     value: float
     best: Evaluation
     evaluations: int
-    stopped: Stopped
+    end: End
     seconds: float
     examples_seen: int
     probabilities: NDArray[np.float32]

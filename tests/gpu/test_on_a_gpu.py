@@ -15,7 +15,8 @@ from hpo.model.dropout import Dropout
 from hpo.model.family import Trained
 from hpo.model.layout import COARSE, Rounding
 from hpo.training.checkpoint import CheckpointFile
-from hpo.training.loop import TrainingStopped, Trial, TrialContext
+from hpo.training.loop import TrialContext, TrialInterrupted, TrialTraining
+from hpo.training.trial_data import StoredTexts
 from tests.model.test_exactness import assert_bf16_near_fp32, assert_like_transformers
 from tests.model.tiny_gpt2 import random_split, tiny
 from tests.training.test_loop import assert_same_course
@@ -60,8 +61,8 @@ def test_a_trial_takes_the_course_that_it_takes_on_a_cpu(
     cache = tmp_path / "cache" if cached else None
     on_gpu = tiny_context(tmp_path, model=on_cpu.model, cache=cache, device=GPU)
     params = tiny_params(freeze_depth=freeze_depth)
-    _, expected = finish(Trial(on_cpu, params, seed=0))
-    _, found = finish(Trial(on_gpu, params, seed=0))
+    _, expected = finish(TrialTraining(on_cpu, params, seed=0))
+    _, found = finish(TrialTraining(on_gpu, params, seed=0))
     assert_same_course(found, expected)
 
 
@@ -98,7 +99,7 @@ def test_recorded_passes_give_the_same_numbers_bit_for_bit(
     params = tiny_params(freeze_depth=freeze_depth, optimizer=optimizer, epochs=3)
 
     def course(*, records: bool) -> tuple[np.ndarray, list[dict[str, float]], int]:
-        trial = Trial(context, params, seed=3)
+        trial = TrialTraining(context, params, seed=3)
         trial.training_pass._records = records
         result, told = finish(trial)
         return result.probabilities, [scores(e) for e in told], len(trial.training_pass._recordings)
@@ -115,7 +116,7 @@ def test_resumed_is_never_stopped_bit_for_bit(
     context: TrialContext, tmp_path: Path, freeze_depth: int
 ) -> None:
     params = tiny_params(freeze_depth=freeze_depth, layer_decay=0.9)
-    whole = Trial(context, params, seed=3)
+    whole = TrialTraining(context, params, seed=3)
     result, told = finish(whole)
     again, told_again, resumed = with_stops(context, params, {2, 9, 17}, tmp_path / "t.safetensors")
     assert [scores(e) for e in told_again] == [scores(e) for e in told]
@@ -139,15 +140,15 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_metric(tmp_path: P
     model = tiny(tmp_path / "model", n_embd=128, n_head=2, n_positions=200)
     context = tiny_context(tmp_path, model=model, data=data, device=GPU)
     params = tiny_params(batch_size=256, epochs=4)
-    _, expected = finish(Trial(context, params, seed=0))
+    _, expected = finish(TrialTraining(context, params, seed=0))
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     held = torch.cuda.memory_allocated()
-    finish(Trial(context, params, seed=0))
+    finish(TrialTraining(context, params, seed=0))
     peak = torch.cuda.max_memory_allocated() - held
     torch.cuda.empty_cache()
     total = torch.cuda.mem_get_info()[1]
-    cramped = Trial(context, params, seed=0)
+    cramped = TrialTraining(context, params, seed=0)
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 0.3 * peak) / total)
     try:
         _, found = finish(cramped)
@@ -159,14 +160,14 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_metric(tmp_path: P
 
 def test_hidden_states_are_kept_on_the_gpu_up_to_its_share(tmp_path: Path) -> None:
     context = tiny_context(tmp_path, cache=tmp_path / "cache", device=GPU)
-    states = context.inputs("train", Trained.of(1), None)._states
+    states = context.inputs(StoredTexts("train"), Trained.of(1), None)._states
     assert states is not None
     assert states.stored is not None
     assert states.stored.is_cuda
     again = tiny_context(tmp_path, model=context.model, cache=tmp_path / "cache", device=GPU)
     torch.cuda.set_per_process_memory_fraction(1e-6)
     try:
-        mapped = again.inputs("train", Trained.of(1), None)._states
+        mapped = again.inputs(StoredTexts("train"), Trained.of(1), None)._states
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert mapped is not None
@@ -174,8 +175,8 @@ def test_hidden_states_are_kept_on_the_gpu_up_to_its_share(tmp_path: Path) -> No
     assert not mapped.stored.is_cuda
     texts = np.array([3, 1])
     assert torch.equal(
-        context.inputs("train", Trained.of(1), None).batch(texts).inputs,
-        again.inputs("train", Trained.of(1), None).batch(texts).inputs,
+        context.inputs(StoredTexts("train"), Trained.of(1), None).batch(texts).inputs,
+        again.inputs(StoredTexts("train"), Trained.of(1), None).batch(texts).inputs,
     )
 
 
@@ -183,7 +184,7 @@ def test_a_pass_that_cannot_be_recorded_runs_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     context = tiny_context(tmp_path, device=GPU, dropout=0.2)
-    _, expected = finish(Trial(context, tiny_params(), seed=0))
+    _, expected = finish(TrialTraining(context, tiny_params(), seed=0))
     whole = functional.cross_entropy
 
     def reads_back(logits: torch.Tensor, *rest: object, **options: object) -> torch.Tensor:
@@ -193,7 +194,7 @@ def test_a_pass_that_cannot_be_recorded_runs_all_the_same(
 
     monkeypatch.setattr(functional, "cross_entropy", reads_back)
     with caplog.at_level(logging.WARNING):
-        _, found = finish(Trial(context, tiny_params(), seed=0))
+        _, found = finish(TrialTraining(context, tiny_params(), seed=0))
     assert "without CUDA graphs" in caplog.text
     assert torch.cuda.current_stream() == torch.cuda.default_stream()
     assert [scores(e) for e in found] == [scores(e) for e in expected]
@@ -201,11 +202,11 @@ def test_a_pass_that_cannot_be_recorded_runs_all_the_same(
 
 def test_a_checkpoint_of_a_gpu_is_read_by_a_gpu(tmp_path: Path) -> None:
     context = tiny_context(tmp_path, device=GPU)
-    trial = Trial(context, tiny_params(), seed=0)
+    trial = TrialTraining(context, tiny_params(), seed=0)
     file = CheckpointFile(tmp_path / "t.safetensors", "always")
-    with pytest.raises(TrainingStopped):
+    with pytest.raises(TrialInterrupted):
         finish(trial, checkpoint=file, should_stop=lambda: trial.progress.step == 5)
-    other = Trial(context, tiny_params(), seed=0)
+    other = TrialTraining(context, tiny_params(), seed=0)
     assert other.resume(file)
     assert other.progress.step == 5
     for name, weight in trial.classifier.parameters.items():

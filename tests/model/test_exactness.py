@@ -22,6 +22,7 @@ from hpo.model.gpt2 import HEAD, POSITION_EMBEDDING, TOKEN_EMBEDDING
 from hpo.model.layout import COARSE, FINE, Rounding
 from hpo.model.pretrained import PretrainedModel
 from hpo.model.saved import predict
+from hpo.tasks.single_label import SINGLE_LABEL
 from tests.model.tiny_gpt2 import classifier_over, padded, random_split, reference_for, tiny
 
 POSITIONS = 24
@@ -133,7 +134,9 @@ def assert_bf16_near_fp32(folder: Path, freeze_depth: int, device: torch.device)
     rounded, rounded_inputs = classifier_over(
         model, split, freeze_depth=freeze_depth, features=features
     )
-    difference = predict(rounded, rounded_inputs) - predict(exact, inputs)
+    difference = predict(rounded, rounded_inputs, SINGLE_LABEL) - predict(
+        exact, inputs, SINGLE_LABEL
+    )
     assert np.abs(difference).max() < 0.02
 
 
@@ -142,7 +145,7 @@ def test_a_text_gives_the_same_alone_and_in_any_batch(tmp_path: Path, freeze_dep
     model = tiny(tmp_path)
     split = random_split([3, 32, 7, 7, 1])
     classifier, inputs = classifier_over(model, split, freeze_depth=freeze_depth)
-    together = predict(classifier, inputs)
+    together = predict(classifier, inputs, SINGLE_LABEL)
     for text in range(len(split)):
         batch = inputs.batch(np.array([text]))
         with torch.no_grad():
@@ -154,8 +157,8 @@ def test_a_key_bias_changes_nothing_and_gets_no_gradient_in_the_last_block(tmp_p
     model = tiny(tmp_path)
     split = random_split([5, 9])
     classifier, inputs = classifier_over(model, split, freeze_depth=1)
-    before = predict(classifier, inputs)
+    before = predict(classifier, inputs, SINGLE_LABEL)
     bias = classifier.parameters["transformer.h.1.attn.c_attn.bias"]
     with torch.no_grad():
         bias[32:64] += 3.0
-    np.testing.assert_allclose(predict(classifier, inputs), before, rtol=1e-5)
+    np.testing.assert_allclose(predict(classifier, inputs, SINGLE_LABEL), before, rtol=1e-5)

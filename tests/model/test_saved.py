@@ -23,6 +23,7 @@ from hpo.model.saved import (
     save_trained,
     save_transformers,
 )
+from hpo.tasks.single_label import SINGLE_LABEL
 from tests.model.tiny_gpt2 import (
     classifier_over,
     random_split,
@@ -54,7 +55,8 @@ def trained(model: PretrainedModel, freeze_depth: int) -> Classifier:
 
 
 def text_classifier(classifier: Classifier) -> TextClassifier:
-    return TextClassifier.of(classifier, FrozenFeatures(classifier.model, cache=None), LABELS, 32)
+    features = FrozenFeatures(classifier.model, cache=None)
+    return TextClassifier.of(classifier, features, SINGLE_LABEL, LABELS, 32)
 
 
 @pytest.mark.parametrize("freeze_depth", [0, 1, 2])
@@ -62,7 +64,7 @@ def test_the_trained_part_comes_back_over_its_base(
     model: PretrainedModel, tmp_path: Path, freeze_depth: int
 ) -> None:
     classifier = trained(model, freeze_depth)
-    save_trained(tmp_path, classifier, LABELS, 32, {"number": 7})
+    save_trained(tmp_path, classifier, SINGLE_LABEL, LABELS, 32, {"number": 7})
     loaded = load_trained(tmp_path)
     assert loaded.label_names == LABELS
     assert loaded.max_length == 32
@@ -76,7 +78,7 @@ def test_the_trained_part_comes_back_over_its_base(
 def test_what_is_frozen_is_not_stored(model: PretrainedModel, tmp_path: Path) -> None:
     sizes = []
     for depth in (0, 1, 2):
-        save_trained(tmp_path / str(depth), trained(model, depth), LABELS, 32, {})
+        save_trained(tmp_path / str(depth), trained(model, depth), SINGLE_LABEL, LABELS, 32, {})
         files = (tmp_path / str(depth)).iterdir()
         sizes.append(sum(path.stat().st_size for path in files))
     assert sizes[0] > sizes[1] > sizes[2]
@@ -88,7 +90,7 @@ def test_transformers_loads_the_whole_and_gives_the_same(
     model: PretrainedModel, tmp_path: Path, freeze_depth: int
 ) -> None:
     classifier = trained(model, freeze_depth)
-    save_transformers(tmp_path, classifier, LABELS, 32)
+    save_transformers(tmp_path, classifier, SINGLE_LABEL, LABELS, 32)
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert loaded.config.id2label == dict(enumerate(LABELS))
@@ -107,11 +109,13 @@ def test_positions_that_were_not_measured_are_not_saved(
     model: PretrainedModel, tmp_path: Path
 ) -> None:
     classifier = trained(model, 0)
-    save_transformers(tmp_path, classifier, LABELS, 8)
+    save_transformers(tmp_path, classifier, SINGLE_LABEL, LABELS, 8)
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     assert loaded.config.max_position_embeddings == 8 < model.architecture.n_positions
     classify = pipeline("text-classification", str(tmp_path), truncation=True, top_k=None)
-    short = TextClassifier.of(classifier, FrozenFeatures(model, cache=None), LABELS, 8)
+    short = TextClassifier.of(
+        classifier, FrozenFeatures(model, cache=None), SINGLE_LABEL, LABELS, 8
+    )
     _, expected = short.classify(TEXTS)
     for answer, row in zip(classify(TEXTS), expected, strict=True):
         found = {entry["label"]: entry["score"] for entry in answer}
@@ -150,7 +154,7 @@ def test_a_model_with_berts_tokenizer_gives_the_same_to_transformers(
 ) -> None:
     save_bert_vocabulary(save_tiny(tmp_path / "base"))
     classifier = trained(load_pretrained(str(tmp_path / "base")), freeze_depth)
-    save_transformers(tmp_path / "saved", classifier, LABELS, 32)
+    save_transformers(tmp_path / "saved", classifier, SINGLE_LABEL, LABELS, 32)
     _, expected = text_classifier(classifier).classify(TEXTS)
     np.testing.assert_allclose(
         saved_answers(tmp_path / "saved", TEXTS), expected, rtol=1e-4, atol=1e-6
@@ -177,7 +181,7 @@ def test_a_text_that_ends_in_the_padding_token_gives_the_same_to_transformers(
     classifier = trained(load_pretrained(str(base)), 0)
     ids = classifier.model.tokenizer("a film")["input_ids"]
     assert (ids[-1] == classifier.model.tokenizer.eos_token_id) == appended
-    save_transformers(tmp_path / "saved", classifier, LABELS, 32)
+    save_transformers(tmp_path / "saved", classifier, SINGLE_LABEL, LABELS, 32)
     _, expected = text_classifier(classifier).classify(ENDING)
     np.testing.assert_allclose(
         saved_answers(tmp_path / "saved", ENDING), expected, rtol=1e-4, atol=1e-6
@@ -188,7 +192,7 @@ def test_the_base_models_tokenizer_is_left_as_it_was(
     model: PretrainedModel, tmp_path: Path
 ) -> None:
     before = model.tokenizer.model_max_length
-    save_transformers(tmp_path, trained(model, 1), LABELS, 8)
+    save_transformers(tmp_path, trained(model, 1), SINGLE_LABEL, LABELS, 8)
     assert model.tokenizer.model_max_length == before
 
 
@@ -222,7 +226,7 @@ def test_predictions_do_not_depend_on_the_order(model: PretrainedModel) -> None:
 def test_predict_covers_every_text(model: PretrainedModel) -> None:
     split = random_split(list(range(1, 33)) * 20)
     classifier, inputs = classifier_over(model, split, freeze_depth=0)
-    np.testing.assert_allclose(predict(classifier, inputs).sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(predict(classifier, inputs, SINGLE_LABEL).sum(1), 1, rtol=1e-5)
 
 
 # -- Faults
@@ -236,7 +240,7 @@ def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["trained.safetensors", "trial.json"])
 def test_a_truncated_file_says_so(model: PretrainedModel, tmp_path: Path, name: str) -> None:
-    save_trained(tmp_path, trained(model, 1), LABELS, 32, {})
+    save_trained(tmp_path, trained(model, 1), SINGLE_LABEL, LABELS, 32, {})
     path = tmp_path / name
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ModelError, match="no trained model that can be read"):
@@ -245,7 +249,7 @@ def test_a_truncated_file_says_so(model: PretrainedModel, tmp_path: Path, name: 
 
 @pytest.mark.parametrize("key", ["base_model", "freeze_depth", "label_names"])
 def test_a_file_that_lacks_a_fact_says_so(model: PretrainedModel, tmp_path: Path, key: str) -> None:
-    save_trained(tmp_path, trained(model, 1), LABELS, 32, {})
+    save_trained(tmp_path, trained(model, 1), SINGLE_LABEL, LABELS, 32, {})
     facts = json.loads((tmp_path / "trial.json").read_text())
     del facts[key]
     (tmp_path / "trial.json").write_text(json.dumps(facts))
@@ -255,7 +259,7 @@ def test_a_file_that_lacks_a_fact_says_so(model: PretrainedModel, tmp_path: Path
 
 def test_a_base_model_that_changed_is_refused(tmp_path: Path) -> None:
     base = tmp_path / "base"
-    save_trained(tmp_path / "trial", trained(tiny(base), 1), LABELS, 32, {})
+    save_trained(tmp_path / "trial", trained(tiny(base), 1), SINGLE_LABEL, LABELS, 32, {})
     tiny(base, seed=9)
     with pytest.raises(ModelError, match="other weights"):
         load_trained(tmp_path / "trial")
@@ -263,7 +267,7 @@ def test_a_base_model_that_changed_is_refused(tmp_path: Path) -> None:
 
 def test_a_base_model_that_is_gone_is_named(tmp_path: Path) -> None:
     base = tmp_path / "base"
-    save_trained(tmp_path / "trial", trained(tiny(base), 1), LABELS, 32, {})
+    save_trained(tmp_path / "trial", trained(tiny(base), 1), SINGLE_LABEL, LABELS, 32, {})
     base.rename(tmp_path / "moved")
     with pytest.raises(ModelError, match="base"):
         load_trained(tmp_path / "trial")
@@ -273,7 +277,7 @@ def test_a_base_model_that_is_gone_is_named(tmp_path: Path) -> None:
 def test_a_trained_part_with_a_flipped_byte_is_refused(
     model: PretrainedModel, tmp_path: Path, file: str
 ) -> None:
-    save_trained(tmp_path, trained(model, 1), LABELS, 32, {})
+    save_trained(tmp_path, trained(model, 1), SINGLE_LABEL, LABELS, 32, {})
     content = bytearray((tmp_path / file).read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / file).write_bytes(content)

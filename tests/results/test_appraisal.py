@@ -7,7 +7,7 @@ from hpo.results.appraisal import appraise, beside, card_section, second_metric
 from hpo.results.final_test import TestScore
 from hpo.spec import registries
 from hpo.spec.study import Metric
-from hpo.training.metrics import classification_metrics, confusion
+from hpo.tasks.metrics import classification_metrics, confusion
 
 METRICS: tuple[Metric, ...] = registries.METRICS.ours
 NAMES = ("earn", "acq", "crude", "trade", "grain", "ship", "interest", "money")

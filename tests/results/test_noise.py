@@ -12,7 +12,7 @@ from hpo.results.noise import (
 )
 from hpo.spec import registries
 from hpo.spec.study import Metric, direction_of
-from hpo.training.metrics import classification_metrics, constant_answer
+from hpo.tasks.metrics import classification_metrics, constant_answer
 
 METRICS: tuple[Metric, ...] = registries.METRICS.ours
 

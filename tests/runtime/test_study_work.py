@@ -32,8 +32,8 @@ from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.evaluate import TrainingDiverged
-from hpo.training.loop import TrainingStopped
-from hpo.training.memory import BatchTooLarge
+from hpo.training.loop import TrialInterrupted
+from hpo.training.micro_batches import BatchTooLarge
 from hpo.training.result import Evaluation, Stopped, TrialResult
 from tests.storages import SpecFactory
 
@@ -248,7 +248,7 @@ CASES = [
         **ENDED,
     ),
     # The attempt ends, and the trial does not.
-    Case("stopped", TrainingStopped(), **{**BROKEN_OFF, "event": "RELEASED"}),
+    Case("stopped", TrialInterrupted(), **{**BROKEN_OFF, "event": "RELEASED"}),
     Case("claim lost", LeaseLost("gone"), **{**BROKEN_OFF, "claim": HELD, "event": "RELEASED"}),
     Case("no model", MODEL, raised=ModelError, **BROKEN_OFF),
     Case("no disk", NO_SPACE, raised=DiskError, **BROKEN_OFF),

@@ -18,6 +18,7 @@ from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.pretrained import load_pretrained
 from hpo.model.saved import TextClassifier, save_transformers
 from hpo.results.card import how_to_call
+from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.tracking.model_folder import build, transformers_flavor
 from tests.model.tiny_gpt2 import classifier_over, random_split, save_bert_vocabulary, save_tiny
 
@@ -98,8 +99,9 @@ def publish(
     with torch.no_grad():
         for weight in trained.parameters.values():
             weight += 0.1 * torch.randn(weight.shape, generator=generator)
-    classifier = TextClassifier.of(trained, FrozenFeatures(model, cache=None), LABELS, max_length)
+    features = FrozenFeatures(model, cache=None)
+    classifier = TextClassifier.of(trained, features, SINGLE_LABEL, LABELS, max_length)
     published = folder / "published"
-    save_transformers(published, classifier.classifier, LABELS, max_length)
+    save_transformers(published, classifier.classifier, SINGLE_LABEL, LABELS, max_length)
     build(published, "model", transformers_flavor, model_id="m-1", run_id="r-1")
     return Measured(classifier, published)

@@ -34,6 +34,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 from hpo import waiting
 from hpo.model.saved import save_trained
 from hpo.results.card import how_to_call
+from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.tracking import StudyTracker, served_classifier, serving
 from hpo.tracking.pyfunc import TrialModel
 from hpo.tracking.served_classifier import NoText, text_of
@@ -116,7 +117,7 @@ def test_every_way_in_gives_what_the_test_score_is_made_of(
 
 
 def test_a_trials_model_gives_the_same(measured: Measured, tmp_path: Path) -> None:
-    save_trained(tmp_path, measured.classifier.classifier, LABELS, MAX_LENGTH, {})
+    save_trained(tmp_path, measured.classifier.classifier, SINGLE_LABEL, LABELS, MAX_LENGTH, {})
     texts = [*measured.texts(), None, 5]
     trial = TrialModel(tmp_path).predict(texts)
     champion = mlflow.pyfunc.load_model(str(measured.folder)).predict(texts)

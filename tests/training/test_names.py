@@ -11,7 +11,7 @@ from hpo.model.gpt2 import GPT2
 from hpo.spec.registries import METRICS, OPTIMIZERS, SCHEDULES
 from hpo.spec.study import direction_of
 from hpo.spec.training import TrialParams
-from hpo.training.metrics import classification_metrics
+from hpo.tasks.metrics import classification_metrics
 from hpo.training.optimizer import TrialOptimizer, UpdateRule
 from hpo.training.schedule import learning_rate_factor
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from hpo.model.pretrained import PretrainedModel
 from hpo.training.checkpoint import CheckpointFile
-from hpo.training.loop import TrainingStopped, Trial, TrialContext
-from hpo.training.memory import MicroBatches
+from hpo.training.loop import TrialContext, TrialInterrupted, TrialTraining
+from hpo.training.micro_batches import MicroBatches
 from hpo.training.result import Evaluation, TrialResult
 from tests.model.tiny_gpt2 import tiny
 from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_context, tiny_data, tiny_params
@@ -29,12 +29,12 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> TrialContext:
 
 def with_stops(
     context: TrialContext, params: Any, stops: set[int], path: Path
-) -> tuple[TrialResult, list[Evaluation], Trial]:
+) -> tuple[TrialResult, list[Evaluation], TrialTraining]:
     """Run a trial that is asked to stop after each of these steps and resumed in a new one."""
     told: list[Evaluation] = []
     pending = set(stops)
     while True:
-        trial = Trial(context, params, seed=3)
+        trial = TrialTraining(context, params, seed=3)
         file = CheckpointFile(path, "auto")
         trial.resume(file)
         indices = [e.index for e in trial.history]
@@ -42,12 +42,12 @@ def with_stops(
         told = list(trial.history)
         due = {step for step in pending if step > trial.progress.step}
 
-        def should_stop(trial: Trial = trial, due: set[int] = due) -> bool:
+        def should_stop(trial: TrialTraining = trial, due: set[int] = due) -> bool:
             return trial.progress.step in due
 
         try:
             result, more = finish(trial, checkpoint=file, should_stop=should_stop)
-        except TrainingStopped:
+        except TrialInterrupted:
             pending = {step for step in due if step > trial.progress.step}
             continue
         return result, [*told, *more], trial
@@ -67,7 +67,7 @@ def test_resumed_is_never_stopped_bit_for_bit(
     stops: set[int],
 ) -> None:
     params = tiny_params(freeze_depth=freeze_depth, optimizer=optimizer, layer_decay=0.9)
-    whole = Trial(context, params, seed=3)
+    whole = TrialTraining(context, params, seed=3)
     result, told = finish(whole)
     path = tmp_path_factory.mktemp("trial") / "trial.safetensors"
     again, told_again, resumed = with_stops(context, params, stops, path)
@@ -82,17 +82,17 @@ def test_resumed_is_never_stopped_bit_for_bit(
 
 
 def test_the_same_trial_twice_is_the_same(context: TrialContext) -> None:
-    first, _ = finish(Trial(context, tiny_params(), seed=1))
-    second, _ = finish(Trial(context, tiny_params(), seed=1))
-    other, _ = finish(Trial(context, tiny_params(), seed=2))
+    first, _ = finish(TrialTraining(context, tiny_params(), seed=1))
+    second, _ = finish(TrialTraining(context, tiny_params(), seed=1))
+    other, _ = finish(TrialTraining(context, tiny_params(), seed=2))
     np.testing.assert_array_equal(first.probabilities, second.probabilities)
     assert (first.probabilities != other.probabilities).any()
 
 
 def stopped_at(context: TrialContext, path: Path, step: int, **params: Any) -> CheckpointFile:
     file = CheckpointFile(path, "auto")
-    trial = Trial(context, tiny_params(**params), seed=0, micro_batches=MicroBatches(4))
-    with pytest.raises(TrainingStopped):
+    trial = TrialTraining(context, tiny_params(**params), seed=0, micro_batches=MicroBatches(4))
+    with pytest.raises(TrialInterrupted):
         finish(trial, checkpoint=file, should_stop=lambda: trial.progress.step == step)
     return file
 
@@ -109,7 +109,7 @@ def test_a_checkpoint_holds_what_is_trained_and_no_more(
 
 def test_a_resumed_trial_knows_the_micro_batch(context: TrialContext, tmp_path: Path) -> None:
     file = stopped_at(context, tmp_path / "a.safetensors", 2)
-    trial = Trial(context, tiny_params(), seed=0)
+    trial = TrialTraining(context, tiny_params(), seed=0)
     assert trial.resume(file)
     assert trial.micro_batches.size == 4
 
@@ -124,7 +124,7 @@ def test_a_checkpoint_of_another_trial_is_not_resumed(
         context = tiny_context(
             tmp_path, model=context.model, data=tiny_data(fingerprint=data), early_stopping=5
         )
-    trial = Trial(context, tiny_params(**other), seed=seed)
+    trial = TrialTraining(context, tiny_params(**other), seed=seed)
     assert not trial.resume(file)
     assert trial.progress.step == 0
 
@@ -134,7 +134,9 @@ def test_a_checkpoint_of_another_model_is_not_resumed(
 ) -> None:
     file = stopped_at(context, tmp_path / "a.safetensors", 2)
     model: PretrainedModel = tiny(tmp_path / "model", seed=9, n_layer=N_LAYER)
-    assert not Trial(tiny_context(tmp_path, model=model), tiny_params(), seed=0).resume(file)
+    assert not TrialTraining(tiny_context(tmp_path, model=model), tiny_params(), seed=0).resume(
+        file
+    )
 
 
 def test_the_seconds_of_all_attempts_count(context: TrialContext, tmp_path: Path) -> None:
@@ -144,10 +146,10 @@ def test_the_seconds_of_all_attempts_count(context: TrialContext, tmp_path: Path
         return float(next(now))
 
     file = CheckpointFile(tmp_path / "a.safetensors", "auto")
-    first = Trial(context, tiny_params(), seed=0, clock=clock)
-    with pytest.raises(TrainingStopped):
+    first = TrialTraining(context, tiny_params(), seed=0, clock=clock)
+    with pytest.raises(TrialInterrupted):
         finish(first, checkpoint=file, should_stop=lambda: first.progress.step == 7)
-    second = Trial(context, tiny_params(), seed=0, clock=clock)
+    second = TrialTraining(context, tiny_params(), seed=0, clock=clock)
     assert second.resume(file)
     before = second.progress.seconds
     result, _ = finish(second)

@@ -14,7 +14,9 @@ from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.pretrained import PretrainedModel
 from hpo.spec.study import Metric
 from hpo.spec.training import TrainingSection, TrialParams
-from hpo.training.loop import Trial, TrialContext
+from hpo.tasks.single_label import SINGLE_LABEL
+from hpo.tasks.task import Task
+from hpo.training.loop import TrialContext, TrialTraining
 from hpo.training.result import Evaluation, TrialResult, Verdict
 from tests.model.tiny_gpt2 import tiny
 
@@ -51,6 +53,7 @@ def tiny_context(
     cache: Path | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | None = None,
+    task: Task = SINGLE_LABEL,
     metric: Metric = "log_loss",
     dropout: float = 0.0,
     **settings: Any,
@@ -61,14 +64,14 @@ def tiny_context(
     kept = FeatureCache(cache, 10**8) if cache else None
     features = FrozenFeatures(model, cache=kept, dtype=dtype, device=device)
     training = TrainingSection(**{"early_stopping": 0, **settings})
-    return TrialContext(model, data or tiny_data(), features, metric, training)
+    return TrialContext(model, data or tiny_data(), features, task, metric, training)
 
 
 def tiny_params(**values: Any) -> TrialParams:
     return TrialParams(**{"learning_rate": 3e-3, "batch_size": 8, "epochs": 2, **values})
 
 
-def finish(trial: Trial, **options: Any) -> tuple[TrialResult, list[Evaluation]]:
+def finish(trial: TrialTraining, **options: Any) -> tuple[TrialResult, list[Evaluation]]:
     """Run to the end; the result and the evaluations told on the way."""
     told: list[Evaluation] = []
 

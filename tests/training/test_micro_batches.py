@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hpo.training.memory import BatchTooLarge, MicroBatches, is_out_of_memory
+from hpo.training.micro_batches import BatchTooLarge, MicroBatches, is_out_of_memory
 
 TEXTS = np.arange(10)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from hpo.training.metrics import classification_metrics, confusion, constant_answer, recalls
+from hpo.tasks.metrics import classification_metrics, confusion, constant_answer, recalls
 
 
 @st.composite

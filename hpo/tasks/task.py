@@ -1,0 +1,78 @@
+"""The protocol of a task: all that training, evaluation, saving and export need to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Labels = NDArray[Any]
+"""One row a text: classes (texts,) int64, or whatever else a task reads, as (texts, labels) float32."""
+
+Probabilities = NDArray[np.float32]
+"""(texts, scores): what `Task.probabilities` makes of logits."""
+
+
+class Task(Protocol):
+    """What the texts are asked, from the logits on.
+
+    To add a task, write one file with an object of this form and enter it in `hpo.tasks.TASKS`.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name in `TASKS`, which saved classifiers and checkpoints keep."""
+
+    @property
+    def problem_type(self) -> str:
+        """What transformers calls it in a model's configuration."""
+
+    @property
+    def loss_metric(self) -> str:
+        """The metric, among `metrics`, that is comparable with the training loss."""
+
+    def outputs(self, label_names: Sequence[str]) -> int:
+        """How many logits a text gets, which need not be as many as there are labels."""
+
+    def loss(self, logits: Tensor, labels: Tensor, *, label_smoothing: float) -> Tensor:
+        """The loss of a batch, summed over its texts.
+
+        It is recorded in CUDA graphs, so nothing in it may read a tensor back from the device.
+
+        Args:
+            logits: (texts, outputs) fp32.
+            labels: those of the same texts, on the same device.
+            label_smoothing: the share of certainty that is taken from the true label, in 0..1.
+
+        Returns:
+            A scalar with a gradient.
+        """
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """What people are told of each text, (texts, scores) fp32, from logits (texts, outputs)."""
+
+    def predictions(self, probabilities: Probabilities) -> Labels:
+        """The answer to each text, in the form of the labels."""
+
+    def metrics(
+        self, probabilities: Probabilities, labels: Labels, wanted: Sequence[str] = ()
+    ) -> dict[str, float]:
+        """Metrics by name over the texts of a split.
+
+        Args:
+            probabilities: What `probabilities` made of their logits.
+            labels: Theirs.
+            wanted: Names of further metrics, which are not computed unless asked for.
+
+        Returns:
+            `loss_metric` among them.
+        """
+
+    def confusion(self, probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
+        """(classes, classes): texts of the row's class that were given the column's.
+
+        Empty, (0, 0), where a text is not of exactly one class.
+        """

@@ -1,0 +1,70 @@
+"""The texts that a trial reads: indices into the stored splits, so that folds need no copies of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.data.tokens import TokenizedData, TokenizedSplit
+
+SplitName = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTexts:
+    """Some texts of a stored split.
+
+    Attributes:
+        split: the split whose tokens and frozen features are read.
+        indices: (texts,) int64 into that split, in the order in which they count as its texts; None
+            for all of them.
+    """
+
+    split: SplitName
+    indices: NDArray[np.int64] | None = None
+
+    def of(self, data: TokenizedData) -> TokenizedSplit:
+        """The stored split, with all its texts."""
+        split: TokenizedSplit = getattr(data, self.split)
+        return split
+
+    def tokens(self, data: TokenizedData) -> NDArray[np.int32]:
+        """The tokens of these texts, one after the other, (tokens,)."""
+        split = self.of(data)
+        return split.tokens if self.indices is None else split.tokens[split.rows(self.indices)]
+
+    def longest(self, data: TokenizedData) -> int:
+        """The length of the longest of these texts in tokens."""
+        lengths = self.of(data).lengths
+        return int((lengths if self.indices is None else lengths[self.indices]).max())
+
+
+@dataclass(frozen=True, eq=False)
+class TrialData:
+    """What one trial is trained and evaluated on: by default the whole splits of these names.
+
+    A fold is two selections of the same split.
+    """
+
+    train: StoredTexts = field(default_factory=lambda: StoredTexts("train"))
+    validation: StoredTexts = field(default_factory=lambda: StoredTexts("validation"))
+
+    def fingerprint(self, of_store: str) -> str:
+        """The same for the same texts of the same store; that of the store where all are read.
+
+        Args:
+            of_store: `TokenizedData.fingerprint`.
+        """
+        parts = (self.train, self.validation)
+        names = tuple(part.split for part in parts)
+        if names == ("train", "validation") and all(part.indices is None for part in parts):
+            return of_store
+        digest = hashlib.sha256(of_store.encode())
+        for part in parts:
+            digest.update(part.split.encode())
+            digest.update(b"all" if part.indices is None else part.indices.tobytes())
+        return digest.hexdigest()
