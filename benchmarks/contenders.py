@@ -46,9 +46,10 @@ def hpo(model_folder: Path, data: TokenizedData, out: Path, without: str | None)
     from hpo.spec.training import TrainingSection, TrialParams
     from hpo.tasks.single_label import SINGLE_LABEL
     from hpo.training.checkpoint import CheckpointFile
-    from hpo.training.loop import TrialContext, TrialTraining
+    from hpo.training.loop import TrialTraining
     from hpo.training.precision import pick_device, pick_dtype
     from hpo.training.result import Verdict
+    from hpo.training.trial_context import TrialContext
 
     if without in ABLATIONS:
         ABLATIONS[without]()

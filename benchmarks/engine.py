@@ -30,9 +30,10 @@ from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.pretrained import load_pretrained
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.tasks.single_label import SINGLE_LABEL
-from hpo.training.loop import TrialContext, TrialTraining
+from hpo.training.loop import TrialTraining
 from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.result import Verdict
+from hpo.training.trial_context import TrialContext
 
 SIZES = {"small": (6, 256, 4), "real": (12, 768, 12)}
 TEXTS = {"short": 25, "long": 200}  # mean tokens; SST-2 has about 25, IMDB cut to 256 about 215

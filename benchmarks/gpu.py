@@ -19,9 +19,10 @@ from hpo.model.pretrained import load_pretrained
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.training.cuda_graphs import RecordedPasses
-from hpo.training.loop import TrialContext, TrialTraining
+from hpo.training.loop import TrialTraining
 from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.result import TrialResult, Verdict
+from hpo.training.trial_context import TrialContext
 
 
 @dataclass(frozen=True)

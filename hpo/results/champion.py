@@ -14,6 +14,7 @@ from hpo.model.pretrained import PretrainedModel
 from hpo.model.saved import TextClassifier, load_trained, save_transformers
 from hpo.results.appraisal import card_section
 from hpo.results.card import how_to_call
+from hpo.results.champion_source import ChampionSource
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
 from hpo.spec.study import Metric
@@ -33,6 +34,11 @@ class Champion:
     registered_name: str
     times_tested: int
 
+    @property
+    def source(self) -> ChampionSource:
+        """What it is made of."""
+        return ChampionSource((self.number,))
+
     def as_json(self) -> dict[str, Any]:
         """Facts for `from_json`, which other processes may read."""
         return asdict(self)
@@ -49,6 +55,7 @@ class Champion:
 
 
 def promote(
+    source: ChampionSource,
     best: Entry,
     trained: Path,
     *,
@@ -61,11 +68,12 @@ def promote(
     times_tested_before: int,
     before_publishing: Callable[[], None] = lambda: None,
 ) -> Champion:
-    """Make the best trial the study's champion: test its classifier and publish it.
+    """Make the study's champion: test the classifier of the source's trials and publish it.
 
     Args:
-        best: The trial, as the leaderboard has it.
-        trained: The folder that holds what the trial trained.
+        source: What the champion is made of.
+        best: The first of its trials, as the leaderboard has it.
+        trained: The folder that holds what was trained.
         model: The pretrained model that it was trained from.
         test: The test split.
         tracker: Where the classifier is published.
@@ -82,7 +90,7 @@ def promote(
     score = final_test(classifier, test, metric=metric, seed=seed)
     before_publishing()
     champion = Champion(
-        number=best.number,
+        number=source.lead,
         value=best.value,
         test=score,
         registered_name=registered_name(study_name),
@@ -105,7 +113,7 @@ def publish_again(
 ) -> None:
     """Publish a champion once more that MLflow has lost. The test split is not looked at: its score is known.
 
-    trained: as above, and what is raised.
+    trained: as for `crown`, and what is raised.
     """
     classifier = load_trained(trained, load_base=lambda _name, _revision: model)
     _publish(champion, best, classifier, tracker, study_name, metric)

@@ -73,7 +73,7 @@ def _look(session: Session, champion: Champion) -> Registered:
 def _mended(session: Session, champion: Champion, seen: Registered) -> Registered:
     """The champion published again; what is to be said where that cannot be."""
     study = session.study
-    promotion = Once(study.storage, study.study_id, promotion_of(champion.number))
+    promotion = Once(study.storage, study.study_id, promotion_of(champion.source))
     deadline = Deadline(_PATIENCE_SECONDS)
     while (turn := promotion.begin()) is None and not deadline.is_over:
         time.sleep(_LOOK_SECONDS)
@@ -88,7 +88,7 @@ def _published_again(session: Session, champion: Champion, seen: Registered) -> 
     study, context = session.study, session.prepared.context
     if session.tracker.refusal() is not None:
         return seen
-    [entry] = [e for e in study.read(leaderboard) if e.number == champion.number]
+    entry = champion.source.lead_entry(study.read(leaderboard))
     try:
         with TemporaryDirectory(prefix="hpo-download-") as folder:
             publish_again(

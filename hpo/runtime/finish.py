@@ -20,6 +20,7 @@ from hpo.leases.once import Once, Turn, TurnLost
 from hpo.outbox.outbox import waiting_in
 from hpo.results.appraisal import appraise
 from hpo.results.champion import Champion, promote
+from hpo.results.champion_source import ChampionSource, champion_source
 from hpo.results.dashboard_drawings import show_with_study
 from hpo.results.drawings import draw_confusion, draw_curves
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
@@ -113,22 +114,26 @@ def finish_study(session: Session) -> Champion | None:
     entries = study.read(leaderboard)
     if not entries:
         return None
-    best, known = entries[0], known_champion(study)
-    promotion = Once(study.storage, study.study_id, promotion_of(best.number))
-    while known is None or known.number != best.number:
-        known = _promote_in_turn(session, entries, promotion)
+    source, known = champion_source(entries), known_champion(study)
+    promotion = Once(study.storage, study.study_id, promotion_of(source))
+    while known is None or known.source != source:
+        known = _promote_in_turn(session, entries, source, promotion)
         if known is None:
             time.sleep(_LOOK_SECONDS)
             known = known_champion(study)
     return known
 
 
-def promotion_of(number: int) -> str:
-    """What the study calls the promotion of a trial, which it wants done once."""
-    return f"crowning trial {number}"  # stored: workers of earlier releases know it by this name
+def promotion_of(source: ChampionSource) -> str:
+    """What the study calls the promotion of a champion, which it wants done once."""
+    return (
+        f"crowning trial {source.lead}"  # stored: workers of earlier releases know it by this name
+    )
 
 
-def _promote_in_turn(session: Session, entries: list[Entry], promotion: Once) -> Champion | None:
+def _promote_in_turn(
+    session: Session, entries: list[Entry], source: ChampionSource, promotion: Once
+) -> Champion | None:
     """The champion; None while another process is at it, for the test split is to be looked at by one."""
     turn = promotion.begin()
     if turn is None:
@@ -136,22 +141,27 @@ def _promote_in_turn(session: Session, entries: list[Entry], promotion: Once) ->
     try:
         with turn:
             known = known_champion(session.study)
-            if known is not None and known.number == entries[0].number:
+            if known is not None and known.source == source:
                 return known  # by whoever had the turn before
-            return _promote(session, entries, known, turn)
+            return _promote(session, entries, source, known, turn)
     except TurnLost as lost:
         logger.warning("study %s: %s", session.study.name, lost)
         return None
 
 
 def _promote(
-    session: Session, entries: list[Entry], known: Champion | None, turn: Turn
+    session: Session,
+    entries: list[Entry],
+    source: ChampionSource,
+    known: Champion | None,
+    turn: Turn,
 ) -> Champion:
-    study, context, best = session.study, session.prepared.context, entries[0]
+    study, context, best = session.study, session.prepared.context, source.lead_entry(entries)
     with TemporaryDirectory(prefix="hpo-download-") as folder:
         trained = trained_part(session, best, Path(folder))
         turn.check()
         champion = promote(
+            source,
             best,
             trained,
             model=context.model,

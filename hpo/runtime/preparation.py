@@ -28,8 +28,8 @@ from hpo.studies.fingerprints import Fingerprints
 from hpo.studies.studies import check_plan
 from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.tracking.opening import DatasetInfo
-from hpo.training.loop import TrialContext
 from hpo.training.precision import pick_device, pick_dtype
+from hpo.training.trial_context import TrialContext
 
 USUAL_MAX_LENGTH = 256
 _PACKAGES = (

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,18 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.data.batches import epoch_batches, steps_per_epoch
-from hpo.data.tokens import TokenizedData
 from hpo.model.classifier import Classifier
 from hpo.model.dropout import Dropout
 from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.family import Trained
-from hpo.model.frozen_features import FrozenFeatures
-from hpo.model.inputs import Batch, SplitInputs
+from hpo.model.inputs import Batch
 from hpo.model.pretrained import PretrainedModel
-from hpo.spec.study import Metric
-from hpo.spec.training import TrainingSection, TrialParams
+from hpo.spec.training import TrialParams
 from hpo.tasks.metrics import recalls
-from hpo.tasks.task import Task
 from hpo.training.allocator import keep_freed_memory
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.cuda_graphs import passes_on
@@ -41,38 +36,14 @@ from hpo.training.optimizer import TrialOptimizer
 from hpo.training.progress import Progress, TrainingState
 from hpo.training.result import End, Evaluation, TrialResult, Verdict
 from hpo.training.schedule import learning_rate_factor
-from hpo.training.trial_data import StoredTexts, TrialData
+from hpo.training.trial_context import TrialContext
+from hpo.training.trial_data import TrialData
 
 logger = logging.getLogger(__name__)
 
 
 class TrialInterrupted(Exception):  # noqa: N818
     """Somebody asked the trial to stop; its checkpoint is written, so that it can go on later."""
-
-
-@dataclass(frozen=True)
-class TrialContext:
-    """What all trials of a study share in one process."""
-
-    model: PretrainedModel
-    data: TokenizedData
-    features: FrozenFeatures
-    task: Task
-    metric: Metric
-    settings: TrainingSection
-
-    def inputs(
-        self, texts: StoredTexts, trained: Trained, rows: EmbeddingRows | None
-    ) -> SplitInputs:
-        """The batches of some texts for a classifier that trains so much."""
-        return SplitInputs(
-            texts.of(self.data),
-            f"{self.data.fingerprint}:{texts.split}",
-            indices=texts.indices,
-            trained=trained,
-            features=self.features,
-            embedding_rows=rows,
-        )
 
 
 class TrialTraining:

@@ -15,7 +15,8 @@ from hpo.model.dropout import Dropout
 from hpo.model.family import Trained
 from hpo.model.layout import COARSE, Rounding
 from hpo.training.checkpoint import CheckpointFile
-from hpo.training.loop import TrialContext, TrialInterrupted, TrialTraining
+from hpo.training.loop import TrialInterrupted, TrialTraining
+from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import StoredTexts
 from tests.model.test_exactness import assert_bf16_near_fp32, assert_like_transformers
 from tests.model.tiny_gpt2 import random_split, tiny

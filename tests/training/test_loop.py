@@ -22,10 +22,11 @@ from hpo.tasks.metrics import classification_metrics
 from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.training.cuda_graphs import TrainingPass
 from hpo.training.evaluate import TrainingDiverged
-from hpo.training.loop import TrialContext, TrialTraining
+from hpo.training.loop import TrialTraining
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.result import Evaluation, Verdict
 from hpo.training.schedule import learning_rate_factor
+from hpo.training.trial_context import TrialContext
 from tests.model.tiny_gpt2 import padded, reference_for, tiny
 from tests.training.tiny_trial import (
     N_LAYER,

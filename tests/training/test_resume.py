@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from hpo.model.pretrained import PretrainedModel
 from hpo.training.checkpoint import CheckpointFile
-from hpo.training.loop import TrialContext, TrialInterrupted, TrialTraining
+from hpo.training.loop import TrialInterrupted, TrialTraining
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.result import Evaluation, TrialResult
+from hpo.training.trial_context import TrialContext
 from tests.model.tiny_gpt2 import tiny
 from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_context, tiny_data, tiny_params
 

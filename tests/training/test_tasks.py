@@ -20,7 +20,8 @@ from hpo.model.saved import save_transformers
 from hpo.tasks.metrics import classification_metrics, confusion
 from hpo.tasks.task import Labels, Probabilities, Task
 from hpo.training.checkpoint import CheckpointFile
-from hpo.training.loop import TrialContext, TrialInterrupted, TrialTraining
+from hpo.training.loop import TrialInterrupted, TrialTraining
+from hpo.training.trial_context import TrialContext
 from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_context, tiny_data, tiny_params
 
 

@@ -16,8 +16,9 @@ from hpo.spec.study import Metric
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.tasks.task import Task
-from hpo.training.loop import TrialContext, TrialTraining
+from hpo.training.loop import TrialTraining
 from hpo.training.result import Evaluation, TrialResult, Verdict
+from hpo.training.trial_context import TrialContext
 from tests.model.tiny_gpt2 import tiny
 
 N_LAYER = 2

@@ -1,0 +1,47 @@
+"""What all trials of a study share in one process: model, data, frozen features, task and settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hpo.data.tokens import TokenizedData
+from hpo.model.embedding_rows import EmbeddingRows
+from hpo.model.family import Trained
+from hpo.model.frozen_features import FrozenFeatures
+from hpo.model.inputs import SplitInputs
+from hpo.model.pretrained import PretrainedModel
+from hpo.spec.study import Metric
+from hpo.spec.training import TrainingSection
+from hpo.tasks.task import Task
+from hpo.training.trial_data import StoredTexts
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """What all trials of a study share in one process."""
+
+    model: PretrainedModel
+    data: TokenizedData
+    features: FrozenFeatures
+    task: Task
+    metric: Metric
+    settings: TrainingSection
+
+    def inputs(
+        self, texts: StoredTexts, trained: Trained, rows: EmbeddingRows | None
+    ) -> SplitInputs:
+        """The batches of some texts for a classifier that trains so much.
+
+        Args:
+            texts: Which texts of which stored split.
+            trained: What the classifier trains, and so what it reads.
+            rows: The rows of the embedding tables that the texts use, where those are trained.
+        """
+        return SplitInputs(
+            texts.of(self.data),
+            f"{self.data.fingerprint}:{texts.split}",
+            indices=texts.indices,
+            trained=trained,
+            features=self.features,
+            embedding_rows=rows,
+        )
