@@ -27,8 +27,8 @@ from hpo.storage.tables import (
     set_attribute,
 )
 from hpo.studies.studies import stored_spec
+from hpo.tracking.channel import RunListener
 from hpo.tracking.keys import parse_trial_run_key, trial_model_tags
-from hpo.tracking.tracker import RunListener
 from hpo.tracking.trial_run import OutcomeOf, RunOutcome
 
 EXAMPLES_SEEN = "examples_seen"
