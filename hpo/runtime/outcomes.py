@@ -22,8 +22,8 @@ from hpo.storage.seals import LINKS, read_trial, seal_links
 from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_CLAIMS, HPO_STUDIES
 from hpo.studies.studies import stored_spec
+from hpo.tracking.channel import RunListener
 from hpo.tracking.keys import parse_trial_run_key, trial_model_tags
-from hpo.tracking.tracker import RunListener
 from hpo.tracking.trial_run import OutcomeOf, RunOutcome
 
 EXAMPLES_SEEN = "examples_seen"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from hpo.errors import HpoError
 from hpo.outbox.ledger import KnownRun, Ledger
@@ -17,8 +17,11 @@ from hpo.tracking.trial_run import OutcomeOf, RunOutcome
 
 logger = logging.getLogger(__name__)
 
-RunOpened = Callable[[str, str, str], None]
-"""Called with run key, run id and the page of a run once it exists."""
+
+class RunListener(Protocol):
+    """Called on the draining thread once a run exists at the server, perhaps more than once."""
+
+    def __call__(self, run_key: str, run_id: str, url: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Channel:
 
     outbox: Outbox
     gateway: Gateway
-    on_run_opened: RunOpened | None = None
+    on_run_opened: RunListener | None = None
     outcome_of: OutcomeOf | None = None
 
     @property

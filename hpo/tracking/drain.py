@@ -17,7 +17,7 @@ from hpo.outbox.outbox import Outbox, abandoned
 from hpo.spec.locations import without_credentials
 from hpo.tracking import orphans
 from hpo.tracking.answers import RetryableError
-from hpo.tracking.channel import Channel, RunOpened
+from hpo.tracking.channel import Channel, RunListener
 from hpo.tracking.delivery import Delivery, DoubtfulError
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.moved import uri_now
@@ -55,7 +55,7 @@ class Drainer:
         tracking_uri: str,
         *,
         state_dir: Path | None = None,
-        on_run_opened: RunOpened | None = None,
+        on_run_opened: RunListener | None = None,
         outcome_of: OutcomeOf | None = None,
     ) -> None:
         self._outbox = outbox
@@ -164,7 +164,7 @@ def drain_abandoned(
     state_dir: Path,
     *,
     timeout_seconds: float = 30.0,
-    on_run_opened: RunOpened | None = None,
+    on_run_opened: RunListener | None = None,
     outcome_of: OutcomeOf | None = None,
 ) -> DrainReport:
     """Send what dead processes left under state_dir, each file to its server; close their runs.
@@ -179,7 +179,7 @@ def drain_abandoned(
 
 def _drain_abandoned(
     state_dir: Path,
-    on_run_opened: RunOpened | None,
+    on_run_opened: RunListener | None,
     outcome_of: OutcomeOf | None,
     *,
     stop: Callable[[], bool],

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from hpo.outbox.outbox import Outbox, waits_in
 from hpo.outbox.quota import DEFAULT_LIMIT_BYTES
@@ -35,6 +36,7 @@ from hpo.outbox.records import (
 )
 from hpo.spec.locations import without_credentials
 from hpo.tracking.champion import find_champion, publish_champion, refusal_of_champion
+from hpo.tracking.channel import RunListener
 from hpo.tracking.download import (
     delete_trial_models,
     download_trial_model,
@@ -67,12 +69,6 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.5
 
 
-class RunListener(Protocol):
-    """Called on the draining thread once a run exists at the server, perhaps more than once."""
-
-    def __call__(self, run_key: str, run_id: str, url: str) -> None: ...
-
-
 class StudyTracker(AbstractContextManager["StudyTracker"]):
     """A study in MLflow, as one process sees it. Use as a context manager, or call `close`."""
 
@@ -82,16 +78,13 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         drainer: Drainer,
         study: StudyIdentity,
         tracking_uri: str,
-        state_dir: Path,
-        listener: RunListener | None,
-        outcome_of: OutcomeOf | None,
+        drain_others: Callable[..., object],
         system_metrics: SystemMetrics | None,
     ) -> None:
+        """See `open`. drain_others: sends what dead processes left here, for so many `timeout_seconds`."""
         self._outbox = outbox
         self._drainer = drainer
-        self._state_dir = state_dir
-        self._listener = listener
-        self._outcome_of = outcome_of
+        self._drain_others = drain_others
         self._study = study
         self._tracking_uri = tracking_uri
         self._system_metrics = system_metrics
@@ -117,28 +110,33 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
     ) -> Self:
         """Open the study's parent run, or go on with it; returns at once, server or no server.
 
-        state_dir: where the outbox lies (`state_dir/outbox`), the same for all workers of a
-        machine. study_file: the study as TOML text. environment: versions and devices, logged as
-        environment.json. table: how the experiment's page is to show the trials. outcome_of: how
-        a trial ended whose worker died before it could say so here, on the draining thread.
-        system_metrics: whether `TrialRun.log_system` logs anything. Raises TrackingError for a wrong
-        URI or a state_dir that cannot be written.
+        Args:
+            tracking_uri: The server or store.
+            study_name: Names the experiment.
+            state_dir: Where the outbox lies (`state_dir/outbox`); the same for all workers of a machine.
+            study_uid: Tells studies of one name apart.
+            study_file: The study as TOML text.
+            environment: Versions and devices, logged as environment.json.
+            dataset: The labelled data, an input of the run.
+            table: How the experiment's page is to show the trials.
+            on_run_opened: Told of every run once the server has it.
+            outcome_of: How a trial ended whose worker died before it could say so here.
+            system_metrics: Whether `TrialRun.log_system` logs anything.
+            limit_bytes: How much may wait in the outboxes of `state_dir` together.
+
+        Raises:
+            TrackingError: The URI is wrong, or `state_dir` cannot be written.
         """
         uri, study = checked_uri(tracking_uri), StudyIdentity(study_name, study_uid)
         outbox = Outbox.create(state_dir, uri, limit_bytes)
         drainer = Drainer(
             outbox, uri, state_dir=state_dir, on_run_opened=on_run_opened, outcome_of=outcome_of
         )
-        tracker = cls(
-            outbox,
-            drainer,
-            study,
-            uri,
-            state_dir,
-            on_run_opened,
-            outcome_of,
-            SystemMetrics() if system_metrics else None,
+        drain_others = partial(
+            drain_abandoned, state_dir, on_run_opened=on_run_opened, outcome_of=outcome_of
         )
+        metrics = SystemMetrics() if system_metrics else None
+        tracker = cls(outbox, drainer, study, uri, drain_others, metrics)
         open_study(outbox, study, study_file, environment, dataset)
         if table is not None:
             outbox.append(TagExperiment(study.run, experiment_tags(table, now_ms())))
@@ -200,15 +198,23 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         times_tested: int = 1,
         move: bool = False,
     ) -> None:
-        """Register what `save_pretrained` wrote (model and tokenizer) under the study's name.
+        """Register a model under the study's name, or beside that where the name is another study's.
 
-        Or beside that, where the registered model is not this study's. The version gets the alias
-        `champion`; the one that had it keeps its number.
+        The version gets the alias `champion`; the one that had it keeps its number.
 
-        times_tested: of the study's champions a later one has more; the alias stays with the latest,
-        whichever arrives last.
-        card: the model card, Markdown. The folder is held to the disk's free space only, not to the
-        outbox's limit: there is one for each study, and it is what the study was for.
+        Args:
+            folder: What `save_pretrained` wrote, model and tokenizer. It is held to the disk's free space
+                only, not to the outbox's limit: there is one for each study, and it is what the study
+                was for.
+            card: The model card, Markdown.
+            metrics: Those of the final test.
+            trial_number: The trial that the model is of.
+            times_tested: Of the study's champions a later one has more; the alias stays with the latest,
+                whichever arrives last.
+            move: Whether the folder may go.
+
+        Raises:
+            TrackingError: The folder is incomplete, or the disk is full.
         """
         publish_champion(
             self._outbox,
@@ -233,11 +239,11 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         """Whether a champion waits for MLflow in an outbox here, after so long a try to send it."""
         deadline = Deadline(seconds)
         self.flush(seconds)
-        while waits_in(self._state_dir, PublishModel):
+        while waits_in(self._outbox.state_dir, PublishModel):
             if deadline.is_over:
                 return True
             # What a process that died has left; another thread may be at it already.
-            self._drain_abandoned(deadline)
+            self._drain_others(timeout_seconds=deadline.seconds_left)
             time.sleep(min(deadline.seconds_left, _LOOK_SECONDS))
         return False
 
@@ -328,7 +334,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
             self._outbox.close(remove=self._outbox.waiting == 0 and not unsaid)
         if stopped and not waiting and not deadline.is_over:
             # What earlier processes left would otherwise wait for a run that has idle moments.
-            self._drain_abandoned(deadline)
+            self._drain_others(timeout_seconds=deadline.seconds_left)
         return waiting
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
@@ -337,11 +343,3 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         else:
             # An interrupt is nobody's failure.
             self.close(status="FAILED" if isinstance(error, Exception) else "KILLED")
-
-    def _drain_abandoned(self, deadline: Deadline) -> None:
-        drain_abandoned(
-            self._state_dir,
-            timeout_seconds=deadline.seconds_left,
-            on_run_opened=self._listener,
-            outcome_of=self._outcome_of,
-        )
