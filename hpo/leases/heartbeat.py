@@ -29,10 +29,13 @@ class Renewed(Protocol):
 class Worker(Closing):
     """A taker of trials with a heartbeat: who it is, its leases, whom it has seen be silent.
 
-    lease_seconds: a worker that is silent for so long is taken for dead; it beats four times as
-    often.
-    max_deaths: a trial that so many workers died over is told FAIL instead of being tried again;
-    on_given_up: called with number, last attempt and reason of a trial that this worker told so.
+    Args:
+        storage: Where the leases are.
+        name: Of the worker, for people; its machine and process by default.
+        lease_seconds: A worker that is silent for so long is taken for dead; it beats four times as often.
+        max_deaths: A trial that so many workers died over is told FAIL instead of being tried again.
+        observer: Whom to ask which workers are dead; one of its own by default.
+        on_given_up: Called with number, last attempt and reason of a trial that this worker told FAIL.
     """
 
     def __init__(

@@ -27,8 +27,11 @@ _STATE, _START = 0, 19
 class WorkerIdentity:
     """Who a worker is.
 
-    machine: the same for two processes just where each can see the other's pid; process_started: tells
-    a process from a later one with its pid.
+    Attributes:
+        worker: Its name, for people.
+        machine: The same for two processes just where each can see the other's pid.
+        pid: Of its process.
+        process_started: Tells a process from a later one with its pid.
     """
 
     worker: str

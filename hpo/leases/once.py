@@ -37,8 +37,15 @@ class Once:
 
     Whoever has the turn shows it by a beat in the study's memory. It is another's once that is done,
     failed, or dead: at once where its process is one of this machine and gone, else when this object
-    has seen the beat stand still for `lease_seconds` of its own `clock`, which is monotonic.
-    machine: where this process says it is.
+    has seen the beat stand still for `lease_seconds` of its own `clock`.
+
+    Args:
+        storage: Of the study.
+        study_id: Of the study.
+        key: What is to be done once.
+        lease_seconds: After so much silence whoever has the turn is taken for dead.
+        machine: Where this process says it is; this machine by default.
+        clock: In seconds, and monotonic.
     """
 
     def __init__(
@@ -66,8 +73,11 @@ class Once:
     def begin(self) -> Turn | None:
         """The turn, to be used as a context manager; None while another has it.
 
-        Who had it before may have done the thing: look once more before doing it. Raises StudyGoneError
-        where the study was deleted, StorageError where the database stays away.
+        Who had it before may have done the thing: look once more before doing it.
+
+        Raises:
+            StudyGoneError: The study was deleted.
+            StorageError: The database stays away.
         """
         row: dict[str, JsonValue] = {**self._who, "token": uuid.uuid4().hex, "beat": 0}
 
@@ -120,7 +130,11 @@ class Turn(Closing):
         self._thread = threading.Thread(target=self._beat, name="hpo-turn", daemon=True)
 
     def check(self) -> None:
-        """Raise TurnLost where another has the turn by now."""
+        """Ask the database whose turn it is.
+
+        Raises:
+            TurnLost: Another has the turn by now.
+        """
 
         def look() -> bool:
             with self._storage.read() as connection:
@@ -132,7 +146,10 @@ class Turn(Closing):
     def end_with(self, key: str, value: JsonValue) -> None:
         """Keep what came of it under `key`, and end the turn, in one transaction that looks whose turn it is.
 
-        Raises TurnLost, with nothing kept, StudyGoneError and StorageError.
+        Raises:
+            TurnLost: Another has the turn by now; nothing is kept.
+            StudyGoneError: The study was deleted.
+            StorageError: The database stays away.
         """
 
         def write() -> bool:

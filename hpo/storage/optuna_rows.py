@@ -43,7 +43,7 @@ def create_study(connection: Connection, name: str, direction: StudyDirection) -
         The id of the study.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: a study has that name.
+        sqlalchemy.exc.IntegrityError: A study has that name.
     """
     result = connection.execute(insert(STUDIES).values(study_name=name))
     assert result.inserted_primary_key is not None
@@ -106,8 +106,8 @@ def report(connection: Connection, trial_id: int, step: int, value: float) -> No
     """Write an intermediate value, in place of an earlier one of that step, as `Trial.report` does.
 
     Args:
-        connection: in a transaction.
-        trial_id: of a trial that runs; the caller sees to that.
+        connection: In a transaction.
+        trial_id: Of a trial that runs; the caller sees to that.
         step: 0 or more.
         value: NaN and infinities are kept.
     """
@@ -133,10 +133,10 @@ def tell(connection: Connection, trial_id: int, state: TrialState, value: float 
     The samplers that we build have nothing to do after a trial, so their `after_trial` is not called.
 
     Args:
-        connection: in a transaction.
-        trial_id: of the trial, which is locked until the transaction ends.
+        connection: In a transaction.
+        trial_id: Of the trial, which is locked until the transaction ends.
         state: COMPLETE, PRUNED or FAIL.
-        value: of the objective; a pruned trial without one gets the last that it reported.
+        value: Of the objective; a pruned trial without one gets the last that it reported.
 
     Returns:
         Whether the trial was still RUNNING.
@@ -166,11 +166,11 @@ def set_attribute(
     """Set a user or system attribute of a trial or study, as `set_user_attr` does.
 
     Args:
-        connection: in a transaction.
-        table: one of the four tables of attributes, which says whose attribute it is.
-        owner_id: of the trial or study, as the table says.
-        key: of the attribute.
-        value: anything that JSON can say.
+        connection: In a transaction.
+        table: One of the four tables of attributes, which says whose attribute it is.
+        owner_id: Of the trial or study, as the table says.
+        key: Of the attribute.
+        value: Anything that JSON can say.
     """
     owner = "trial_id" if "trial_id" in table.c else "study_id"
     row = {owner: owner_id, "key": key, "value_json": json.dumps(value)}
@@ -183,11 +183,11 @@ def attach_artifact(
     """Name a file as an artifact, as `optuna.artifacts.upload_artifact` does, also of a finished trial.
 
     Args:
-        connection: in a transaction.
-        table: of system attributes, of trials or of studies.
-        owner_id: of the trial or study, as the table says.
-        filename: shown to people; an artifact of that name is replaced.
-        mimetype: such as `image/svg+xml`.
+        connection: In a transaction.
+        table: Of system attributes, of trials or of studies.
+        owner_id: Of the trial or study, as the table says.
+        filename: Shown to people; an artifact of that name is replaced.
+        mimetype: Such as `image/svg+xml`.
 
     Returns:
         The artifact's id, which names its file in the artifact store.
@@ -223,10 +223,10 @@ def write_note(connection: Connection, study_id: int, trial_id: int | None, body
     """Write a note as `optuna_dashboard.save_note` does: numbered, and cut into pieces.
 
     Args:
-        connection: in a transaction.
-        study_id: of the study, whose attributes also hold the notes of its trials.
-        trial_id: of the trial that the note is about; None for the study's own.
-        body: in Markdown.
+        connection: In a transaction.
+        study_id: Of the study, whose attributes also hold the notes of its trials.
+        trial_id: Of the trial that the note is about; None for the study's own.
+        body: In Markdown.
     """
     known = _note_attributes(connection, study_id, trial_id)
     scope, table = _note_scope(trial_id), STUDY_SYSTEM_ATTRIBUTES
@@ -242,7 +242,7 @@ def frozen_trial(connection: Connection, trial_id: int) -> FrozenTrial:
     """A trial as Optuna reads it from its rows, within a transaction of the caller's.
 
     Raises:
-        sqlalchemy.exc.NoResultFound: there is no such trial.
+        sqlalchemy.exc.NoResultFound: There is no such trial.
     """
     build = RDBStorage._build_frozen_trial_from_trial_model
     with Session(bind=connection, join_transaction_mode="rollback_only") as session:
