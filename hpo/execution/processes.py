@@ -67,8 +67,14 @@ class WorkerPool:
     def run(self, jobs: Sequence[Job], on_event: Listener, should_stop: Callable[[], bool]) -> bool:
         """Work on a study until its budget is met (True) or `should_stop` says so (False).
 
-        jobs: one for each worker. Raises what stopped a worker, and StudyFailedError where workers
-        die without ever finishing a trial.
+        Args:
+            jobs: One for each worker.
+            on_event: Told of the work on each trial.
+            should_stop: Asked several times a second.
+
+        Raises:
+            HpoError: What stopped a worker.
+            StudyFailedError: Workers die without ever finishing a trial.
         """
         for connection, member in self._workers.items():
             _tell(connection, jobs[member.place])
