@@ -53,7 +53,12 @@ def dashboard_application(
 ) -> WSGIApplication:
     """The dashboard of a storage, checked; it goes by the names of this machine and of HPO_DASHBOARD_URL.
 
-    links: an address in its texts, and what to show instead. Raises StorageError where the storage cannot be opened.
+    Args:
+        locations: Of the storage and of the drawings.
+        links: An address in its texts, and what to show instead.
+
+    Raises:
+        StorageError: The storage cannot be opened.
     """
     from optuna.artifacts import FileSystemArtifactStore
     from optuna_dashboard import wsgi
@@ -71,7 +76,11 @@ def dashboard_application(
 
 
 def serve(application: WSGIApplication, host: str, port: int) -> None:
-    """Answer requests, each on a thread of its own, for ever. Raises ServerError where it cannot."""
+    """Answer requests, each on a thread of its own, for ever.
+
+    Raises:
+        ServerError: The port cannot be listened at.
+    """
     try:
         server = _Server((host, port), _Handler)
     except OSError as error:

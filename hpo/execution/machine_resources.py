@@ -23,7 +23,12 @@ _GPU_PART_TO_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU that this process may use. name: as CUDA_VISIBLE_DEVICES takes it; memory: bytes."""
+    """A GPU that this process may use.
+
+    Attributes:
+        name: As CUDA_VISIBLE_DEVICES takes it.
+        memory: Bytes.
+    """
 
     name: str
     memory: int
@@ -31,7 +36,13 @@ class Gpu:
 
 @dataclass(frozen=True)
 class WorkerResources:
-    """What one worker may use. gpu: None on a machine without; gpu_fraction: of that GPU's memory."""
+    """What one worker may use.
+
+    Attributes:
+        threads: Of PyTorch.
+        gpu: The name of its GPU; None on a machine without.
+        gpu_fraction: Of that GPU's memory.
+    """
 
     threads: int
     gpu: str | None = None
@@ -98,10 +109,15 @@ def automatic_workers() -> int:
 
 
 def best_worker_count(cores: int, memory: int, gpus: Sequence[Gpu]) -> int:
-    """As many workers as cores, or as the GPUs hold, as far as memory (bytes) goes.
+    """As many workers as cores, or as the GPUs hold, as far as memory goes.
 
     A worker with one thread never waits for other threads, and small models have too little work a
     step to share it. One trial does not fill a GPU; some side by side do.
+
+    Args:
+        cores: That may be used.
+        memory: Bytes that are free.
+        gpus: That may be used.
     """
     wanted = cores
     if gpus:

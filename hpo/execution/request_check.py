@@ -28,7 +28,9 @@ def with_request_check(
 ) -> WSGIApplication:
     """The application behind the check.
 
-    allowed_hosts: names without port under which it may be asked, beside those of the loopback interface.
+    Args:
+        application: What may be asked.
+        allowed_hosts: Names without port under which it may be asked, beside those of the loopback interface.
     """
     names = LOOPBACK_NAMES | {name.lower() for name in allowed_hosts}
 

@@ -62,8 +62,13 @@ class Uis(Closing):
     ) -> None:
         """Start both and return at once.
 
-        mlflow_port, dashboard_port: insisted on; None means the usual one, or a free one where that is taken.
-        Raises HpoError where one of them cannot be served.
+        Args:
+            locations: Of the storage and of the tracking store.
+            mlflow_port: Insisted on; None means the usual one, or a free one where that is taken.
+            dashboard_port: Likewise.
+
+        Raises:
+            HpoError: One of them cannot be served.
         """
         check_dashboard(locations)
         check_storage(locations.storage_url)
@@ -112,7 +117,12 @@ class Uis(Closing):
     ) -> bool:
         """Wait until both answer (True), or somebody asks to stop (False).
 
-        progress: told of each that answers. Raises ServerError where one ends, or takes minutes.
+        Args:
+            progress: Told the name of each that answers.
+            stopped: Whether somebody asks to stop.
+
+        Raises:
+            ServerError: One has ended, or takes minutes.
         """
         deadline = Deadline(_LONGEST_START_SECONDS)
         waiting = list(self._servers)
@@ -130,7 +140,11 @@ class Uis(Closing):
         return True
 
     def watch(self, stopped: Callable[[], bool]) -> None:
-        """Return when somebody asks to stop. Raises ServerError where one of the two ends by itself."""
+        """Return when somebody asks to stop.
+
+        Raises:
+            ServerError: One of the two has ended by itself.
+        """
         while not stopped():
             for server in self._servers:
                 server.check()
@@ -174,7 +188,12 @@ class Uis(Closing):
 def uis_meanwhile(locations: Locations, say: Progress) -> Iterator[None]:
     """Both UIs as long as the block runs. What goes wrong with them is said and stops nothing.
 
-    Raises HpoError at once where they cannot be had at all.
+    Args:
+        locations: Of the storage and of the tracking store.
+        say: Told where they are, and what goes wrong with them.
+
+    Raises:
+        HpoError: They cannot be had at all; at once.
     """
     check_dashboard(locations)
     done = threading.Event()

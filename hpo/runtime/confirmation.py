@@ -36,7 +36,13 @@ _LOOK_SECONDS = 1.0
 def confirm_champion(session: Session, champion: Champion, *, republish: bool = True) -> Registered:
     """Look at what MLflow has of the champion, and tell the study's pages.
 
-    republish: publish again what is gone. Raises StudyGoneError where the study was deleted.
+    Args:
+        session: A study that is finished.
+        champion: As the study knows it.
+        hint: Whether to publish again what is gone.
+
+    Raises:
+        StudyGoneError: The study was deleted.
     """
     seen, study = _seen(session, champion, republish=republish), session.study
     if seen.name not in (None, champion.registered_name):

@@ -20,9 +20,17 @@ from hpo.tracking.uri import TrackingServerAway, ping
 def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[str, ...]:
     """What should be said of the places before work begins: that the tracking server is away.
 
-    wait_seconds: for how long a database that does not answer is waited for.
-    Raises StorageError, TrackingError (also for a local store that was moved without its files), and
-    OptionError for folders that cannot be used.
+    Args:
+        locations: The places.
+        wait_seconds: For how long a database that does not answer is waited for.
+
+    Returns:
+        Warnings, one line each.
+
+    Raises:
+        OptionError: A folder cannot be used.
+        StorageError: The storage cannot be used.
+        TrackingError: MLflow's store cannot be used, or was moved without its files.
     """
     check_folder(locations.state, "HPO_STATE", writable=True)
     _check_room(locations.state, "HPO_STATE")
@@ -38,9 +46,15 @@ def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[st
 
 
 def check_folder(folder: Path, option: str, *, writable: bool) -> None:
-    """Raise OptionError where a folder, which need not be there yet, cannot be used as one.
+    """Check that a folder, which need not be there yet, can be used as one.
 
-    option: names the environment variable that sets it; writable: it must be, too.
+    Args:
+        folder: Where it is to be.
+        option: The environment variable that sets it.
+        writable: Whether it must be possible to write there.
+
+    Raises:
+        OptionError: It cannot.
     """
     there = nearest_existing(folder)
     if not there.is_dir():

@@ -23,7 +23,13 @@ class FeatureProgress:
 
 @dataclass(frozen=True)
 class TrialEvaluated:
-    """share: of the trial's training that is done, 0..1; value: of the study's metric."""
+    """A trial was evaluated.
+
+    Attributes:
+        number: The trial's in its study.
+        share: Of its training that is done, 0 to 1.
+        value: Of the study's metric.
+    """
 
     number: int
     share: float
@@ -32,7 +38,15 @@ class TrialEvaluated:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """state: COMPLETE, PRUNED, FAIL, or RELEASED where the trial was given back unfinished."""
+    """An attempt at a trial is over.
+
+    Attributes:
+        number: The trial's in its study.
+        state: COMPLETE, PRUNED, FAIL, or RELEASED where the trial was given back unfinished.
+        value: The study's metric at the best evaluation, where there is one.
+        seconds: That the attempt took.
+        reason: Why the trial failed.
+    """
 
     number: int
     state: str

@@ -49,8 +49,16 @@ def set_trial_run(
 ) -> bool:
     """Tell Optuna which MLflow run a trial has, also after its end (`mlflow_run_id`, `mlflow_url`).
 
-    uid: the study's. attempt: given, the run of an attempt that a later one has followed is passed
-    over. Returns whether it was set; not where the study or trial was deleted meanwhile.
+    Args:
+        storage: Where the study is.
+        uid: The study's.
+        number: The trial's.
+        run_id: MLflow's.
+        url: Of the run's page; empty where there is none any more.
+        attempt: Given, the run of an attempt that a later one has followed is passed over.
+
+    Returns:
+        Whether it was set; not where the study or trial was deleted meanwhile.
     """
     query = (
         select(TRIALS.c.trial_id, HPO_CLAIMS.c.attempt)
@@ -74,7 +82,12 @@ def set_trial_run(
 
 
 def outcome_reader(storage: Storage, state: Path) -> OutcomeOf:
-    """What the storage knows of the trial of a run. state: where complete trials' models are kept."""
+    """What the storage knows of the trial of a run.
+
+    Args:
+        storage: Where the studies are.
+        state: Where complete trials' models are kept.
+    """
 
     def outcome_of(run_key: str) -> RunOutcome | None:
         key = parse_trial_run_key(run_key)

@@ -107,7 +107,10 @@ class Prepared:
 def prepare(spec: StudySpec, locations: Locations) -> Prepared:
     """Read, check and tokenise the data, load and check the model. Writes nothing but caches.
 
-    Raises DataError, ModelError, and StudyFileError where the file asks for what the model does not have.
+    Raises:
+        DataError: The data cannot be read, or cannot serve for training.
+        ModelError: The model cannot be loaded.
+        StudyFileError: The file asks for what the model does not have.
     """
     if not is_on_the_hub(spec.model.name):
         refuse_idle("model", spec.model, "a hub model", f"{spec.model.name} is a directory")
@@ -141,7 +144,8 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
 def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:
     """The study's max_length.
 
-    Raises StudyFileError where freeze depth or length exceed the model, or leave a setting nothing to do.
+    Raises:
+        StudyFileError: Freeze depth or length exceed the model, or leave a setting nothing to do.
     """
     architecture = model.architecture
     depth, place = _deepest(spec)

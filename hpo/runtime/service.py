@@ -49,9 +49,16 @@ class Service(Closing):
         stop: threading.Event,
         on_champion: Callable[[str, Registered], None] = lambda study, seen: None,
     ) -> None:
-        """study: serve only this one, which may be submitted later.
+        """Serve nothing yet: `run` does.
 
-        on_champion: told of a finished study's champion as MLflow has it.
+        Args:
+            storage: Whose studies are served.
+            locations: Where data, models and MLflow are for this process.
+            study: Serve only this one, which may be submitted later.
+            on_event: Told of the work on each trial.
+            on_study: Told the name of each study that is joined.
+            stop: Set by whoever wants the work to end.
+            on_champion: Told of a finished study's champion as MLflow has it.
         """
         self._storage = storage
         self._locations = locations
@@ -68,8 +75,10 @@ class Service(Closing):
         """Take trials until `stop` is set, or, with exit_when_done, until every budget is met.
 
         A study that cannot be worked on here is passed over, unless it is the only one asked for: then its
-        error is raised. One that is deleted meanwhile is left. Raises StorageError where the database
-        stays away.
+        error is raised. One that is deleted meanwhile is left.
+
+        Raises:
+            StorageError: The database stays away.
         """
         while not self._stop.is_set():
             open_ones = studies_with_work(self._storage, self._only)

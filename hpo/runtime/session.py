@@ -47,11 +47,20 @@ def open_session(
     on_event: Listener = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Session]:
-    """Join a registered study. prepared: its data and model, where the caller has them already.
+    """Join a registered study.
 
-    should_stop: asked at evaluations, and while hidden states are computed or waited for.
-    Raises DataError or ModelError where the study's trials were trained on other data, or from another
-    model; StudyGoneError where there is no such study.
+    Args:
+        storage: Where the study is registered.
+        name: The study's.
+        locations: Where everything else is kept.
+        prepared: Its data and model, where the caller has them already.
+        on_event: Told of the work on each trial.
+        should_stop: Asked after each step, and while hidden states are computed or waited for.
+
+    Raises:
+        DataError: The study's trials were trained on other data.
+        ModelError: They were trained from another model.
+        StudyGoneError: There is no such study.
     """
     if prepared is None:
         prepared = prepare(load_spec(storage, name), locations)

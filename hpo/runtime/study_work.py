@@ -81,7 +81,9 @@ class StudyWork:
     def until_done(self) -> bool:
         """Take trials until the budget is met (True) or somebody asks to stop (False).
 
-        Raises StudyFailedError after many failures in a row, StorageError where the database stays away.
+        Raises:
+            StudyFailedError: Many trials in a row have failed.
+            StorageError: The database stays away.
         """
         while not self.should_stop():
             outcome = self.next_trial()

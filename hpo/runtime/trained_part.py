@@ -40,8 +40,15 @@ _SAME = 1e-6
 def trained_part(session: Session, best: Entry, download_to: Path) -> Path:
     """A folder of what a trial trained, as it was written.
 
-    Raises TrackingError where MLflow is needed and away, ModelError where the trial has to be trained
-    again and does not come out as it did, KeyboardInterrupt where that is stopped.
+    Args:
+        session: Of the trial's study.
+        best: The trial.
+        download_to: A folder for what MLflow has, where that is needed.
+
+    Raises:
+        TrackingError: MLflow is needed and away.
+        ModelError: The trial has to be trained again and does not come out as it did.
+        KeyboardInterrupt: That training was stopped.
     """
     models, number = session.models, best.number
     if models.whole(number):
@@ -62,7 +69,8 @@ def trained_part(session: Session, best: Entry, download_to: Path) -> Path:
 def fetched_part(session: Session, number: int, download_to: Path) -> Path | None:
     """What MLflow has of a trial, or what lies among its files; None where that is not whole, or another's.
 
-    Raises TrackingError where MLflow cannot be asked.
+    Raises:
+        TrackingError: MLflow cannot be asked.
     """
     session.tracker.flush(_FLUSH_SECONDS)
     fetched = session.tracker.download_trial_model(number, download_to)

@@ -64,10 +64,16 @@ def _no_study_file(study: str, found: str) -> StudyFileError:
 def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> StudySpec:
     """Read and check a study file with options laid over it.
 
-    overrides: dotted keys (`study.trials`) to values, as given on the command line. A study with
-    other data or another model than the file's gets a name of its own, so that the two are not
-    mixed up, and nothing that the file says of its own. Raises StudyFileError, or OptionError where
-    the fault lies in an override; also for a setting that would do nothing.
+    A study with other data or another model than the file's gets a name of its own, so that the two are not
+    mixed up, and nothing that the file says of its own.
+
+    Args:
+        path: Of the file.
+        overrides: Dotted keys (`study.trials`) to values, as given on the command line.
+
+    Raises:
+        StudyFileError: The file is wrong, or has a setting that would do nothing.
+        OptionError: The same of an override.
     """
     overrides = dict(overrides or {})
     of_the_file = _parse_toml(path)
@@ -95,7 +101,17 @@ def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> Stu
 def search_space(
     spec: StudySpec, place: str = "study", overrides: Mapping[str, object] | None = None
 ) -> SearchSpace:
-    """The dimensions of the study's search space. Raises StudyFileError where an entry is wrong."""
+    """The dimensions of the study's search space.
+
+    Args:
+        spec: The study.
+        place: What errors name as the file.
+        overrides: The settings laid over the file, of which errors are told where they lie in one.
+
+    Raises:
+        StudyFileError: An entry is wrong, or there is none.
+        OptionError: An override is.
+    """
     space = {}
     for option, entry in spec.search.space.items():
         try:
