@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hpo.data.labelled import Split
 
 # Of fewer texts, training, validation and test could not have one each.
-SMALLEST_CARVED_CLASS = 3
+SMALLEST_DIVIDED_CLASS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +52,12 @@ def split_off(split: Split, fractions: Sequence[float], *, seed: int) -> SplitOf
             groups_of_class[labels.pop()].append((_rank(text, "carve", seed), rows))
 
     kept_whole = [
-        label for label, groups in groups_of_class.items() if len(groups) < SMALLEST_CARVED_CLASS
+        label for label, groups in groups_of_class.items() if len(groups) < SMALLEST_DIVIDED_CLASS
     ]
     separated = {
         label: [rows for _, rows in sorted(groups)]
         for label, groups in groups_of_class.items()
-        if len(groups) >= SMALLEST_CARVED_CLASS
+        if len(groups) >= SMALLEST_DIVIDED_CLASS
     }
     sizes = np.array([sum(map(len, groups)) for groups in separated.values()], dtype=np.int64)
     parts: list[NDArray[np.int64]] = []

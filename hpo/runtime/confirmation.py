@@ -17,7 +17,7 @@ from hpo.leases.once import Once, Turn
 from hpo.results.champion import Champion, publish_again
 from hpo.results.leaderboard import leaderboard
 from hpo.results.presentation import CHAMPION_KEY, present_study, present_trial, trial_runs
-from hpo.runtime.finish import promotion_key
+from hpo.runtime.finish import promotion_of
 from hpo.runtime.outcomes import set_trial_run
 from hpo.runtime.session import Session
 from hpo.runtime.trained_part import trained_part
@@ -72,7 +72,7 @@ def _look(session: Session, champion: Champion) -> Registered:
 def _mended(session: Session, champion: Champion, seen: Registered) -> Registered:
     """The champion published again; what is to be said where that cannot be."""
     study = session.study
-    promotion = Once(study.storage, study.study_id, promotion_key(champion.number))
+    promotion = Once(study.storage, study.study_id, promotion_of(champion.number))
     deadline = time.monotonic() + _PATIENCE_SECONDS
     turn: Turn | None = None
     while turn is None and time.monotonic() <= deadline:

@@ -110,7 +110,7 @@ def finish_study(session: Session) -> Champion | None:
     if not entries:
         return None
     best, known = entries[0], known_champion(study)
-    promotion = Once(study.storage, study.study_id, promotion_key(best.number))
+    promotion = Once(study.storage, study.study_id, promotion_of(best.number))
     while known is None or known.number != best.number:
         known = _promote_in_turn(session, entries, promotion)
         if known is None:
@@ -119,7 +119,7 @@ def finish_study(session: Session) -> Champion | None:
     return known
 
 
-def promotion_key(number: int) -> str:
+def promotion_of(number: int) -> str:
     """What the study calls the promotion of a trial, which it wants done once."""
     return f"crowning trial {number}"
 
