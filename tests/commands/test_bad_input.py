@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import re
-import shlex
 import shutil
 import signal
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +17,8 @@ import pytest
 from hpo.demo import DEMO_MODEL_DIR
 from tests.commands import bad_inputs
 from tests.commands.bad_inputs import Case
-from tests.commands.shell import TINY_STUDY, Answer, Shell, clean_environment, killed, refusing
-
-BAD_INPUT = 2
-LONGEST_SECONDS = 30
+from tests.commands.shell import TINY_STUDY, Shell, killed, refusing
+from tests.commands.told import BAD_INPUT, answered_here, check, laid_out, told_of
 
 # One subprocess a kind is enough where each costs a second or more.
 SOME_EARLY = (
@@ -297,58 +290,3 @@ def test_a_command_that_there_is_not_is_told(shell: Shell) -> None:
     answer = shell.hpo("", "rnu")
     assert answer.code == BAD_INPUT
     check(Case("", "", "hpo: found 'rnu'; expected a command: run, …. Did you mean run?"), answer)
-
-
-def told_of(case: Case, shell: Shell, **environment: str) -> None:
-    """The command answers the case as it must, and leaves the folder as it was."""
-    before = laid_out(case, shell)
-    answer = shell.hpo(
-        case.command,
-        *arguments(case),
-        timeout=LONGEST_SECONDS,
-        **{**environment, **case.environment},
-    )
-    check(case, answer)
-    assert shell.contents() == before
-
-
-def laid_out(case: Case, shell: Shell) -> dict[str, bytes | None]:
-    """Write the case's files; everything in the folder then."""
-    for name, content in case.files.items():
-        shell.write(name, content)
-    return shell.contents()
-
-
-def arguments(case: Case) -> list[str]:
-    return shlex.split(case.line)
-
-
-def check(case: Case, answer: Answer) -> None:
-    """One line, in the four parts that every error has; nothing of Python's own."""
-    assert answer.code == BAD_INPUT, answer.err
-    assert "Traceback" not in answer.err
-    assert answer.out == ""
-    (line,) = [line for line in answer.err.splitlines() if line.startswith("error:")]
-    pattern = ".*".join(re.escape(part) for part in f"error: {case.says}".split("…"))
-    assert re.fullmatch(pattern, line), f"{line}\nis not\nerror: {case.says}"
-    assert "secret" not in answer.err
-
-
-def answered_here(
-    case: Case,
-    shell: Shell,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Answer:
-    """The same command in this process, which has imported everything already."""
-    for key in set(os.environ) - set(clean_environment()):
-        monkeypatch.delenv(key)
-    for key, value in {**clean_environment(), **shell.environment, **case.environment}.items():
-        monkeypatch.setenv(key, value)
-    monkeypatch.chdir(shell.folder)
-    alone = ["--workers", "1"] if case.command == "run" else []
-    monkeypatch.setattr(sys, "argv", [f"hpo.{case.command}", *arguments(case), *alone])
-    started = time.monotonic()
-    code = importlib.import_module(f"hpo.{case.command}").main()
-    said = capsys.readouterr()
-    return Answer(code, said.out, said.err, time.monotonic() - started)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, cast
 
-import numpy as np
 import pytest
 from sqlalchemy import exc, select
 
@@ -17,9 +16,6 @@ from hpo.leases.budget import NoTrial
 from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
 from hpo.leases.lease import LeaseLost
-from hpo.outbox.outbox import Outbox
-from hpo.outbox.records import EndRun, RunRef
-from hpo.outbox.spool import Spooled
 from hpo.runtime import study_work
 from hpo.runtime.events import Event, TrialEnded
 from hpo.runtime.preparation import Prepared
@@ -34,83 +30,13 @@ from hpo.training.checkpoint import CheckpointFile
 from hpo.training.evaluate import TrainingDiverged
 from hpo.training.loop import TrialInterrupted
 from hpo.training.micro_batches import BatchTooLarge
-from hpo.training.result import Evaluation, Stopped, TrialResult
+from hpo.training.result import End
+from tests.runtime.stubs import VALUE, StubTrial, Tracked, let_training, raising
 from tests.storages import SpecFactory
 
-VALUE = 0.75
-EVALUATION = Evaluation(1, 4, 1.0, 32, {"val/accuracy": VALUE, "val/loss": 0.5})
 DATABASE = exc.OperationalError("SELECT 1", {}, Exception("disk I/O error"))
 NO_SPACE = OSError(28, "No space left on device", "/state/file")
 MODEL = ModelError("model", found="none", expected="one", hint="Bring it.")
-
-Training = Callable[[], Stopped]
-"""What stands in for a trial's training: how it stopped, or an error."""
-
-
-class StubTrial:
-    """A trial that was evaluated once, whose training is the test's."""
-
-    training: Training = staticmethod(lambda: "finished")
-
-    def __init__(self, context: object, params: Any, **_: object) -> None:
-        self.params, self.steps, self.classifier = params, 4, None
-        self.history: list[Evaluation] = []
-
-    def resume(self, checkpoint: CheckpointFile) -> bool:
-        return False
-
-    def run(
-        self,
-        on_evaluation: Callable[[Evaluation], object],
-        *,
-        checkpoint: CheckpointFile,
-        should_stop: Callable[[], bool],
-    ) -> TrialResult:
-        checkpoint.path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.path.touch()
-        on_evaluation(EVALUATION)
-        matrix, recalls = np.eye(2, dtype=np.int64), np.ones(2)
-        probabilities = np.zeros((2, 2), np.float32)
-        stopped = type(self).training()
-        return TrialResult(
-            VALUE, EVALUATION, 1, stopped, 1.0, 32, probabilities, matrix, recalls, None
-        )
-
-
-@dataclass
-class Tracked:
-    """A tracker whose runs write to a list."""
-
-    written: list[object] = field(default_factory=list)
-    runs: list[TrialRun] = field(default_factory=list)
-    study_url: str = ""
-    table_url: str = ""
-
-    def start_trial(self, number: int, attempt: int, params: object) -> TrialRun:
-        run = TrialRun(cast(Outbox, self), RunRef("study", f"{number}-{attempt}"), "trial", {})
-        self.runs.append(run)
-        return run
-
-    def append(self, *operations: object, spooled: Spooled | None = None) -> None:
-        self.written.extend(operations)
-
-    def spool_file(self, content: bytes, name: str) -> Spooled:
-        return Spooled(name, len(content))
-
-    def spool_folder(self, folder: Path) -> Spooled:
-        return Spooled(folder.name, 0)
-
-    def describe(self, note: str) -> None: ...
-
-    def drop_model(self, number: int) -> None: ...
-
-    def run_end(self) -> str | None:
-        """The status that the attempt's run was ended with, "left", or None where it is open."""
-        if self.runs[0].left:
-            return "left"
-        ends = [each for each in self.written if isinstance(each, EndRun)]
-        assert len(ends) <= 1, "a run ends once"
-        return ends[0].status if ends else None
 
 
 @pytest.fixture
@@ -152,26 +78,6 @@ def work(
         )
 
 
-def let_training(monkeypatch: pytest.MonkeyPatch, *outcomes: Stopped | BaseException) -> None:
-    """One outcome after another, the last of them again and again."""
-    coming = list(outcomes)
-
-    def train() -> Stopped:
-        outcome = coming.pop(0) if len(coming) > 1 else coming[0]
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
-    monkeypatch.setattr(StubTrial, "training", staticmethod(train))
-
-
-def raising(error: BaseException) -> Callable[..., Any]:
-    def fail(*_: object, **__: object) -> Any:
-        raise error
-
-    return fail
-
-
 Kept = Literal["kept", "removed"]
 
 
@@ -185,7 +91,7 @@ class Case:
     """
 
     name: str
-    training: Stopped | BaseException
+    training: End | BaseException
     optuna: str
     claim: str
     run: str | None
@@ -362,7 +268,7 @@ def test_what_breaks_an_attempt_off_says_where_it_comes_from(
 
 @pytest.mark.parametrize("outcome", ["finished", "pruned", ValueError("odd")], ids=str)
 def test_the_storage_hears_of_an_end_first_and_the_checkpoint_goes_last(
-    work: StudyWork, monkeypatch: pytest.MonkeyPatch, outcome: Stopped | BaseException
+    work: StudyWork, monkeypatch: pytest.MonkeyPatch, outcome: End | BaseException
 ) -> None:
     let_training(monkeypatch, outcome)
     heard: list[str] = []

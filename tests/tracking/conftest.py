@@ -22,6 +22,7 @@ import pytest
 
 from hpo import waiting
 from hpo.tracking.local_store import prepare_environment
+from tests.tracking.measured import Measured, publish
 from tests.waiting import answers
 
 
@@ -201,3 +202,21 @@ def local_store(_empty_store: Path, tmp_path: Path) -> str:
     file = tmp_path / "mlflow.db"
     shutil.copy(_empty_store, file)
     return f"sqlite:///{file}"
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    return publish(tmp_path_factory.mktemp("usual"))
+
+
+@pytest.fixture(params=["local", pytest.param("server", marks=pytest.mark.slow)])
+def store(request: pytest.FixtureRequest) -> str:
+    if request.param == "local":
+        return str(request.getfixturevalue("local_store"))
+    return str(request.getfixturevalue("mlflow_server").uri)
+
+
+@pytest.fixture
+def study(request: pytest.FixtureRequest) -> str:
+    """A study name of its own for each test, with characters that a filter could misread."""
+    return f"it's {request.node.name}"

@@ -1,13 +1,7 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
-import random
-import signal
-import threading
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +14,9 @@ from hpo.tracking.drain import Drainer
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG
 from tests.tracking.conftest import FaultyLine, MlflowServer, free_port
-from tests.tracking.reading import all_points, client, points, run_named, runs, statuses
+from tests.tracking.logged import each_once, log_a_trial, open_study
+from tests.tracking.reading import client, points, run_named, runs, statuses
 from tests.waiting import wait_until
-
-
-def open_study(uri: str, study: str, state_dir: Path) -> StudyTracker:
-    return StudyTracker.open(
-        uri, study, state_dir, study_uid="u", study_file="x = 1\n", environment={}
-    )
-
-
-def log_a_trial(tracker: StudyTracker, number: int, evaluations: int = 20) -> str:
-    trial = tracker.start_trial(number, 1, {"learning_rate": 0.1})
-    for step in range(evaluations):
-        trial.log({"val/loss": float(step), "val/accuracy": step / 10}, step)
-    trial.log_text("notes", "notes.txt")
-    trial.finish("COMPLETE", {"val/best_accuracy": 1.0})
-    return trial.run_key
-
-
-def each_once(evaluations: int = 20) -> Counter[tuple[int, float]]:
-    return Counter({(step, float(step)): 1 for step in range(evaluations)})
 
 
 def test_metrics_of_a_run_travel_in_few_requests(local_store: str, tmp_path: Path) -> None:
@@ -281,78 +257,3 @@ def test_an_error_in_the_listener_is_told_and_holds_nothing_up(
         log_a_trial(tracker, 0)
         assert tracker.flush(30) == 0
     assert "the database is away" in caplog.text
-
-
-def _work(uri: str, state_dir: Path, worker: int, acknowledged: Any) -> None:
-    """Log trials as fast as the disk takes them and tell the parent what was stored, until killed."""
-    tracker = open_study(uri, "killed", state_dir)
-    for number in range(1000):
-        trial = tracker.start_trial(worker * 1000 + number, 1, {"worker": worker})
-        for step in range(5):
-            trial.log({"val/loss": float(step)}, step)
-            acknowledged.send((trial.run_key, step))
-        trial.finish("COMPLETE")
-        acknowledged.send((trial.run_key, "COMPLETE"))
-        time.sleep(0.08)
-
-
-@pytest.mark.slow
-@pytest.mark.faults
-@pytest.mark.parametrize("where", ["server", "local"])
-def test_kill_9_in_the_middle_of_draining_loses_and_doubles_nothing(
-    where: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    if where == "server":
-        server: MlflowServer = request.getfixturevalue("mlflow_server")
-        uri, database = server.uri, server.folder / "server.db"
-    else:
-        uri, database = request.getfixturevalue("local_store"), tmp_path / "mlflow.db"
-    state = tmp_path / ".hpo"
-    chance = random.Random(20261123)
-    # Children come from a server that has MLflow imported, so that a kill meets them at work.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlflow.tracking", "hpo.tracking.drain", __name__])
-    acknowledged: list[tuple[str, int | str]] = []
-    for worker in range(8):
-        inbox, outlet = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(uri, state, worker, outlet))
-        process.start()
-        outlet.close()
-        listener = threading.Thread(target=_listen, args=(inbox, acknowledged))
-        listener.start()
-        time.sleep(chance.uniform(0.3, 2.0))
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        listener.join()
-    # Each worker's leavings are sent by the workers after it; the last one's are sent here.
-    assert drain_abandoned(state, timeout_seconds=90).waiting == 0
-    assert list((state / "outbox").iterdir()) == []
-
-    stored = {run.data.tags["hpo.run_key"]: run for run in runs(uri, "killed")}
-    assert len(stored) == len(runs(uri, "killed"))
-    finished = {key for key, what in acknowledged if what == "COMPLETE"}
-    assert len(finished) > 20
-    assert {key for key, _ in acknowledged} <= stored.keys()
-    assert all(stored[key].info.status == "FINISHED" for key in finished)
-    assert not [run.info.run_name for run in stored.values() if run.info.status == "RUNNING"]
-    unfinished = [run for key, run in stored.items() if key not in finished]
-    assert all(
-        run.info.status == "FINISHED" or run.data.tags.get("hpo.abandoned") == "true"
-        for run in unfinished
-        if "mlflow.parentRunId" in run.data.tags
-    )
-    parents = [run for run in stored.values() if "mlflow.parentRunId" not in run.data.tags]
-    assert [run.info.run_name for run in parents] == ["killed"]
-    logged = {(stored[key].info.run_id, step) for key, step in acknowledged if step != "COMPLETE"}
-    found = all_points(database, "val/loss")
-    assert not logged - found.keys()
-    assert set(found.values()) == {1}
-
-
-def _listen(inbox: Any, acknowledged: list[tuple[str, int | str]]) -> None:
-    while True:
-        try:
-            acknowledged.append(inbox.recv())
-        except (EOFError, OSError):
-            return
