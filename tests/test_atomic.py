@@ -208,9 +208,9 @@ def test_a_folder_is_discarded_whether_it_is_there_or_not(tmp_path: Path) -> Non
 # Who renames or fsyncs outside hpo/atomic.py, by the function, and why.
 ELSEWHERE = {
     "hpo.demo: save": "the demo's maker stands alone: it imports nothing of ours",
-    "hpo.tracking: _build": "moves a whole folder one level down, and goes on where it was killed",
-    "hpo.tracking: respool": "moves a whole folder of the spool to the name that is waited for",
-    "hpo.tracking: _set_aside": "moves a damaged ledger's files, as they are, out of the way",
+    "hpo.tracking: build": "moves a whole folder one level down, and goes on where it was killed",
+    "hpo.outbox: replace": "moves a whole folder of the spool to the name that is waited for",
+    "hpo.outbox: set_aside": "moves a damaged ledger's files, as they are, out of the way",
 }
 
 
