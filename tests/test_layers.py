@@ -274,6 +274,7 @@ def test_what_commands_begin_with_loads_no_heavy_library(module: str) -> None:
     [
         ("hpo.spec.study_file", {"torch", "optuna", "mlflow", "transformers", "numpy"}),
         ("hpo.outbox.outbox", {"torch", "optuna", "mlflow", "transformers"}),
+        ("hpo.tasks.metrics", {"torch", "optuna", "mlflow", "transformers", "sklearn"}),
         ("hpo.tracking", {"torch", "optuna", "mlflow", "transformers"}),
         ("hpo.data.dataset", {"torch", "optuna", "mlflow", "transformers", "datasets"}),
         ("hpo.runtime.events", {"torch", "optuna", "mlflow", "transformers"}),

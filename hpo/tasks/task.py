@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor  # which a metric's direction, looked up early, does without
 
 Labels = NDArray[Any]
 """One row a text: classes (texts,) int64, or whatever else a task reads, as (texts, labels) float32."""
