@@ -53,10 +53,13 @@ def write_digests(folder: Path, *, but: Collection[str] = ()) -> None:
 
 
 def damage_in(folder: Path, needed: Iterable[str] = ()) -> str | None:
-    """What is wrong with the files that a folder's digests name, in a few words; None where nothing is.
+    """What is wrong with the files that a folder's digests name, in a few words; None where nothing
+    is.
 
-    needed: files that the digests must name. A folder without digests was written by an earlier version
-    and is not judged.
+    A folder without digests was written by an earlier version and is not judged.
+
+    Args:
+        needed: Files that the digests must name.
     """
     path = folder / DIGESTS_FILE
     if not path.is_file():

@@ -10,8 +10,11 @@ from typing import ClassVar
 class HpoError(Exception):
     """A fault that a person can put right, told in one line.
 
-    place: the file, key, row, option or URL at fault; found: what stands there; expected: what
-    should; hint: one short sentence in the imperative that says what to do about it.
+    Attributes:
+        place: The file, key, row, option or URL at fault.
+        found: What stands there.
+        expected: What should.
+        hint: One short sentence in the imperative that says what to do about it.
     """
 
     exit_code: ClassVar[int] = 2

@@ -182,7 +182,10 @@ def read_locations(options: argparse.Namespace) -> Locations:
 def check_early(spec: StudySpec | None, locations: Locations, *, wait_seconds: float = 0.0) -> None:
     """Tell of whatever is wrong with study and places before anything slow is imported.
 
-    wait_seconds: for how long a database that does not answer is waited for. Writes nothing.
+    Writes nothing.
+
+    Args:
+        wait_seconds: For how long a database that does not answer is waited for.
     """
     from hpo.runtime.early_checks import check_places
     from hpo.studies.studies import check_plan
@@ -194,7 +197,11 @@ def check_early(spec: StudySpec | None, locations: Locations, *, wait_seconds: f
 
 
 def settle_places(locations: Locations) -> None:
-    """Mend a local MLflow store whose folder was moved, and say so. Raises TrackingError where it cannot be."""
+    """Mend a local MLflow store whose folder was moved, and say so.
+
+    Raises:
+        TrackingError: It cannot be.
+    """
     from hpo.tracking.moved import repair_moves
 
     said = repair_moves(locations.tracking_uri)
@@ -225,9 +232,13 @@ def _leave_at_once(_number: int, _frame: object) -> None:
 def whole_number(
     option: str, least: int | None = None, most: int | None = None
 ) -> Callable[[str], int]:
-    """The type of an option that takes a whole number; least, most: none beyond is taken.
+    """The type of an option that takes a whole number.
 
     Left out, they are what a column of the database holds.
+
+    Args:
+        least: None beyond is taken.
+        most: None beyond is taken.
     """
     smallest = _SMALLEST if least is None else least
     largest = _LARGEST if most is None else most

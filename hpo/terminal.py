@@ -187,7 +187,8 @@ def make_view(state: StudyState, *, quiet: bool) -> View:
 def wrapped(text: str, stream: TextIO, indent: str = "  ") -> str:
     """A line for a stream: on a terminal broken between words, elsewhere as it is.
 
-    indent: before the lines that go on with it.
+    Args:
+        indent: Before the lines that go on with it.
     """
     if not stream.isatty():
         return text
@@ -203,7 +204,11 @@ def wrapped(text: str, stream: TextIO, indent: str = "  ") -> str:
 
 
 def tell_data(prepared: Prepared, *, quiet: bool = False) -> None:
-    """What was read of the data, in a line, and what looks wrong with them. quiet: the latter only."""
+    """What was read of the data, in a line, and what looks wrong with them.
+
+    Args:
+        quiet: The latter only.
+    """
     if not quiet:
         sys.stderr.write(wrapped(prepared.reading.in_words(), sys.stderr) + "\n")
     for warning in prepared.warnings:

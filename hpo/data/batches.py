@@ -19,8 +19,12 @@ def epoch_batches(
 ) -> list[NDArray[np.int64]]:
     """An epoch's batches of text indices; each text once, the last batch perhaps smaller.
 
-    lengths: (texts,) in tokens; epoch: counted from 0; among: indices of the texts that take part, all
-    by default. Which of these come together depends on their places in `among` and on their lengths alone.
+    Which of these come together depends on their places in `among` and on their lengths alone.
+
+    Args:
+        lengths: (texts,) in tokens.
+        epoch: Counted from 0.
+        among: Indices of the texts that take part, all by default.
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(lengths) if among is None else among)

@@ -23,7 +23,8 @@ _NULLS: Final = ("na", "n/a", "#n/a", "<na>", "nan", "none", "null", "nil")
 def usable_texts(table: Table, column: str) -> tuple[list[str], NDArray[np.int64], tuple[str, ...]]:
     """The texts of a table that are not blank, their (n,) positions in it, and warnings.
 
-    Raises DataError where a cell is no text, or most of the texts are empty.
+    Raises:
+        DataError: A cell is no text, or most of the texts are empty.
     """
     texts: list[str] = []
     kept: list[int] = []
@@ -59,7 +60,11 @@ def usable_texts(table: Table, column: str) -> tuple[list[str], NDArray[np.int64
 def left_out(
     table: Table, indices: Sequence[int] | NDArray[np.int64], what: str, column: str
 ) -> tuple[str, ...]:
-    """The warning for rows that lack a text or a label. Raises DataError where most rows do."""
+    """The warning for rows that lack a text or a label.
+
+    Raises:
+        DataError: Most rows do.
+    """
     if not len(indices):
         return ()
     count = f"{len(indices):,} of {len(table):,} rows"
@@ -145,7 +150,11 @@ def doubtful_classes(split: Split, label_names: Sequence[str]) -> tuple[str, ...
 def check_classes(
     train: Split, held_out: Mapping[str, Split], label_names: Sequence[str]
 ) -> tuple[str, ...]:
-    """Warnings for classes that a held-out split lacks. Raises DataError where training does."""
+    """Warnings for classes that a held-out split lacks.
+
+    Raises:
+        DataError: Training does.
+    """
     absent = _absent(train, label_names)
     if absent:
         raise DataError(
@@ -166,7 +175,9 @@ def not_split_as_asked(
 ) -> tuple[str, ...]:
     """Warnings that count the classes which were too small to be split off as asked.
 
-    train: the split that was divided; fractions: of it, by the role of the part.
+    Args:
+        train: The split that was divided.
+        fractions: Of it, by the role of the part.
     """
     sizes = np.bincount(train.labels, minlength=len(label_names))
     whole = list(separated.kept_whole)

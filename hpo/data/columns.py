@@ -46,9 +46,14 @@ _MOST_LISTED: Final = 12
 
 
 def find_columns(table: Table, text: str | None, label: str | None) -> tuple[str, str]:
-    """The names of a table's text and label column; text, label: as the user named them, or None.
+    """The names of a table's text and label column.
 
-    Raises DataError listing the columns that there are, with the nearest name.
+    Args:
+        text: As the user named them, or None.
+        label: As the user named them, or None.
+
+    Raises:
+        DataError: Listing the columns that there are, with the nearest name.
     """
     text_column = _column(table, "text", text)
     label_column = _column(table, "label", label)

@@ -34,8 +34,11 @@ def load_data(section: DataSection, *, seed: int) -> LabelledData:
     Rows without a text or a label are left out. Texts that two splits share stay in the test split,
     else in validation: what is measured on them is honest. Splits that the source lacks are split
     off the training split by class; `max_train_examples` samples what then remains of it. All that
-    is left out is counted in the warnings. Raises DataError where the source cannot be read or
-    cannot serve, StudyFileError where a key of the section would do nothing with it.
+    is left out is counted in the warnings.
+
+    Raises:
+        DataError: The source cannot be read or cannot serve.
+        StudyFileError: A key of the section would do nothing with it.
     """
     source = read_source(section)
     text, label = find_columns(source.train, section.text, section.label)

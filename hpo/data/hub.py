@@ -37,8 +37,8 @@ class HubData:
 def read_hub(source: str, *, config: str | None, revision: str | None) -> HubData:
     """All splits of a hub data set, downloaded or from the libraries' cache.
 
-    Raises DataError where the hub cannot be reached, or has no such data set, configuration or
-    revision.
+    Raises:
+        DataError: The hub cannot be reached, or has no such data set, configuration or revision.
     """
     import datasets
     from huggingface_hub import constants

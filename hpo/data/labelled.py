@@ -16,10 +16,13 @@ def _no_rows() -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Texts and their classes. labels: (n,) indices into the data's label names.
+    """Texts and their classes.
 
-    rows: (n,) the number of each text's row in its file, or empty where there is no file; origin:
-    that file or hub split; row_noun: what the numbers count.
+    Attributes:
+        labels: (n,) indices into the data's label names.
+        rows: (n,) the number of each text's row in its file, or empty where there is no file.
+        origin: That file or hub split.
+        row_noun: What the numbers count.
     """
 
     texts: tuple[str, ...]
@@ -42,7 +45,11 @@ class Split:
         )
 
     def where(self, index: int) -> str:
-        """The place of a text, `reviews.csv, line 17`; index: its position in the split, from 0."""
+        """The place of a text, `reviews.csv, line 17`.
+
+        Args:
+            index: Its position in the split, from 0.
+        """
         return f"{self.origin}, {self.row_noun} {self._numbers()[index]}"
 
     def rows_named(self, indices: NDArray[np.int64]) -> str:
@@ -57,9 +64,13 @@ class Split:
 class LabelledData:
     """The data of a study. Every class has training examples; no text is in two splits.
 
-    fingerprint: SHA-256 of the texts, labels and label names, in hexadecimal; source: as the study
-    file names it; warnings: what was left out or looks wrong, one line each; text_column,
-    label_column: where they stood; split_off: which splits the source lacked.
+    Attributes:
+        fingerprint: SHA-256 of the texts, labels and label names, in hexadecimal.
+        source: As the study file names it.
+        warnings: What was left out or looks wrong, one line each.
+        text_column: Where they stood.
+        label_column: Where they stood.
+        split_off: Which splits the source lacked.
     """
 
     train: Split

@@ -29,10 +29,13 @@ _ONE_EACH: Final = "one label for each text, for hpo trains classifiers that giv
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of a data set. names: in order; kind: how the column writes them.
+    """The classes of a data set.
 
-    index_names: for columns that hold indices of named classes, all names, classes without rows
-    included.
+    Attributes:
+        names: In order.
+        kind: How the column writes them.
+        index_names: For columns that hold indices of named classes, all names, classes without rows
+            included.
     """
 
     names: tuple[str, ...]
@@ -52,9 +55,15 @@ def find_classes(
 ) -> Classes:
     """The classes in the label column of the training split.
 
-    values: its (n,) labels; indices: (n,) their positions in the table, for messages. Whole numbers
-    come in their order, text by code point, false before true, and named classes in the order of
-    their names. Raises DataError where the values are no classes, or fewer than two.
+    Whole numbers come in their order, text by code point, false before true, and named classes in
+    the order of their names.
+
+    Args:
+        values: Its (n,) labels.
+        indices: (n,) their positions in the table, for messages.
+
+    Raises:
+        DataError: The values are no classes, or fewer than two.
     """
     index_names = table.class_names.get(column, ())
     kind: Kind = "index" if index_names else _kind(table, column, values, indices)

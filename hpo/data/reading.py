@@ -25,10 +25,12 @@ _EVEN_SHARES: Final = 3
 class Reading:
     """Columns, rows, classes and lengths of a study's data.
 
-    class_counts: texts of each class by split, in the order of `classes`; split_off: the splits that
-    the source lacked and that were split off its training split; texts_cut: texts of more than
-    max_length tokens; tokens: of all texts, before tokens_cut of them were cut off; cut_from: the end
-    of the text that lost them, "end" or "beginning".
+    Attributes:
+        class_counts: Texts of each class by split, in the order of `classes`.
+        split_off: The splits that the source lacked and that were split off its training split.
+        texts_cut: Texts of more than max_length tokens.
+        tokens: Of all texts, before tokens_cut of them were cut off.
+        cut_from: The end of the text that lost them, "end" or "beginning".
     """
 
     source: str
@@ -111,7 +113,11 @@ class Reading:
 
 
 def reading_of(data: LabelledData, tokens: TokenizedData, *, truncation_side: str) -> Reading:
-    """What was read of a study's data. truncation_side: the tokenizer's, "right" or "left"."""
+    """What was read of a study's data.
+
+    Args:
+        truncation_side: The tokenizer's, "right" or "left".
+    """
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     tokenized = (tokens.train, tokens.validation, tokens.test)
     cut = [split.cut for split in tokenized]

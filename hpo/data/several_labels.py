@@ -21,7 +21,12 @@ _ENOUGH_WITHOUT_PLACE: Final = 3
 
 @dataclass(frozen=True)
 class Several:
-    """A cell with several labels. cell: as it stands in the column; why: what gives it away."""
+    """A cell with several labels.
+
+    Attributes:
+        cell: As it stands in the column.
+        why: What gives it away.
+    """
 
     cell: str
     why: str

@@ -55,7 +55,8 @@ class SourceTables:
 def read_source(section: DataSection) -> SourceTables:
     """Read the splits of `section.source`: the demo, a file, a folder of splits, or a hub data set.
 
-    Raises DataError where the source or a split that was named does not exist or cannot be read.
+    Raises:
+        DataError: The source or a split that was named does not exist or cannot be read.
     """
     source = section.source
     if source == DEMO:

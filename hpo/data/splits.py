@@ -24,7 +24,8 @@ SMALLEST_DIVIDED_CLASS = 3
 class SplitOff:
     """Positions in the split that was divided: what stays, (n,), and the parts as asked for.
 
-    kept_whole: numbers of the classes that were too small to divide and stayed.
+    Attributes:
+        kept_whole: Numbers of the classes that were too small to divide and stayed.
     """
 
     remaining: NDArray[np.int64]
@@ -35,10 +36,13 @@ class SplitOff:
 def split_off(split: Split, fractions: Sequence[float], *, seed: int) -> SplitOff:
     """Divide a split into one part for each fraction and the rest, stratified by class.
 
-    fractions: of the whole split, their sum below 1. Each part has of each class its fraction of
-    the rows, rounded up or down but at least one, as far as the rest keeps one text of it. Rows
-    with the same text stay together, so a class of repeated texts can miss its fraction; texts with
-    clashing labels stay in the rest, as do classes of fewer than SMALLEST_DIVIDED_CLASS texts.
+    Rows with the same text stay together, so a class of repeated texts can miss its fraction; texts
+    with clashing labels stay in the rest, as do classes of fewer than SMALLEST_DIVIDED_CLASS texts.
+
+    Args:
+        fractions: Of the whole split, their sum below 1. Each part has of each class its fraction
+            of the rows, rounded up or down but at least one, as far as the rest keeps one text of
+            it.
     """
     rows_of_text: dict[str, list[int]] = {}
     for row, text in enumerate(split.texts):
@@ -77,7 +81,8 @@ def split_off(split: Split, fractions: Sequence[float], *, seed: int) -> SplitOf
 def stratified_sample(split: Split, size: int, *, seed: int) -> NDArray[np.int64]:
     """Positions (size,) of a sample with the class shares of the split, each class at least once.
 
-    size: at least the number of classes in the split; a size above its length gives all of it.
+    Args:
+        size: At least the number of classes in the split; a size above its length gives all of it.
     """
     if size >= len(split):
         return np.arange(len(split), dtype=np.int64)

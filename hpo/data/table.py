@@ -18,10 +18,14 @@ RowNoun = Literal["line", "row"]
 class Table:
     """One file or one split of a data set, before anything is known of its columns.
 
-    place: what messages call it; names: its columns; column: reads one of them, as many values as
-    there are rows, and raises DataError where it cannot; rows: (n,) the number of each row in its
-    file, from 1; row_noun: what those numbers count; class_names: for columns that hold class
-    indices, their names.
+    Attributes:
+        place: What messages call it.
+        names: Its columns.
+        column: Reads one of them, as many values as there are rows, and raises DataError where it
+            cannot.
+        rows: (n,) the number of each row in its file, from 1.
+        row_noun: What those numbers count.
+        class_names: For columns that hold class indices, their names.
     """
 
     place: str
@@ -35,7 +39,11 @@ class Table:
         return len(self.rows)
 
     def where(self, index: int) -> str:
-        """The place of a row, `reviews.csv, line 17`; index: position in the table, from 0."""
+        """The place of a row, `reviews.csv, line 17`.
+
+        Args:
+            index: Position in the table, from 0.
+        """
         return f"{self.place}, {self.row_noun} {self.rows[index]}"
 
     def rows_named(self, indices: Sequence[int] | NDArray[np.int64]) -> str:

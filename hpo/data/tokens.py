@@ -46,10 +46,14 @@ def _not_counted() -> NDArray[np.int64]:
 class TokenizedSplit:
     """A split as one run of tokens, without padding.
 
-    tokens: (total,) int32; offsets: (n + 1,) int64, text i is tokens[offsets[i]:offsets[i + 1]];
-    labels: (n,) int64; cut: (n,) int64, how many tokens of each text were beyond max_length and
-    are not there, or empty where nobody counted. The arrays may be mapped from disk and are not to
-    be written to.
+    The arrays may be mapped from disk and are not to be written to.
+
+    Attributes:
+        tokens: (total,) int32.
+        offsets: (n + 1,) int64, text i is tokens[offsets[i]:offsets[i + 1]].
+        labels: (n,) int64.
+        cut: (n,) int64, how many tokens of each text were beyond max_length and are not there, or
+            empty where nobody counted.
     """
 
     tokens: NDArray[np.int32]
@@ -80,7 +84,11 @@ def token_rows(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray
 
 @dataclass(frozen=True, eq=False)
 class TokenizedData:
-    """The data of a study as tokens; fingerprint: of data, tokenizer and length together."""
+    """The data of a study as tokens.
+
+    Attributes:
+        fingerprint: Of data, tokenizer and length together.
+    """
 
     train: TokenizedSplit
     validation: TokenizedSplit
@@ -100,10 +108,15 @@ def tokenize(
 ) -> TokenizedData:
     """Tokenise all splits, or read them from the store under `cache_dir`, where there is one.
 
-    tokenizer_fingerprint: what tells this tokenizer from every other; max_length: tokens kept of
-    each text. A damaged entry of the store is made anew; a store that cannot be written to is gone
-    without, with a logged warning. Safe among several processes. Raises DataError where a text
-    gives no tokens, or where max_length leaves no room for any.
+    A damaged entry of the store is made anew; a store that cannot be written to is gone without,
+    with a logged warning. Safe among several processes.
+
+    Args:
+        tokenizer_fingerprint: What tells this tokenizer from every other.
+        max_length: Tokens kept of each text.
+
+    Raises:
+        DataError: A text gives no tokens, or where max_length leaves no room for any.
     """
     _check_length(tokenizer, max_length)
     key = f"{_FORMAT}\n{data.fingerprint}\n{tokenizer_fingerprint}\n{max_length}"

@@ -37,10 +37,13 @@ _MOST_NAMED: Final = 5
 
 
 def looks_like_data(entry: Path, split_names: Collection[str]) -> bool:
-    """Whether a file or folder beside a training split may hold another. split_names: lower case.
+    """Whether a file or folder beside a training split may hold another.
 
     By its name alone: the suffix of a table, also compressed, or the name of a split, which is all
     that tells `test.json` from `notes.json`.
+
+    Args:
+        split_names: Lower case.
     """
     name = entry.name.lower()
     if name.startswith(".") or name.endswith("~"):
@@ -100,7 +103,11 @@ def _way_in(entry: Path, them: str) -> str:
 
 
 def not_read_in_words(place: str, noun: str, names: Sequence[str]) -> str:
-    """The warning for what the user knows of, or is known to be of no use. noun: file or split."""
+    """The warning for what the user knows of, or is known to be of no use.
+
+    Args:
+        noun: File or split.
+    """
     are = f"1 {noun} is" if len(names) == 1 else f"{len(names)} {noun}s are"
     listed = ", ".join(names[:_MOST_NAMED]) + ", …" * (len(names) > _MOST_NAMED)
     return (
@@ -114,7 +121,9 @@ def check_splits_left(
 ) -> None:
     """Raise DataError where a hub split that is not read may be one that is lacking.
 
-    lacking: the usual names, by key, of the splits that would be made of training texts otherwise.
+    Args:
+        lacking: The usual names, by key, of the splits that would be made of training texts
+            otherwise.
     """
     for key, usual in lacking.items():
         meant = [name for name in left if names_one_of(name, usual)]

@@ -116,7 +116,11 @@ def learning_rate_share(step: int, steps: int) -> float:
 def pretrain(
     tokenizer: PreTrainedTokenizerBase, steps: int, seed: int
 ) -> tuple[GPT2LMHeadModel, float]:
-    """Train the language model. Returns it with its mean loss over the last 5 % of the steps."""
+    """Train the language model.
+
+    Returns:
+        It with its mean loss over the last 5 % of the steps.
+    """
     torch.manual_seed(seed)
     config = GPT2Config(
         vocab_size=len(tokenizer),

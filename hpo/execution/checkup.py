@@ -48,7 +48,8 @@ def checkup(locations: Locations) -> Iterator[Finding]:
 def flush(locations: Locations, seconds: float) -> Finding:
     """Send what processes that are gone left for MLflow, and once more what it refused.
 
-    seconds: how long that may take at most.
+    Args:
+        seconds: How long that may take at most.
     """
     from hpo.storage.storage import check_storage, open_storage
 

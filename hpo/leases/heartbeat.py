@@ -18,7 +18,11 @@ DEFAULT_MAX_DEATHS: Final = 3
 
 
 class Renewed(Protocol):
-    """What a heartbeat renews: the lease of a trial. number: of the trial in its study."""
+    """What a heartbeat renews: the lease of a trial.
+
+    Attributes:
+        number: Of the trial in its study.
+    """
 
     claim_id: int
     number: int

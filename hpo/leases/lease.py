@@ -34,7 +34,9 @@ class LeaseLost(Exception):  # noqa: N818
 class Assignment:
     """A trial that the deciding transaction of budget.py gave to a worker.
 
-    attempt: 1 for a trial that was never begun before; fencing_token: new with every attempt.
+    Attributes:
+        attempt: 1 for a trial that was never begun before.
+        fencing_token: New with every attempt.
     """
 
     claim_id: int

@@ -215,7 +215,11 @@ class _SplitFiles:
         return 0, None
 
     def stored(self, depth: int, *, locked: bool = False) -> Tensor | None:
-        """The file of a depth, if it is whole; locked: the key's lock is held, so a damaged one can go."""
+        """The file of a depth, if it is whole.
+
+        Args:
+            locked: The key's lock is held, so a damaged one can go.
+        """
         path = self.path(depth)
         try:
             return self.features.opened(path, self.features.rows(self.split, depth))

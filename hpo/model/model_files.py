@@ -22,7 +22,11 @@ _HUB_TIMEOUT_SECONDS = 10.0
 
 
 def is_on_the_hub(name: str) -> bool:
-    """Whether a model's name is neither the demo's nor that of a directory here. Raises ModelError."""
+    """Whether a model's name is neither the demo's nor that of a directory here.
+
+    Raises:
+        ModelError: The model cannot be used as it is.
+    """
     return name != DEMO and not path_of(name, lambda reason: _no_directory(name, reason)).is_dir()
 
 
@@ -105,7 +109,11 @@ def _from_hub(name: str, revision: str | None) -> Path:
 
 
 def read_config_document(folder: Path, name: str) -> dict[str, Any]:
-    """What a model folder's config.json holds. Raises ModelError."""
+    """What a model folder's config.json holds.
+
+    Raises:
+        ModelError: The model cannot be used as it is.
+    """
     path = folder / "config.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

@@ -7,7 +7,6 @@ import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ from hpo.digests import fast_digest
 from hpo.errors import TrackingError
 from hpo.outbox import tables
 from hpo.outbox.records import Operation, spooled_path, to_json
+from hpo.outbox.rows import Destination, Doubt, KnownRun, RejectedOperation, WaitingOperation
 from hpo.waiting import Deadline
 
 logger = logging.getLogger(__name__)
@@ -25,59 +25,6 @@ logger = logging.getLogger(__name__)
 _FORMAT = "1"
 URI_DIGEST = "tracking_uri_digest"
 _BUSY_SECONDS = 30
-
-
-@dataclass(frozen=True)
-class WaitingOperation:
-    """A stored operation; attempted: it was sent before, and what became of it is not known."""
-
-    id: int
-    run_key: str
-    kind: str
-    body: str
-    spooled: str | None
-    attempted: bool
-
-
-@dataclass(frozen=True)
-class KnownRun:
-    """A run that was opened through this file. doubtful: its creation may have happened twice."""
-
-    run_key: str
-    run_id: str
-    experiment_id: str
-    shared: bool
-    doubtful: bool
-    if_abandoned: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Destination:
-    """Where operations go, as it was noted; the folder may have been moved since.
-
-    state_dir: the state folder at that time, None where an earlier version did not note it. run_ids:
-    the runs that were opened there.
-    """
-
-    uri: str
-    state_dir: str | None
-    run_ids: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """How often an operation was refused in a way that may pass, and when first, ms since the epoch."""
-
-    tries: int
-    since_ms: int
-
-
-@dataclass(frozen=True)
-class RejectedOperation:
-    run_key: str
-    kind: str
-    body: str
-    reason: str
 
 
 class Ledger(Closing):
@@ -95,7 +42,11 @@ class Ledger(Closing):
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The ledger in a file, which is made where there is none. Raises TrackingError."""
+        """The ledger in a file, which is made where there is none.
+
+        Raises:
+            TrackingError: The tracking server or its outbox refuses.
+        """
         ledger = cls(path)
         try:
             ledger.set_up()
@@ -117,7 +68,11 @@ class Ledger(Closing):
                 connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
 
     def append(self, operations: Sequence[Operation], spooled_bytes: int = 0) -> int:
-        """Store operations in one transaction. Returns the bytes they take, their files included."""
+        """Store operations in one transaction.
+
+        Returns:
+            The bytes they take, their files included.
+        """
         rows: list[dict[str, Any]] = []
         for operation in operations:
             kind, body = to_json(operation)
@@ -170,7 +125,11 @@ class Ledger(Closing):
         )
 
     def done(self, operation_ids: Iterable[int]) -> int:
-        """Forget operations that have arrived. Returns the bytes they took."""
+        """Forget operations that have arrived.
+
+        Returns:
+            The bytes they took.
+        """
         ids = list(operation_ids)
         chosen = tables.operations.c.id.in_(ids)
         total = sa.select(sa.func.coalesce(sa.func.sum(tables.operations.c.bytes), 0)).where(chosen)
@@ -195,7 +154,11 @@ class Ledger(Closing):
         return doubt
 
     def reject(self, waiting: WaitingOperation, reason: str) -> int:
-        """Move an operation to the refused ones. Returns the bytes it took."""
+        """Move an operation to the refused ones.
+
+        Returns:
+            The bytes it took.
+        """
         with self.engine.begin() as connection:
             connection.execute(
                 sa.insert(tables.rejected).prefix_with("OR REPLACE"),

@@ -20,14 +20,7 @@ from filelock import FileLock
 
 from hpo.closing import Closing
 from hpo.errors import TrackingError
-from hpo.outbox.ledger import (
-    URI_DIGEST,
-    Destination,
-    KnownRun,
-    Ledger,
-    RejectedOperation,
-    digest_of_uri,
-)
+from hpo.outbox.ledger import URI_DIGEST, Ledger, digest_of_uri
 from hpo.outbox.ledger_check import DamagedLedger, open_checked, set_aside
 from hpo.outbox.origin import Origin
 from hpo.outbox.owner import (
@@ -42,6 +35,7 @@ from hpo.outbox.owner import (
 from hpo.outbox.quota import DEFAULT_LIMIT_BYTES, Quota
 from hpo.outbox.records import EndRun, Operation
 from hpo.outbox.rejected import keep_rejected
+from hpo.outbox.rows import Destination, KnownRun, RejectedOperation
 from hpo.outbox.spool import Spool, Spooled
 
 logger = logging.getLogger(__name__)
@@ -56,7 +50,11 @@ class Outbox(Closing):
     def __init__(
         self, ledger: Ledger, lock: FileLock, origin: Origin, limit_bytes: int = DEFAULT_LIMIT_BYTES
     ) -> None:
-        """See `create` and `adopt`. lock: held, and released by `close`."""
+        """See `create` and `adopt`.
+
+        Args:
+            lock: Held, and released by `close`.
+        """
         self.key = ledger.path.stem
         self.folder = ledger.path.parent
         self.origin = origin
@@ -148,7 +146,11 @@ class Outbox(Closing):
         return self._quota.count
 
     def append(self, *operations: Operation, spooled: Spooled | None = None) -> None:
-        """Store operations, all or none. Raises TrackingError where the outbox is full."""
+        """Store operations, all or none.
+
+        Raises:
+            TrackingError: The outbox is full.
+        """
         if not operations:
             return
         self._quota.check_room(0)

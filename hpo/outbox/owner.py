@@ -23,7 +23,11 @@ def folder_lock(folder: Path) -> FileLock:
 
 
 def lock_new(folder: Path, key: str) -> FileLock:
-    """The held lock of a new outbox, in a folder that is made. Raises TrackingError."""
+    """The held lock of a new outbox, in a folder that is made.
+
+    Raises:
+        TrackingError: The tracking server or its outbox refuses.
+    """
     try:
         # Private: a tracking URI in it may hold a password.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -60,7 +60,11 @@ class Quota:
         self._others_bytes = sum(size_of(entry) for entry in entries)
 
     def check_room(self, size: int, *, strict: bool = False) -> None:
-        """Raise TrackingError where so many bytes more are too many; strict: without the small ones' margin."""
+        """Raise TrackingError where so many bytes more are too many.
+
+        Args:
+            strict: Without the small ones' margin.
+        """
         limit = self._limit_bytes + (0 if strict else _SMALL_OPERATIONS_MARGIN)
         held = self._bytes + self._others_bytes
         if held + size > limit:

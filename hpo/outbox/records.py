@@ -46,8 +46,10 @@ class MetricPoint(NamedTuple):
 class OpenRun:
     """Create the run, or find it where it exists and set it RUNNING again.
 
-    shared: several processes open this run, perhaps at once. if_abandoned: tags to set where the
-    process that opened the run died without ending it; the run then ends KILLED.
+    Attributes:
+        shared: Several processes open this run, perhaps at once.
+        if_abandoned: Tags to set where the process that opened the run died without ending it; the
+            run then ends KILLED.
     """
 
     run: RunRef
@@ -74,7 +76,11 @@ class SetTags:
 
 @dataclass(frozen=True)
 class LogArtifact:
-    """Upload a spooled file to the folder `artifact_path`. digest: the file's SHA-256, in hexadecimal."""
+    """Upload a spooled file to the folder `artifact_path`.
+
+    Attributes:
+        digest: The file's SHA-256, in hexadecimal.
+    """
 
     run: RunRef
     spooled: str
@@ -138,7 +144,11 @@ class PublishModel:
 
 @dataclass(frozen=True)
 class EndRun:
-    """Set tags and end the run. only_if_there: nothing is wrong where there is no such run (yet)."""
+    """Set tags and end the run.
+
+    Attributes:
+        only_if_there: Nothing is wrong where there is no such run (yet).
+    """
 
     run: RunRef
     status: RunStatus
@@ -195,9 +205,12 @@ def to_json(operation: Operation) -> tuple[str, str]:
 
 
 def from_json(kind: str, body: str) -> Operation:
-    """The operation that `to_json` wrote. Raises ValueError for anything else, damaged ones too.
+    """The operation that `to_json` wrote.
 
     One that an earlier version wrote has no digest, and is believed.
+
+    Raises:
+        ValueError: For anything else, damaged ones too.
     """
     if kind not in _KINDS:
         raise ValueError(f"an operation of a kind that this version does not know: {kind}")

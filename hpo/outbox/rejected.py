@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from hpo.atomic import write_whole
 from hpo.digests import fast_digest
-from hpo.outbox.ledger import Destination, RejectedOperation
 from hpo.outbox.owner import folder_lock
 from hpo.outbox.records import Operation, from_json, spooled_files
+from hpo.outbox.rows import Destination, RejectedOperation
 
 REJECTED_FILE = "rejected.jsonl"
 REJECTED_SPOOL = "rejected.spool"

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hpo.outbox.ledger import Destination
 from hpo.outbox.origin import Origin
 from hpo.outbox.outbox import Outbox
 from hpo.outbox.owner import folder_lock
 from hpo.outbox.quota import NO_LIMIT
 from hpo.outbox.records import LogArtifact, LogModel, Operation, PublishModel
 from hpo.outbox.rejected import REJECTED_FILE, REJECTED_SPOOL, parse_line, read_lines, write_lines
+from hpo.outbox.rows import Destination
 
 
 def requeue_rejected(state_dir: Path, uri_now: Callable[[Destination, Path], str]) -> None:

@@ -18,7 +18,8 @@ from hpo.outbox.records import LogArtifact, Operation, spooled_path
 class Spooled:
     """Files copied into the outbox: their path relative to the spool, and their size.
 
-    digest: a single file's SHA-256; a folder holds those of its files itself (`digests.json`).
+    Attributes:
+        digest: A single file's SHA-256; a folder holds those of its files itself (`digests.json`).
     """
 
     path: str
@@ -34,9 +35,13 @@ class Spool:
         self._quota = quota
 
     def add_folder(self, source: Path, *, move: bool = False, bounded: bool = True) -> Spooled:
-        """Copy (or move) a folder into the spool. Raises TrackingError.
+        """Copy (or move) a folder into the spool.
 
-        bounded: False holds the copy to the disk's free space only, not to the outbox's limit.
+        Args:
+            bounded: False holds the copy to the disk's free space only, not to the outbox's limit.
+
+        Raises:
+            TrackingError: The tracking server or its outbox refuses.
         """
         if not source.is_dir():
             raise TrackingError(
@@ -65,7 +70,11 @@ class Spool:
         return Spooled(target.name, size)
 
     def add_file(self, content: bytes, file_name: str) -> Spooled:
-        """Write a file of this content into the spool. Raises TrackingError where there is no room."""
+        """Write a file of this content into the spool.
+
+        Raises:
+            TrackingError: There is no room.
+        """
         self._quota.check_room(len(content), strict=True)
         self._quota.check_disk(len(content))
         target = self.path / uuid.uuid4().hex
@@ -91,7 +100,11 @@ class Spool:
         return next((f"{path}: {damage}" for damage in damages if damage is not None), None)
 
     def replace(self, spooled: str, source: Path) -> None:
-        """Put a folder in the place of a spooled one that is damaged. Raises TrackingError."""
+        """Put a folder in the place of a spooled one that is damaged.
+
+        Raises:
+            TrackingError: The tracking server or its outbox refuses.
+        """
         again = self.add_folder(source, bounded=False)
         self.discard(spooled)
         (self.path / again.path).rename(self.path / spooled)

@@ -28,9 +28,12 @@ _HINT: Final = (
 class Appraisal:
     """A champion on the test split, held against always giving the same answer.
 
-    baseline: what that answer gives, by metric; beats: whether the champion is better, as far as its
-    95 % interval can tell; never_answered: the classes that have texts there and are never predicted;
-    remarks: what is wrong, for people, if anything is; hint: what to do about it, where accuracy hid it.
+    Attributes:
+        baseline: What that answer gives, by metric.
+        beats: Whether the champion is better, as far as its 95 % interval can tell.
+        never_answered: The classes that have texts there and are never predicted.
+        remarks: What is wrong, for people, if anything is.
+        hint: What to do about it, where accuracy hid it.
     """
 
     baseline: dict[str, float]
@@ -51,7 +54,11 @@ class Appraisal:
 
 
 def appraise(test: TestScore, metric: Metric, label_names: Sequence[str]) -> Appraisal:
-    """Judge a champion. label_names: in the order of the confusion, or none where they are not known."""
+    """Judge a champion.
+
+    Args:
+        label_names: In the order of the confusion, or none where they are not known.
+    """
     matrix = np.array(test.confusion, np.int64)
     counts = matrix.sum(1).tolist()
     names = _names(label_names, len(counts))
@@ -82,9 +89,12 @@ def appraise(test: TestScore, metric: Metric, label_names: Sequence[str]) -> App
 
 
 def beside(metrics: Sequence[Metric], counts: Sequence[int], label_names: Sequence[str]) -> str:
-    """What the same answer for every text would give on a split. counts: its texts by class.
+    """What the same answer for every text would give on a split.
 
     `Always answering 'good', the largest class, would give accuracy 0.5200 there.`
+
+    Args:
+        counts: Its texts by class.
     """
     baseline = constant_answer(counts, metrics)
     given = " and ".join(f"{metric} {baseline[metric]:.4f}" for metric in metrics)

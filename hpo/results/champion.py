@@ -26,7 +26,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Champion:
-    """The winner of a study. times_tested: looks at the test split so far, this one included."""
+    """The winner of a study.
+
+    Attributes:
+        times_tested: Looks at the test split so far, this one included.
+    """
 
     number: int
     value: float
@@ -111,9 +115,11 @@ def publish_again(
     study_name: str,
     metric: Metric,
 ) -> None:
-    """Publish a champion once more that MLflow has lost. The test split is not looked at: its score is known.
+    """Publish a champion once more that MLflow has lost. The test split is not looked at: its score
+    is known.
 
-    trained: as for `crown`, and what is raised.
+    Args:
+        trained: As for `crown`, and what is raised.
     """
     classifier = load_trained(trained, load_base=lambda _name, _revision: model)
     _publish(champion, best, classifier, tracker, study_name, metric)

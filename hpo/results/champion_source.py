@@ -36,5 +36,9 @@ class ChampionSource:
 
 
 def champion_source(entries: Sequence[Entry]) -> ChampionSource:
-    """What the champion of a study is to be made of. entries: its leaderboard, with a trial at least."""
+    """What the champion of a study is to be made of.
+
+    Args:
+        entries: Its leaderboard, with a trial at least.
+    """
     return ChampionSource((entries[0].number,))

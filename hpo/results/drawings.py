@@ -26,9 +26,12 @@ _MOST_CLASSES_WITH_NUMBERS = 20
 def draw_confusion(
     confusion: NDArray[np.int64], label_names: Sequence[str], title: str, subtitle: str = ""
 ) -> str:
-    """A confusion matrix. confusion: (classes, classes), true labels in rows.
+    """A confusion matrix.
 
     The shade of a cell is its share of the row, so that a rare class is seen as well as a common one.
+
+    Args:
+        confusion: (classes, classes), true labels in rows.
     """
     classes = len(label_names)
     cell = min(96, max(14, 520 // classes))
@@ -64,7 +67,11 @@ def draw_curves(
     y_label: str,
     subtitle: str = "",
 ) -> str:
-    """Lines over a common axis, one for each name, the first drawn strongest. curves: (x, y) by name."""
+    """Lines over a common axis, one for each name, the first drawn strongest.
+
+    Args:
+        curves: (x, y) by name.
+    """
     points = {
         name: [(x, y) for x, y in line if math.isfinite(x) and math.isfinite(y)]
         for name, line in curves.items()

@@ -20,7 +20,8 @@ _RESAMPLES = 200
 class TestScore:
     """Metrics on the test split, each with a 95 % percentile bootstrap interval over its texts.
 
-    confusion: texts by true label (rows) and predicted label (columns).
+    Attributes:
+        confusion: Texts by true label (rows) and predicted label (columns).
     """
 
     texts: int

@@ -22,8 +22,9 @@ _CLEARLY: Final = 3.0
 class Noise:
     """What chance makes of a study's leaderboard.
 
-    standard_error: of the best trial's score on the validation split; near_best: how many other
-    complete trials are no further from it than that.
+    Attributes:
+        standard_error: Of the best trial's score on the validation split.
+        near_best: How many other complete trials are no further from it than that.
     """
 
     standard_error: float
@@ -100,8 +101,9 @@ def why_no_importances(
 ) -> str | None:
     """Why importances would explain nothing, or None where they may.
 
-    values: of the complete trials, best first; counts: validation texts by class, None where they
-    are not known.
+    Args:
+        values: Of the complete trials, best first.
+        counts: Validation texts by class, None where they are not known.
     """
     if len(values) < LEAST_TRIALS_FOR_IMPORTANCES:
         trials = f"{len(values)} complete trial" + ("s are" if len(values) != 1 else " is")

@@ -24,7 +24,12 @@ _STOPPED = {
 
 @dataclass(frozen=True)
 class TrialFacts:
-    """What is known of a trial. state: Optuna's name for it; attributes: its user attributes."""
+    """What is known of a trial.
+
+    Attributes:
+        state: Optuna's name for it.
+        attributes: Its user attributes.
+    """
 
     number: int
     state: str
@@ -45,8 +50,10 @@ def study_note(
 ) -> str:
     """What was searched, what is the best, where to look.
 
-    links: addresses by the words to click on; reading: what was read of the data, where it is known;
-    registered: where the champion loads from, if it was seen there.
+    Args:
+        links: Addresses by the words to click on.
+        reading: What was read of the data, where it is known.
+        registered: Where the champion loads from, if it was seen there.
     """
     metric = spec.study.metric
     lines = [

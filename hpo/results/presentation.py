@@ -41,7 +41,11 @@ def present_study(
     champion: Champion | None = None,
     registered: str | None = None,
 ) -> None:
-    """Describe the study as it stands in both places. registered: where the champion was seen to be."""
+    """Describe the study as it stands in both places.
+
+    Args:
+        registered: Where the champion was seen to be.
+    """
     spec = study.spec
     entries, counted = linked_leaderboard(study), study.read(counts)
     reading = known_reading(study.storage, study.study_id)
@@ -100,7 +104,11 @@ def linked_leaderboard(study: OpenStudy) -> list[Entry]:
 
 
 def present_trial(storage: Storage, uid: str, number: int) -> None:
-    """Write the note of a trial from what the storage knows of it. uid: the study's."""
+    """Write the note of a trial from what the storage knows of it.
+
+    Args:
+        uid: The study's.
+    """
     query = (
         select(
             TRIALS.c.trial_id,

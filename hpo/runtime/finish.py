@@ -43,7 +43,11 @@ _LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Summary:
-    """A study as it stands. registered: what MLflow has of the champion, where that was looked at."""
+    """A study as it stands.
+
+    Attributes:
+        registered: What MLflow has of the champion, where that was looked at.
+    """
 
     name: str
     metric: Metric

@@ -20,7 +20,11 @@ Space = Mapping[str, Dimension]
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
-    """The space in Optuna's words. Raises ValueError where `n_layer` has not been resolved."""
+    """The space in Optuna's words.
+
+    Raises:
+        ValueError: `n_layer` has not been resolved.
+    """
     return {name: _distribution(name, dimension) for name, dimension in space.items()}
 
 

@@ -66,7 +66,11 @@ class GridSampler(BaseSampler):
 
 
 def grid_values(space: Space) -> dict[str, list[OptionValue]]:
-    """The values of each dimension of a grid. Raises StudyFileError where they have no end."""
+    """The values of each dimension of a grid.
+
+    Raises:
+        StudyFileError: They have no end.
+    """
     values = {}
     for name, dimension in space.items():
         if isinstance(dimension, FloatRange) and is_continuous(dimension):
@@ -89,7 +93,11 @@ def grid_values(space: Space) -> dict[str, list[OptionValue]]:
 
 
 def grid_size(space: Space) -> int:
-    """How many points a space's grid has. Raises StudyFileError where they cannot be counted."""
+    """How many points a space's grid has.
+
+    Raises:
+        StudyFileError: They cannot be counted.
+    """
     return math.prod(len(each) for each in grid_values(space).values())
 
 

@@ -30,7 +30,8 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 def accepted_options(cls: Callable[..., object], ours: Collection[str] = ()) -> dict[str, str]:
     """Names of the constructor's options that a study file may set, with their annotations.
 
-    ours: those left out, which this project sets itself or Optuna has deprecated.
+    Args:
+        ours: Those left out, which this project sets itself or Optuna has deprecated.
     """
     accepted = {}
     for name, parameter in inspect.signature(cls).parameters.items():
@@ -46,8 +47,11 @@ def checked_options(
 ) -> dict[str, Any]:
     """The options of a sampler or pruner, each known and of the right type.
 
-    kind: `sampler` or `pruner`; the place of an error is `search.<kind>.<option>`.
-    Raises StudyFileError.
+    Args:
+        kind: `sampler` or `pruner`; the place of an error is `search.<kind>.<option>`.
+
+    Raises:
+        StudyFileError: The study file asks for something impossible.
     """
     for option, value in options.items():
         place = f"search.{kind}.{option}"

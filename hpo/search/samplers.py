@@ -203,7 +203,11 @@ class OptunaSampler:
         space: Space,
         study_seed: int,
     ) -> BaseSampler:
-        """The sampler of one trial. retry: how many points have been drawn for it already."""
+        """The sampler of one trial.
+
+        Args:
+            retry: How many points have been drawn for it already.
+        """
         return self.find()(seed=seed_for(study_seed, trial_number, retry), **options)
 
 

@@ -24,8 +24,12 @@ _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 class Locations:
     """What a study reads and writes, and where.
 
-    storage_url: of Optuna's studies; tracking_uri: of MLflow; state: checkpoints and what waits for
-    MLflow; cache: tokens and hidden states; cache_limit: bytes of the latter, None: none are kept.
+    Attributes:
+        storage_url: Of Optuna's studies.
+        tracking_uri: Of MLflow.
+        state: Checkpoints and what waits for MLflow.
+        cache: Tokens and hidden states.
+        cache_limit: Bytes of the latter, None: none are kept.
     """
 
     storage_url: str
@@ -42,9 +46,12 @@ class Locations:
         no_cache: bool = False,
         environment: Mapping[str, str] = os.environ,
     ) -> Locations:
-        """Options first, then the environment, then the defaults. Raises OptionError.
+        """Options first, then the environment, then the defaults.
 
         An environment variable that is empty is as good as none; an empty option is refused before.
+
+        Raises:
+            OptionError: An option has a value that it cannot have.
         """
         cache = _folder(environment, "HPO_CACHE")
         state = _folder(environment, "HPO_STATE")
@@ -133,7 +140,11 @@ def _parted(url: str) -> tuple[str, str, str]:
 
 
 def parse_size(text: str, place: str) -> int:
-    """Bytes of e.g. `20GB`. Raises OptionError."""
+    """Bytes of e.g. `20GB`.
+
+    Raises:
+        OptionError: An option has a value that it cannot have.
+    """
     match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([kmgt]b)\s*", text, re.IGNORECASE)
     if not match:
         raise OptionError(
@@ -146,7 +157,11 @@ def parse_size(text: str, place: str) -> int:
 
 
 def parse_duration(text: str, place: str) -> float:
-    """Seconds of e.g. `90s`, `30m`, `2h`, `1h30m`; above 0. Raises OptionError."""
+    """Seconds of e.g. `90s`, `30m`, `2h`, `1h30m`; above 0.
+
+    Raises:
+        OptionError: An option has a value that it cannot have.
+    """
     match = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?", text.strip())
     hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = float(hours * 3600 + minutes * 60 + seconds)

@@ -35,7 +35,11 @@ DOCUMENTS: Final = (
 
 @dataclass(frozen=True)
 class Key:
-    """One key of a study file, in words. bounds: empty where every value of the type will do."""
+    """One key of a study file, in words.
+
+    Attributes:
+        bounds: Empty where every value of the type will do.
+    """
 
     section: str
     name: str
@@ -153,7 +157,8 @@ def study_keys() -> list[Key]:
 def filled(text: str) -> str:
     """A document with the content of every marked block replaced by what the schema says now.
 
-    Raises ValueError where a marker names no block that there is.
+    Raises:
+        ValueError: A marker names no block that there is.
     """
     blocks = _blocks()
 

@@ -60,8 +60,11 @@ _RANGE_KEYS = ("low", "high", "log", "step")
 def parse_dimension(option: str, entry: object) -> Dimension:
     """Turn one entry of `[search.space]` into a dimension.
 
-    entry: a list (categorical), or a table with low, high and perhaps log or step.
-    Raises SpaceError where the option is unknown or the entry does not fit it.
+    Args:
+        entry: A list (categorical), or a table with low, high and perhaps log or step.
+
+    Raises:
+        SpaceError: The option is unknown or the entry does not fit it.
     """
     if option in TrainingSection.model_fields and option not in SEARCHABLE_OPTIONS:
         raise SpaceError(

@@ -76,10 +76,15 @@ def with_retries(
 ) -> T:
     """Make a database call, again and again while the database is away.
 
-    call: is repeated as a whole, so it must come to the same end when an earlier try went through unseen.
-    doing: what the call does, in words, for the log; place: the storage's URL without secrets.
-    seconds: for how long a fault that passes is waited out, with growing pauses of at most 5 s.
-    Raises StorageError when that time is up, or at once for a fault that does not pass by waiting.
+    Args:
+        call: Is repeated as a whole, so it must come to the same end when an earlier try went
+            through unseen.
+        doing: What the call does, in words, for the log.
+        place: The storage's URL without secrets.
+        seconds: For how long a fault that passes is waited out, with growing pauses of at most 5 s.
+
+    Raises:
+        StorageError: That time is up, or at once for a fault that does not pass by waiting.
     """
     began = clock()
     pause = _FIRST_PAUSE_SECONDS

@@ -21,9 +21,12 @@ _ADVISORY_LOCK: Final = int.from_bytes(hashlib.sha256(b"hpo schema").digest()[:7
 
 
 def check_structure(probe: Engine, place: str) -> None:
-    """Read a SQLite file through: its pages, rows and indices. Raises StorageError where they do not fit.
+    """Read a SQLite file through: its pages, rows and indices.
 
     PostgreSQL looks at its own pages' checksums.
+
+    Raises:
+        StorageError: They do not fit.
     """
     if probe.dialect.name != "sqlite":
         return
@@ -42,7 +45,11 @@ def check_structure(probe: Engine, place: str) -> None:
 
 
 def is_set_up(probe: Engine, place: str) -> bool:
-    """Whether all tables are there. Raises StorageError where the database is another program's."""
+    """Whether all tables are there.
+
+    Raises:
+        StorageError: The database is another program's.
+    """
     with probe.connect() as connection:
         present = set(inspect(connection).get_table_names())
         _refuse_foreign(connection, present, place)

@@ -47,7 +47,11 @@ def one_state(engine: Engine) -> Iterator[Connection]:
 
 
 class SealedStorage(InspectedStorage):
-    """Optuna's storage; what it reads is checked against its seals. Raises StorageError where it is damaged."""
+    """Optuna's storage; what it reads is checked against its seals.
+
+    Raises:
+        StorageError: It is damaged.
+    """
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)

@@ -41,7 +41,13 @@ class Damaged(Exception):  # noqa: N818
 
 
 def damage(place: str, what: str, found: object) -> StorageError:
-    """The refusal of something that is damaged. place: the storage; what: of it; found: stands there."""
+    """The refusal of something that is damaged.
+
+    Args:
+        place: The storage.
+        what: Of it.
+        found: Stands there.
+    """
     return StorageError(
         f"{place}, {what}",
         found=f"damage ({' '.join(str(found).split())[:300]})",
@@ -61,12 +67,20 @@ def digest(*parts: object) -> str:
 
 
 def sealed_text(text: str, *context: object) -> str:
-    """JSON text with a seal before it. context: what it belongs to, so that it is taken for no other's."""
+    """JSON text with a seal before it.
+
+    Args:
+        context: What it belongs to, so that it is taken for no other's.
+    """
     return f"{_MARK}{digest(text, *context)}\n{text}"
 
 
 def unsealed_text(stored: object, *context: object) -> str:
-    """The text that `sealed_text` was given with that context. Raises Damaged where it is another."""
+    """The text that `sealed_text` was given with that context.
+
+    Raises:
+        Damaged: It is another.
+    """
     if not isinstance(stored, str):
         raise Damaged(f"{type(stored).__name__} in place of text")
     if not stored.startswith(_MARK):
@@ -93,7 +107,8 @@ def sealed_spec(spec_json: str, *, uid: str, name: str, trials: int) -> str:
 def read_trial(connection: Connection, trial_id: int) -> FrozenTrial:
     """A trial as Optuna will read it, within a transaction of the caller's; its seals looked at.
 
-    Raises StorageError where it is damaged.
+    Raises:
+        StorageError: It is damaged.
     """
     uid, name, number = _whose(connection, trial_id)
     try:
@@ -130,7 +145,11 @@ def seal_links(
 
 
 def check_trial(uid: str, trial: FrozenTrial) -> None:
-    """Raise Damaged where a trial is not what was sealed of it. uid: its study's."""
+    """Raise Damaged where a trial is not what was sealed of it.
+
+    Args:
+        uid: Its study's.
+    """
     seals = trial.system_attrs
     if TRIAL_SEAL in seals:
         _compare(seals[TRIAL_SEAL], trial_digest(uid, trial))
@@ -141,7 +160,11 @@ def check_trial(uid: str, trial: FrozenTrial) -> None:
 
 
 def trial_digest(uid: str, trial: FrozenTrial) -> str:
-    """Of all that a finished trial is, but for what may be hung on it later. uid: its study's."""
+    """Of all that a finished trial is, but for what may be hung on it later.
+
+    Args:
+        uid: Its study's.
+    """
     return digest(
         uid,
         trial.number,

@@ -40,8 +40,10 @@ T = TypeVar("T")
 class Storage(Closing):
     """An open storage: Optuna's studies and our own tables, over one pool of connections.
 
-    optuna: what Optuna's functions take as `storage=`, with its cache of finished trials; url:
-    where it is, with secrets; redacted: the same without them, for people.
+    Attributes:
+        optuna: What Optuna's functions take as `storage=`, with its cache of finished trials.
+        url: Where it is, with secrets.
+        redacted: The same without them, for people.
     """
 
     optuna: BaseStorage
@@ -61,7 +63,11 @@ class Storage(Closing):
         return self.engine.begin()
 
     def retry(self, call: Callable[[], T], doing: str) -> T:
-        """Make a call that may be repeated, waiting while the database is away. Raises StorageError."""
+        """Make a call that may be repeated, waiting while the database is away.
+
+        Raises:
+            StorageError: The database stays away or refuses.
+        """
         return with_retries(call, doing=doing, place=self.redacted, seconds=self.retry_seconds)
 
     def close(self) -> None:
@@ -78,11 +84,15 @@ def open_storage(
 ) -> Storage:
     """Open a storage and create what it lacks; many processes may do so at once.
 
-    url: `sqlite:///optuna.db`, `postgresql://user:password@host/database`, or `postgres://`.
-    retry_seconds: for how long later calls wait for a database that went away; wait_seconds: the
-    same for this first one (a server that is still starting). for_viewing: for a dashboard, which
-    mostly reads: it locks no writer out and is told of what changes in finished trials.
-    Raises StorageError, with nothing written, where the storage cannot be used.
+    Args:
+        url: `sqlite:///optuna.db`, `postgresql://user:password@host/database`, or `postgres://`.
+        retry_seconds: For how long later calls wait for a database that went away.
+        wait_seconds: The same for this first one (a server that is still starting).
+        for_viewing: For a dashboard, which mostly reads: it locks no writer out and is told of what
+            changes in finished trials.
+
+    Raises:
+        StorageError: With nothing written, where the storage cannot be used.
     """
     parsed, place = parse_storage_url(url), redacted(url)
     return _with_probe(
@@ -105,9 +115,11 @@ def check_storage(url: str, *, wait_seconds: float = 0.0) -> None:
 
 
 def registered_names(url: str) -> list[str]:
-    """Names of the studies that were submitted to a storage, none where it is not there; creates nothing.
+    """Names of the studies that were submitted to a storage, none where it is not there; creates
+    nothing.
 
-    Raises StorageError where the storage cannot be used.
+    Raises:
+        StorageError: The storage cannot be used.
     """
     parsed, place = parse_storage_url(url), redacted(url)
     query = (

@@ -27,7 +27,11 @@ _SERVER_SETTINGS: Final = (
 
 
 def parse_storage_url(url: str) -> URL:
-    """The URL with the driver that we use. Raises StorageError where it is none, or of another kind."""
+    """The URL with the driver that we use.
+
+    Raises:
+        StorageError: It is none, or of another kind.
+    """
     place = redacted(url) or "the storage"
     try:
         parsed = make_url(url.strip())

@@ -28,10 +28,13 @@ class Fingerprints:
 def check_fingerprints(
     storage: Storage, study_id: int, name: str, fingerprints: Fingerprints
 ) -> None:
-    """See that a process has what the study's trials are made of; the first to come says what that is.
+    """See that a process has what the study's trials are made of; the first to come says what that
+    is.
 
-    Raises DataError or ModelError where it has something else, StudyGoneError where the study was
-    deleted.
+    Raises:
+        DataError: It has something else.
+        ModelError: It has something else.
+        StudyGoneError: The study was deleted.
     """
 
     def check() -> None:

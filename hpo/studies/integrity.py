@@ -29,8 +29,11 @@ _TEXTS: Final = ("status", "token", "machine", "process_started")
 def check_study(storage: Storage, study_id: int, name: str, direction: str | None = None) -> None:
     """Read all that the storage keeps of a study: its trials with their seals, claims, attributes.
 
-    direction: minimize or maximize, as its study file has it, where that is known. Raises StorageError where something
-    of it is damaged, KeyError (Optuna's) where the study was deleted.
+    Args:
+        direction: Minimize or maximize, as its study file has it, where that is known.
+
+    Raises:
+        StorageError: Something of it is damaged, KeyError (Optuna's) where the study was deleted.
     """
 
     def look() -> None:

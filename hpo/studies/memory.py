@@ -16,7 +16,11 @@ from hpo.storage.tables import HPO_MEMORY, lock_study, upsert
 
 
 def remember(storage: Storage, study_id: int, key: str, value: JsonValue) -> None:
-    """Keep something that the study has learnt. Raises StudyGoneError where the study was deleted."""
+    """Keep something that the study has learnt.
+
+    Raises:
+        StudyGoneError: The study was deleted.
+    """
 
     def write() -> None:
         with locked_study(storage, study_id) as connection:
@@ -37,9 +41,12 @@ def recall(storage: Storage, study_id: int, key: str) -> JsonValue:
 
 @contextmanager
 def locked_study(storage: Storage, study_id: int) -> Iterator[Connection]:
-    """A transaction that holds the study's row. Raises StudyGoneError where the study was deleted.
+    """A transaction that holds the study's row.
 
     What is kept for a study that is gone would belong to the next one: SQLite gives ids out again.
+
+    Raises:
+        StudyGoneError: The study was deleted.
     """
     with storage.write() as connection:
         if not lock_study(connection, study_id):
@@ -53,7 +60,11 @@ def locked_study(storage: Storage, study_id: int) -> Iterator[Connection]:
 
 
 def kept(connection: Connection, study_id: int, key: str) -> JsonValue:
-    """What the study keeps under the key; None where nothing is. Raises StorageError where it is damaged."""
+    """What the study keeps under the key; None where nothing is.
+
+    Raises:
+        StorageError: It is damaged.
+    """
     found = connection.execute(
         select(HPO_MEMORY.c.value_json).where(
             HPO_MEMORY.c.study_id == study_id, HPO_MEMORY.c.key == key

@@ -39,7 +39,11 @@ class StudyProgress:
 
 
 def progress(storage: Storage, name: str) -> StudyProgress:
-    """How far a registered study is. Raises StudyGoneError where there is none of this name."""
+    """How far a registered study is.
+
+    Raises:
+        StudyGoneError: There is none of this name.
+    """
     found = all_progress(storage, name)
     if not found:
         raise unknown_study(storage, name)
@@ -47,9 +51,13 @@ def progress(storage: Storage, name: str) -> StudyProgress:
 
 
 def all_progress(storage: Storage, name: str | None = None) -> list[StudyProgress]:
-    """How far each registered study is: the most urgent first, then the oldest. name: only this one.
+    """How far each registered study is: the most urgent first, then the oldest.
 
-    Raises StorageError where what is stored of one is damaged.
+    Args:
+        name: Only this one.
+
+    Raises:
+        StorageError: What is stored of one is damaged.
     """
 
     def read() -> list[StudyProgress]:
@@ -63,7 +71,10 @@ def studies_with_work(storage: Storage, name: str | None = None) -> list[StudyPr
     """Studies whose budget is not met, in the order in which a worker should try them.
 
     Those that have a trial to give come first; then those whose last trials are with other workers,
-    which may die. name: only this study.
+    which may die.
+
+    Args:
+        name: Only this study.
     """
     open_ones = [each for each in all_progress(storage, name) if not each.is_done]
     return sorted(open_ones, key=lambda each: each.finished + each.held >= each.wanted)
@@ -86,7 +97,11 @@ def unknown_study(storage: Storage, name: str) -> StudyGoneError:
 
 
 def no_such_study(place: str, name: str, names: Sequence[str]) -> StudyGoneError:
-    """The same, where the names are known. place: the storage, for people."""
+    """The same, where the names are known.
+
+    Args:
+        place: The storage, for people.
+    """
     near = nearest_name(name, names)
     return StudyGoneError(
         place,

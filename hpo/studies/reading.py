@@ -13,7 +13,11 @@ _KEY: Final = "reading"
 
 
 def note_reading(storage: Storage, study_id: int, reading: Reading) -> None:
-    """Keep it, unless it is kept already. Raises StudyGoneError where the study was deleted."""
+    """Keep it, unless it is kept already.
+
+    Raises:
+        StudyGoneError: The study was deleted.
+    """
     document = json.loads(json.dumps(reading.as_json()))
     if recall(storage, study_id, _KEY) != document:
         remember(storage, study_id, _KEY, document)

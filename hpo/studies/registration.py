@@ -43,14 +43,21 @@ def submit(
     priority: int | None = None,
     fingerprints: Fingerprints | None = None,
 ) -> StudyProgress:
-    """Register a study and its budget, or set the budget of one that is there; any number may at once.
+    """Register a study and its budget, or set the budget of one that is there; any number may at
+    once.
 
-    The last word on the budget holds: more trials raise it, fewer than are finished leave nothing to
-    do. priority: studies of a higher one are worked on first; None leaves it as it is, 0 at first.
-    materials: its data and model, where the caller has them; the first worker sees them otherwise.
-    Raises StorageError where a study of that name is another one, StudyFileError where a grid is too
-    small, DataError or ModelError where the study's trials were trained on others; nothing is
-    written then.
+    The last word on the budget holds: more trials raise it, fewer than are finished leave nothing
+    to do.
+
+    Args:
+        priority: Studies of a higher one are worked on first; None leaves it as it is, 0 at first.
+            materials: its data and model, where the caller has them; the first worker sees them
+            otherwise.
+
+    Raises:
+        StorageError: A study of that name is another one.
+        StudyFileError: A grid is too small, DataError or ModelError where the study's trials were
+            trained on others; nothing is written then.
     """
     if spec.search.sampler.name == "grid":
         space = search_space(spec)

@@ -33,7 +33,8 @@ T = TypeVar("T")
 class OpenStudy:
     """A study ready for work: its file, its space with `n_layer` resolved, its sampler and pruner.
 
-    uid: names it for good: a study deleted and made again under its name has another.
+    Attributes:
+        uid: Names it for good: a study deleted and made again under its name has another.
     """
 
     storage: Storage
@@ -62,7 +63,9 @@ class OpenStudy:
     def read(self, look: Callable[[optuna.Study], T]) -> T:
         """What `look` finds in the study; it is asked again where the database went away meanwhile.
 
-        Raises StudyGoneError where the study was deleted, StorageError where the database stays away.
+        Raises:
+            StudyGoneError: The study was deleted.
+            StorageError: The database stays away.
         """
         try:
             return self.storage.retry(lambda: look(self.load()), "reading the study")
@@ -102,16 +105,25 @@ class _Row:
 
 
 def load_spec(storage: Storage, name: str) -> StudySpec:
-    """The study file that the study was last submitted with. Raises StudyGoneError where there is none."""
+    """The study file that the study was last submitted with.
+
+    Raises:
+        StudyGoneError: There is none.
+    """
     return stored_spec(storage, _row_of(storage, name))
 
 
 def open_study(storage: Storage, name: str, *, n_layer: int | None = None) -> OpenStudy:
     """Open a registered study for work.
 
-    n_layer: blocks of the model, which `high = "n_layer"` stands for; needed where the space says so.
-    Raises StudyGoneError where there is no such study, StudyFileError where sampler or pruner refuse,
-    StorageError where what is stored of it is damaged.
+    Args:
+        n_layer: Blocks of the model, which `high = "n_layer"` stands for; needed where the space
+            says so.
+
+    Raises:
+        StudyGoneError: There is no such study.
+        StudyFileError: Sampler or pruner refuse.
+        StorageError: What is stored of it is damaged.
     """
     row = _row_of(storage, name)
     spec = stored_spec(storage, row)
@@ -130,7 +142,8 @@ def open_study(storage: Storage, name: str, *, n_layer: int | None = None) -> Op
 def check_plan(spec: StudySpec, n_layer: int | None = None) -> None:
     """Raise StudyFileError where sampler, pruner or grid cannot do what the study asks of them.
 
-    n_layer: blocks of the model; None as long as that is not known, when all else is checked.
+    Args:
+        n_layer: Blocks of the model; None as long as that is not known, when all else is checked.
     """
     space = search_space(spec)
     complete = n_layer is not None or not needs_model(space)
@@ -193,7 +206,8 @@ def _row_of(storage: Storage, name: str) -> _Row:
 def stored_spec(storage: Storage, row: Any) -> StudySpec:
     """The study file of a row with uid, study_name, trials and spec_json.
 
-    Raises StorageError where it is damaged, or this version cannot read it.
+    Raises:
+        StorageError: It is damaged, or this version cannot read it.
     """
     name = row.study_name
     try:

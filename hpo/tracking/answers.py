@@ -54,8 +54,9 @@ class RetryableError(Exception):
 class PermanentError(Exception):
     """The server will never do it.
 
-    doubtful: MLflow gives this answer for passing troubles of its database too, so that a few repeats
-    are worth while.
+    Attributes:
+        doubtful: MLflow gives this answer for passing troubles of its database too, so that a few
+            repeats are worth while.
     """
 
     def __init__(self, reason: str, *, doubtful: bool = False) -> None:

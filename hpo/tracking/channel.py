@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hpo.errors import HpoError
-from hpo.outbox.ledger import KnownRun, Ledger
+from hpo.outbox.ledger import Ledger
 from hpo.outbox.origin import Origin
 from hpo.outbox.outbox import Outbox
 from hpo.outbox.records import RunRef
+from hpo.outbox.rows import KnownRun
 from hpo.tracking.answers import PermanentError, RetryableError
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.trial_run import OutcomeOf, RunOutcome
@@ -59,14 +60,22 @@ class Channel:
         return KnownRun(ref.key, found[0].run_id, found[0].experiment_id, True, False, {})
 
     def known(self, ref: RunRef) -> KnownRun:
-        """The same. Raises PermanentError where there is no such run."""
+        """The same.
+
+        Raises:
+            PermanentError: There is no such run.
+        """
         run = self.find(ref)
         if run is None:
             raise PermanentError("there is no such run")
         return run
 
     def outcome(self, run_key: str) -> RunOutcome | None:
-        """How the trial of a run ended, if it did. Raises RetryableError where that cannot be looked up now."""
+        """How the trial of a run ended, if it did.
+
+        Raises:
+            RetryableError: That cannot be looked up now.
+        """
         if self.outcome_of is None:
             return None
         try:
@@ -77,7 +86,11 @@ class Channel:
             ) from error
 
     def tell_opened(self, run: KnownRun) -> None:
-        """Say that a run is there. Raises RetryableError where whoever notes it cannot do so now."""
+        """Say that a run is there.
+
+        Raises:
+            RetryableError: Whoever notes it cannot do so now.
+        """
         if self.on_run_opened is None:
             return
         url = self.gateway.url(run.experiment_id, run.run_id)

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 
 from hpo.errors import TrackingError
-from hpo.outbox.ledger import WaitingOperation
 from hpo.outbox.records import (
     LogMetrics,
     LogModel,
@@ -16,6 +15,7 @@ from hpo.outbox.records import (
     from_json,
     spooled_path,
 )
+from hpo.outbox.rows import WaitingOperation
 from hpo.tracking.answers import PermanentError
 from hpo.tracking.channel import Channel
 from hpo.tracking.handlers import handle, log_together

@@ -26,8 +26,11 @@ def download_trial_model(
 ) -> Path | None:
     """Fetch what a trial trained into the folder `target`; the folder that holds it, or None.
 
-    None where MLflow has no such model, or none that is whole. Imports MLflow and waits for
-    the server. Raises TrackingError where it cannot be used.
+    None where MLflow has no such model, or none that is whole. Imports MLflow and waits for the
+    server.
+
+    Raises:
+        TrackingError: It cannot be used.
     """
     from hpo.tracking.gateway import Gateway
     from hpo.tracking.models import find_models
@@ -68,7 +71,11 @@ def _fetched(uri: str, location: str, target: Path) -> Path | None:
 
 
 def trials_with_models(tracking_uri: str, study_name: str, study_key: str) -> set[int]:
-    """The numbers of the study's trials whose models MLflow has, whole. Raises TrackingError as above."""
+    """The numbers of the study's trials whose models MLflow has, whole.
+
+    Raises:
+        TrackingError: As above.
+    """
     from hpo.tracking.gateway import Gateway
     from hpo.tracking.models import find_models
 
@@ -85,7 +92,11 @@ def trials_with_models(tracking_uri: str, study_name: str, study_key: str) -> se
 def delete_trial_models(
     tracking_uri: str, study_name: str, study_key: str, numbers: Collection[int]
 ) -> None:
-    """Delete the models of these trials, files included. Raises TrackingError as above."""
+    """Delete the models of these trials, files included.
+
+    Raises:
+        TrackingError: As above.
+    """
     from hpo.tracking.gateway import Gateway
     from hpo.tracking.models import drop_models
 
@@ -100,7 +111,11 @@ def delete_trial_models(
 def look_for_champion(
     tracking_uri: str, names: Sequence[str], study_uid: str, number: int
 ) -> Registered:
-    """What MLflow has of a study's champion, see registry.py. Raises TrackingError as above."""
+    """What MLflow has of a study's champion, see registry.py.
+
+    Raises:
+        TrackingError: As above.
+    """
     from hpo.tracking.gateway import Gateway
     from hpo.tracking.registry import find_champion
 
@@ -110,7 +125,11 @@ def look_for_champion(
 
 
 def missing_runs(tracking_uri: str, run_ids: Collection[str]) -> set[str]:
-    """Those of the runs that MLflow does not have, or has as deleted. Raises TrackingError as above."""
+    """Those of the runs that MLflow does not have, or has as deleted.
+
+    Raises:
+        TrackingError: As above.
+    """
     from hpo.tracking.gateway import Gateway
 
     uri = checked_uri(tracking_uri)
@@ -120,9 +139,13 @@ def missing_runs(tracking_uri: str, run_ids: Collection[str]) -> set[str]:
 
 
 def left_trial_model(tracking_uri: str, facts: Path) -> Path | None:
-    """The folder of a trial's model among a local store's files, whether or not the store knows of it.
+    """The folder of a trial's model among a local store's files, whether or not the store knows of
+    it.
 
-    facts: the trial's own `trial.json`, by which it is recognised. None where there is none.
+    None where there is none.
+
+    Args:
+        facts: The trial's own `trial.json`, by which it is recognised.
     """
     from hpo.model.saved import TRAINED_FILE
 

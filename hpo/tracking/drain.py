@@ -77,7 +77,11 @@ class Drainer:
         self._thread.start()
 
     def flush(self, timeout_seconds: float) -> int:
-        """Wait for everything to arrive, no longer than told. Returns how much still waits."""
+        """Wait for everything to arrive, no longer than told.
+
+        Returns:
+            How much still waits.
+        """
         deadline = Deadline(timeout_seconds)
         with self._wake:
             self._flushing += 1
@@ -169,9 +173,11 @@ def drain_abandoned(
 ) -> DrainReport:
     """Send what dead processes left under state_dir, each file to its server; close their runs.
 
-    outcome_of: how a trial ended whose worker died before it could say so; without it, and where
-    it does not know, such a run ends as abandoned.
     Files that are empty then are removed; files whose server is away stay for the next time.
+
+    Args:
+        outcome_of: How a trial ended whose worker died before it could say so; without it, and
+            where it does not know, such a run ends as abandoned.
     """
     deadline = Deadline(timeout_seconds)
     return _drain_abandoned(state_dir, on_run_opened, outcome_of, stop=lambda: deadline.is_over)

@@ -89,7 +89,11 @@ class Gateway:
         return run_url(self.tracking_uri, experiment_id, run_id)
 
     def experiment_id(self, name: str, *, create: bool = True) -> str | None:
-        """The experiment of this name. create: make it, or bring it back from deletion."""
+        """The experiment of this name.
+
+        Args:
+            create: Make it, or bring it back from deletion.
+        """
         if name in self._experiments:
             return self._experiments[name]
         client = self.client
@@ -140,9 +144,10 @@ class Gateway:
     ) -> FoundRun:
         """Find the run by its key, or create it with the tags. Its parameters are not logged.
 
-        tags: those that identify it, OUTBOX_TAG among them. reopen: a run that has ended becomes
-        RUNNING. before_creation is called right before a creation is sent, so that the caller can
-        note that its outcome may stay unknown.
+        Args:
+            tags: Those that identify it, OUTBOX_TAG among them.
+            reopen: A run that has ended becomes RUNNING. before_creation is called right before a
+                creation is sent, so that the caller can note that its outcome may stay unknown.
         """
 
         def create() -> FoundRun:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hpo.outbox.ledger import KnownRun, WaitingOperation
 from hpo.outbox.records import (
     DropModels,
     EndEarlierAttempts,
@@ -25,6 +24,7 @@ from hpo.outbox.records import (
     SetTags,
     TagExperiment,
 )
+from hpo.outbox.rows import KnownRun, WaitingOperation
 from hpo.tracking import models
 from hpo.tracking.answers import PermanentError
 from hpo.tracking.channel import Channel

@@ -36,7 +36,11 @@ _TRIAL_KEY = re.compile(r"trial:(?P<study>[^:]*):(?P<uid>[^:]+):(?P<number>\d+):
 
 @dataclass(frozen=True)
 class TrialRunKey:
-    """What the key of an attempt's run says. study: the study's name as far as a key can hold it."""
+    """What the key of an attempt's run says.
+
+    Attributes:
+        study: The study's name as far as a key can hold it.
+    """
 
     study: str
     study_uid: str

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpo.outbox.ledger import KnownRun
 from hpo.outbox.records import DropModels, LogModel, PublishModel
+from hpo.outbox.rows import KnownRun
 from hpo.spec.names import logged_name
 from hpo.tracking import registry
 from hpo.tracking.answers import PermanentError, RetryableError, answers
@@ -38,8 +38,10 @@ def log_trial_model(
 ) -> None:
     """Log the folder (`trained.safetensors`, `trial.json`) as a model whose source is the run.
 
-    repeated: it was tried before, so that the model may exist already. The folder is rebuilt in
-    place.
+    The folder is rebuilt in place.
+
+    Args:
+        repeated: It was tried before, so that the model may exist already.
     """
     model_id = _logged_model(gateway, operation, run, operation.name, repeated=repeated)
     build(folder, "data", pyfunc_flavor, model_id=model_id, run_id=run.run_id)
@@ -62,9 +64,11 @@ def publish_model(
 ) -> None:
     """Log what `save_pretrained` wrote as a transformers model, register it and set the alias.
 
-    The alias stays with a later champion of the study. late: another may have been published since. The
-    same champion published again makes whole what is missing of it. Where the registered model is
-    another's, it goes to one beside it.
+    The alias stays with a later champion of the study. The same champion published again makes
+    whole what is missing of it. Where the registered model is another's, it goes to one beside it.
+
+    Args:
+        late: Another may have been published since.
     """
     uid = operation.tags.get(STUDY_UID_TAG) or gateway.run_tags(run.run_id).get(STUDY_UID_TAG, "")
     name = registry.name_for(gateway, operation.registered_name, uid)
@@ -79,7 +83,11 @@ def publish_model(
 
 
 def drop_models(gateway: Gateway, operation: DropModels) -> int:
-    """Delete the models that carry the operation's tags, files first. Returns how many."""
+    """Delete the models that carry the operation's tags, files first.
+
+    Returns:
+        How many.
+    """
     experiment_id = gateway.experiment_id(operation.run.experiment, create=False)
     if experiment_id is None:
         return 0

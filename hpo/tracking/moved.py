@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hpo.errors import TrackingError
-from hpo.outbox.ledger import Destination
+from hpo.outbox.rows import Destination
 from hpo.spec.names import file_name, former_file_name
 from hpo.tracking.local_store import store_lock
 from hpo.tracking.uri import (
@@ -54,7 +54,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Move:
-    """Places that belong under another root now. root: the `mlruns` that they were made under."""
+    """Places that belong under another root now.
+
+    Attributes:
+        root: The `mlruns` that they were made under.
+    """
 
     root: Path
     places: tuple[Place, ...]
@@ -63,7 +67,10 @@ class Move:
 def moves(tracking_uri: str) -> tuple[Move, ...]:
     """The places of a local store that have to be mended; none for any other store.
 
-    Nothing is written. Raises TrackingError where they cannot be mended.
+    Nothing is written.
+
+    Raises:
+        TrackingError: They cannot be mended.
     """
     file = database_file(checked_uri(tracking_uri))
     if file is None or not file.exists():
@@ -86,9 +93,11 @@ def moves(tracking_uri: str) -> tuple[Move, ...]:
 
 
 def repair_moves(tracking_uri: str) -> str | None:
-    """Correct the places of a local store whose folder was moved; what is to be said of it, where it was.
+    """Correct the places of a local store whose folder was moved; what is to be said of it, where
+    it was.
 
-    Raises TrackingError where that cannot be.
+    Raises:
+        TrackingError: That cannot be.
     """
     uri = checked_uri(tracking_uri)
     if not moves(uri):

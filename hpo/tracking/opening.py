@@ -24,7 +24,11 @@ from hpo.tracking.trial_run import abandoned_tags, log_text, now_ms
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """The labelled data of a study. examples: texts in each split, by its name."""
+    """The labelled data of a study.
+
+    Attributes:
+        examples: Texts in each split, by its name.
+    """
 
     name: str
     digest: str

@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 
 from hpo.errors import TrackingError
-from hpo.outbox.ledger import KnownRun
 from hpo.outbox.records import LogModel, MetricPoint, RunRef
+from hpo.outbox.rows import KnownRun
 from hpo.tracking import models
 from hpo.tracking.answers import PermanentError
 from hpo.tracking.channel import Channel
@@ -17,7 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 def close_runs(channel: Channel) -> None:
-    """End the runs that a dead owner left open. Raises RetryableError where the server cannot be used."""
+    """End the runs that a dead owner left open.
+
+    Raises:
+        RetryableError: The server cannot be used.
+    """
     ended_ms = channel.outbox.abandoned_ms or 0
     for run in channel.ledger.unfinished_runs():
         if run.shared and channel.outbox.open_elsewhere(run.run_key):

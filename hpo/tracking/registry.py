@@ -26,8 +26,9 @@ _NOT_COUNTED = (MLMODEL, "registered_model_meta")
 class Registered:
     """What MLflow has of a champion.
 
-    uri: where it loads from; None where it does not, for the reason that `words` gives. words: also
-    what is to be said of one that is there, but not where it was looked for.
+    Attributes:
+        uri: Where it loads from; None where it does not, for the reason that `words` gives.
+        words: Also what is to be said of one that is there, but not where it was looked for.
     """
 
     uri: str | None
@@ -42,7 +43,11 @@ class Registered:
 def name_for(gateway: Gateway, name: str, uid: str) -> str:
     """The registered model that a study may write to: of this name, or else beside it.
 
-    uid: the study's. Raises PermanentError where there is none.
+    Args:
+        uid: The study's.
+
+    Raises:
+        PermanentError: There is none.
     """
     for candidate in names_from(name, uid):
         model = _registered_model(gateway, candidate)
@@ -73,7 +78,9 @@ def make(gateway: Gateway, name: str, uid: str, study_name: str) -> None:
 def find_champion(gateway: Gateway, names: Sequence[str], uid: str, number: int) -> Registered:
     """Look for the champion of a study: the version of its best trial, its files, the alias.
 
-    names: where it may be, the likeliest first. number: the best trial.
+    Args:
+        names: Where it may be, the likeliest first.
+        number: The best trial.
     """
     faults: list[str] = []
     for name in names:

@@ -36,7 +36,11 @@ _CHARACTERS_AT_ONCE = 2_000_000
 
 @dataclass(frozen=True)
 class NoText:
-    """What stands for a row that holds no text. why: for whoever sent it."""
+    """What stands for a row that holds no text.
+
+    Attributes:
+        why: For whoever sent it.
+    """
 
     why: str
 
@@ -115,11 +119,17 @@ def answer(
     label_names: Sequence[str],
     probabilities_of: Callable[[Sequence[str]], NDArray[np.floating[Any]]],
 ) -> pd.DataFrame:
-    """A row for each row of the input, in its order: `label`, and `probability_<label>` for each label.
+    """A row for each row of the input, in its order: `label`, and `probability_<label>` for each
+    label.
 
-    probabilities_of: texts -> (texts, classes). Rows that hold no text do not fail the others: their
-    label and probabilities are None, and a column `error`, which is there where such rows are, says
-    why. Raises MLflow's exception, which a server shows to clients without a stack trace.
+    Rows that hold no text do not fail the others: their label and probabilities are None, and a
+    column `error`, which is there where such rows are, says why.
+
+    Args:
+        probabilities_of: Texts -> (texts, classes).
+
+    Raises:
+        MLflow: 's exception, which a server shows to clients without a stack trace.
     """
     rows = [text_of(row) for row in rows_of(model_input)]
     texts = [row for row in rows if isinstance(row, str)]
@@ -146,10 +156,13 @@ def answer(
 
 
 def rows_of(model_input: Any) -> list[Any]:
-    """The rows of a request, of whatever kind each is: one text, or a list, Series or array of them.
+    """The rows of a request, of whatever kind each is: one text, or a list, Series or array of
+    them.
 
-    Of a table (a DataFrame, or a dict of columns) the column `text`, or the only one. Raises MLflow's
-    exception where a table has others alone.
+    Of a table (a DataFrame, or a dict of columns) the column `text`, or the only one.
+
+    Raises:
+        MLflow: 's exception where a table has others alone.
     """
     if isinstance(model_input, (pd.DataFrame, dict)):
         names = list(model_input)
@@ -200,10 +213,13 @@ def _cell(row: Any) -> Any:
 
 
 def check_digests(folder: Path) -> None:
-    """Hold a model's files to the digests that were written when it was published, if they are there.
+    """Hold a model's files to the digests that were written when it was published, if they are
+    there.
 
-    digests.json: path in the folder -> SHA-256, hexadecimal. Raises MLflow's exception where a file is
-    gone or another than it was.
+    digests.json: path in the folder -> SHA-256, hexadecimal.
+
+    Raises:
+        MLflow: 's exception where a file is gone or another than it was.
     """
     path = folder / DIGESTS_FILE
     if not path.exists():
@@ -227,7 +243,11 @@ def digest_of(path: Path) -> str:
 
 
 def refusal(message: str, *, server: bool = False) -> Exception:
-    """MLflow's exception, whose message alone reaches clients. server: whether it is our fault."""
+    """MLflow's exception, whose message alone reaches clients.
+
+    Args:
+        server: Whether it is our fault.
+    """
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 

@@ -21,7 +21,9 @@ _EXAMPLE_FILES = {
 def add_own_pyfunc(model: Any, folder: Path, label_names: Sequence[str], max_length: int) -> None:
     """Have a transformers model in `folder` served by our own code, which needs no hpo.
 
-    model: MLflow's, without its pyfunc. max_length: tokens read of a text.
+    Args:
+        model: MLflow's, without its pyfunc.
+        max_length: Tokens read of a text.
     """
     from mlflow import pyfunc
 

@@ -81,7 +81,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         drain_others: Callable[..., object],
         system_metrics: SystemMetrics | None,
     ) -> None:
-        """See `open`. drain_others: sends what dead processes left here, for so many `timeout_seconds`."""
+        """See `open`. drain_others: sends what dead processes left here, for so many seconds."""
         self._outbox = outbox
         self._drainer = drainer
         self._drain_others = drain_others
@@ -230,8 +230,11 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
     def find_champion(self, trial_number: int, known_name: str) -> Registered:
         """Look whether the champion is registered and whole. Waits for the server.
 
-        known_name: the registered model that it was in when last seen. Raises TrackingError where MLflow
-        does not answer.
+        Args:
+            known_name: The registered model that it was in when last seen.
+
+        Raises:
+            TrackingError: MLflow does not answer.
         """
         return find_champion(self._tracking_uri, self._study, trial_number, known_name)
 
@@ -252,13 +255,14 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         return refusal_of_champion(self._outbox)
 
     def runs_that_are_gone(self, run_ids: Collection[str]) -> set[str]:
-        """Those of the runs that MLflow does not have. Waits for the server. Raises TrackingError as above."""
+        """Those of the runs that MLflow does not have. Waits for the server, and raises as above."""
         return missing_runs(self._tracking_uri, run_ids)
 
     def left_model(self, facts: Path) -> Path | None:
         """What a trial trained, in files of MLflow's that its database no longer knows of.
 
-        facts: the trial's own `trial.json`.
+        Args:
+            facts: The trial's own `trial.json`.
         """
         return left_trial_model(self._tracking_uri, facts)
 
@@ -270,7 +274,8 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
     def download_trial_model(self, trial_number: int, target: Path) -> Path | None:
         """Fetch what a trial of this study trained; None where MLflow does not have it.
 
-        Waits for the server. Raises TrackingError where it cannot be used.
+        Raises:
+            TrackingError: The server, which is waited for, cannot be used.
         """
         return download_trial_model(
             self._tracking_uri, self._study.name, self._study.key, trial_number, target
@@ -302,10 +307,13 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         return self._drainer.flush(timeout_seconds)
 
     def close(self, timeout_seconds: float = 30.0, status: RunStatus = "FINISHED") -> int:
-        """End this process's part in the study. Returns how many operations still wait.
+        """End this process's part in the study.
 
         Trials that were not finished end as abandoned. What waits stays on disk, and the next
         process with this state_dir sends it. Nothing may be logged afterwards.
+
+        Returns:
+            How many operations still wait.
         """
         if self._closed:
             return self._outbox.waiting

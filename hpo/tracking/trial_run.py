@@ -35,9 +35,11 @@ STATUS_OF_STATE: Mapping[TrialState, RunStatus] = {
 class RunOutcome:
     """How the trial of an attempt ended, by the word of the study's own storage.
 
-    metrics: those that come last, at `step`; keeps_model: whether its model is among those that stay;
-    model: the folder that `TrialRun.log_model` was given, or would have been, if it is here, and the
-    tags of the logged model.
+    Attributes:
+        metrics: Those that come last, at `step`.
+        keeps_model: Whether its model is among those that stay.
+        model: The folder that `TrialRun.log_model` was given, or would have been, if it is here,
+            and the tags of the logged model.
     """
 
     state: TrialState
@@ -78,7 +80,11 @@ class TrialRun:
         return self._ref.key
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log the metrics of one evaluation; step: examples seen."""
+        """Log the metrics of one evaluation.
+
+        Args:
+            step: Examples seen.
+        """
         self._last_step = max(self._last_step, step)
         if metrics:
             self._outbox.append(LogMetrics(self._ref, points(metrics, step)))
@@ -95,7 +101,8 @@ class TrialRun:
     def log_model(self, folder: Path) -> None:
         """Log `trained.safetensors` and `trial.json` of the folder as an MLflow model of this run.
 
-        Raises TrackingError where the outbox or the disk is full.
+        Raises:
+            TrackingError: The outbox or the disk is full.
         """
         spooled = self._outbox.spool.add_folder(folder)
         operation = LogModel(

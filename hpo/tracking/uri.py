@@ -34,7 +34,8 @@ class TrackingServerAway(TrackingError):  # noqa: N818 - it names a state
 def checked_uri(uri: str) -> str:
     """The URI in the form that means the same from any working folder.
 
-    Raises TrackingError where MLflow cannot use it: an unknown scheme, a `file:` store, no host or file.
+    Raises:
+        TrackingError: MLflow cannot use it: an unknown scheme, a `file:` store, no host or file.
     """
     scheme = uri.partition(":")[0].lower() if ":" in uri else ""
     if scheme in ("", "file"):
@@ -103,8 +104,10 @@ def run_url(uri: str, experiment_id: str, run_id: str) -> str:
 def ping(tracking_uri: str, timeout_seconds: float = 5.0) -> None:
     """Look whether the tracking store can be used.
 
-    Raises TrackingServerAway where it does not answer now (a run may go on), and TrackingError where
-    it never will: a malformed URI, refused credentials, another program's address, a wrong file.
+    Raises:
+        TrackingServerAway: It does not answer now (a run may go on).
+        TrackingError: It never will: a malformed URI, refused credentials, another program's
+            address, a wrong file.
     """
     uri = checked_uri(tracking_uri)
     if uri.startswith("http"):

@@ -18,7 +18,12 @@ _NAME = "Trials"
 
 @dataclass(frozen=True)
 class TrialsTable:
-    """The trials of a study as a table. metric: what they are ranked by; params: what was searched."""
+    """The trials of a study as a table.
+
+    Attributes:
+        metric: What they are ranked by.
+        params: What was searched.
+    """
 
     metric: str
     params: tuple[str, ...]

@@ -129,8 +129,15 @@ class TrialTraining:
     ) -> TrialResult:
         """Train to the end, the best weights left in the classifier.
 
-        checkpoint: where to write how far the trial is; should_stop: asked after every step. Raises
-        TrainingDiverged, TrialInterrupted, BatchTooLarge, and whatever `on_evaluation` raises.
+        Args:
+            checkpoint: Where to write how far the trial is.
+            should_stop: Asked after every step.
+
+        Raises:
+            TrainingDiverged: The loss is not a number.
+            TrialInterrupted: `should_stop` said so; the checkpoint is written.
+            BatchTooLarge: A single text does not fit into memory.
+            Exception: Whatever `on_evaluation` raises.
         """
         started = self._clock() - self.progress.seconds
         last_saved = self._clock()

@@ -20,8 +20,10 @@ class BatchTooLarge(Exception):  # noqa: N818
 class MicroBatches:
     """How many texts of a batch go through the model at a time; halved whenever memory runs out.
 
-    size: None until memory has run out once. It can be handed from trial to trial, so that what one
-    learnt the next ones know.
+    It can be handed from trial to trial, so that what one learnt the next ones know.
+
+    Attributes:
+        size: None until memory has run out once.
     """
 
     def __init__(self, size: int | None = None) -> None:
@@ -41,7 +43,11 @@ class MicroBatches:
     ) -> Tensor:
         """The sum of `accumulate(part, len(texts))` over parts that cover the batch.
 
-        clear: undoes what a failed pass has done. Raises BatchTooLarge.
+        Args:
+            clear: Undoes what a failed pass has done.
+
+        Raises:
+            BatchTooLarge: A single text does not fit into memory.
         """
         while True:
             size = min(self.size or len(texts), len(texts))

@@ -21,7 +21,11 @@ from hpo.training.result import Evaluation
 
 @dataclass
 class Progress:
-    """What a trial has come to besides its weights. loss_sum: since the last evaluation."""
+    """What a trial has come to besides its weights.
+
+    Attributes:
+        loss_sum: Since the last evaluation.
+    """
 
     step: int = 0
     examples_seen: int = 0
@@ -38,7 +42,11 @@ class Progress:
     )
 
     def count(self, loss: Tensor, texts: int) -> None:
-        """Note a step over so many texts; loss: their sum, left on its device."""
+        """Note a step over so many texts.
+
+        Args:
+            loss: Their sum, left on its device.
+        """
         self.step += 1
         self.examples_seen += texts
         self.loss_sum = self.loss_sum + loss
@@ -79,7 +87,11 @@ class TrainingState:
     progress: Progress = field(default_factory=Progress)
 
     def checkpoint(self, identity: Mapping[str, Any]) -> Checkpoint:
-        """The state as one file holds it. identity: what must be the same to go on from it; JSON."""
+        """The state as one file holds it.
+
+        Args:
+            identity: What must be the same to go on from it; JSON.
+        """
         progress, best = self.progress, self.progress.best
         tensors = {f"weights/{name}": t for name, t in self.classifier.parameters.items()}
         tensors |= {f"optimizer/{key}": t for key, t in self.optimizer.state().items()}

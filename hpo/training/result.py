@@ -25,9 +25,12 @@ class Verdict(Enum):
 class Evaluation:
     """One pass over the validation split.
 
-    index: which of the even fractions of training it is at, from 1: where there are fewer steps than fractions some are
-    left out, so that the same index is the same amount of data for every batch size; epoch: passes over the
-    training split so far, a fraction; metrics: under the names they have in MLflow.
+    Attributes:
+        index: Which of the even fractions of training it is at, from 1: where there are fewer steps
+            than fractions some are left out, so that the same index is the same amount of data for
+            every batch size.
+        epoch: Passes over the training split so far, a fraction.
+        metrics: Under the names they have in MLflow.
     """
 
     index: int
@@ -41,8 +44,11 @@ class Evaluation:
 class TrialResult:
     """A trial's end.
 
-    value: the study's metric at the best evaluation; probabilities: (validation texts, classes) there;
-    seconds: of training, over all attempts; micro_batch: what fitted into memory, None where all did.
+    Attributes:
+        value: The study's metric at the best evaluation.
+        probabilities: (validation texts, classes) there.
+        seconds: Of training, over all attempts.
+        micro_batch: What fitted into memory, None where all did.
     """
 
     value: float

@@ -4,7 +4,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hpo.outbox.ledger import Destination, KnownRun, Ledger
+from hpo.outbox.ledger import Ledger
+from hpo.outbox.rows import Destination, KnownRun
 from tests.outbox.operations import RUN, URI
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hpo.outbox.ledger import KnownRun
 from hpo.outbox.outbox import Outbox, abandoned, waiting_in
 from hpo.outbox.records import EndRun, LogMetrics, SetTags, from_json
+from hpo.outbox.rows import KnownRun
 from tests.outbox.operations import EVERY_KIND, POINTS, RUN, URI
 
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hpo.outbox.ledger import Destination
 from hpo.outbox.outbox import Outbox, abandoned
 from hpo.outbox.records import LogArtifact, SetTags, from_json
 from hpo.outbox.rejected import REJECTED_FILE, parse_line, read_lines, rejected_in
 from hpo.outbox.requeue import requeue_rejected
+from hpo.outbox.rows import Destination
 from tests.outbox.operations import RUN, URI
 
 

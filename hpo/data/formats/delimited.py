@@ -16,12 +16,20 @@ from hpo.errors import DataError
 
 
 def read_csv(path: Path) -> Table:
-    """A table with commas between its fields. Raises DataError."""
+    """A table with commas between its fields.
+
+    Raises:
+        DataError: The data cannot be used as it is.
+    """
     return _table_of(path, _parsed(path, decoded(path), ",", quotes=True), ",")
 
 
 def read_tsv(path: Path) -> Table:
-    """A table with tabs between its fields, quoted or not. Raises DataError."""
+    """A table with tabs between its fields, quoted or not.
+
+    Raises:
+        DataError: The data cannot be used as it is.
+    """
     # Some programs quote tsv fields as in csv, others leave quotation marks bare in them. A file
     # with bare ones rarely reads as quoted throughout, so quoted is tried first; where it does, one
     # field holds what is between two of them: whole lines.

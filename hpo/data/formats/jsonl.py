@@ -14,7 +14,11 @@ from hpo.errors import DataError
 
 
 def read_jsonl(path: Path) -> Table:
-    """A table with a JSON object for each row. Raises DataError."""
+    """A table with a JSON object for each row.
+
+    Raises:
+        DataError: The data cannot be used as it is.
+    """
     records: list[Mapping[str, object]] = []
     lines: list[int] = []
     # Not splitlines: JSON strings may hold U+2028 and its like, which are no ends of lines.

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def read_parquet(path: Path) -> Table:
-    """A parquet file, its columns read when they are asked for. Raises DataError."""
+    """A parquet file, its columns read when they are asked for.
+
+    Raises:
+        DataError: The data cannot be used as it is.
+    """
     import pyarrow
     import pyarrow.parquet
 
