@@ -307,13 +307,10 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         return self._drainer.flush(timeout_seconds)
 
     def close(self, timeout_seconds: float = 30.0, status: RunStatus = "FINISHED") -> int:
-        """End this process's part in the study.
+        """End this process's part in the study. Returns how many operations still wait.
 
         Trials that were not finished end as abandoned. What waits stays on disk, and the next
         process with this state_dir sends it. Nothing may be logged afterwards.
-
-        Returns:
-            How many operations still wait.
         """
         if self._closed:
             return self._outbox.waiting
