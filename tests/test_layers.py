@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # From the ground up; a module imports only from its own layer and those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("hpo.errors", "hpo.demo", "hpo.atomic", "hpo.digests"),
+    ("hpo.errors", "hpo.demo", "hpo.atomic", "hpo.digests", "hpo.formats"),
     ("hpo.spec",),
     ("hpo.data",),
     ("hpo.model",),

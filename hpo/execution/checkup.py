@@ -140,9 +140,14 @@ def _tracking(locations: Locations) -> Finding:
 
 
 def _outbox(locations: Locations) -> Finding:
+    from hpo.runtime.early_checks import check_state
     from hpo.tracking.outbox import waiting_in
     from hpo.tracking.rejected import rejected_in
 
+    try:
+        check_state(locations.state)
+    except HpoError as error:
+        return Finding("fault", "outbox", f"{error.place}: {error.found}", error.hint)
     waiting = waiting_in(locations.state)
     if waiting:
         return Finding(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.data.tokens import TokenizedSplit
+from hpo.formats import HIDDEN_STATES
 from hpo.model import packed
 from hpo.model.dropout import NO_DROPOUT
 from hpo.model.gpt2 import POSITION_EMBEDDING, TOKEN_EMBEDDING, PretrainedModel, block_names
@@ -38,8 +39,6 @@ from hpo.model.transfer import to_device
 
 logger = logging.getLogger(__name__)
 
-# Part of every key: raise it when the files change, or what is kept beside them.
-_FORMAT = 2
 _DTYPE_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 BuildProgress = Callable[[int, int, int], None]
@@ -171,7 +170,8 @@ class Prefix:
         return self._blocks[index]
 
     def _key(self, split_key: str) -> str:
-        name = f"{_FORMAT}:{self.model.fingerprint}:{split_key}:{_DTYPE_NAMES[self.dtype]}"
+        # The format is raised when the files change, or what is kept beside them.
+        name = f"{HIDDEN_STATES.number}:{self.model.fingerprint}:{split_key}:{_DTYPE_NAMES[self.dtype]}"
         return hashlib.sha256(name.encode()).hexdigest()[:24]
 
     def _path(self, key: str, depth: int) -> Path:

@@ -9,12 +9,16 @@ import os
 import shutil
 from pathlib import Path
 
+from hpo.atomic import write_whole
 from hpo.errors import OptionError
+from hpo.formats import STATE, check_format
 from hpo.spec.locations import Locations, why_unwritable
 from hpo.storage.storage import check_storage
 from hpo.tracking.moved import moves
-from hpo.tracking.outbox import DISK_MARGIN
+from hpo.tracking.outbox import DISK_MARGIN, check_formats
 from hpo.tracking.uri import TrackingServerAway, ping
+
+FORMAT_FILE = "format"
 
 
 def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[str, ...]:
@@ -22,9 +26,10 @@ def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[st
 
     wait_seconds: for how long a database that does not answer is waited for.
     Raises StorageError, TrackingError (also for a local store that was moved without its files), and
-    OptionError for folders that cannot be used.
+    OptionError for folders that cannot be used; each of them also for what a newer version wrote.
     """
     check_folder(locations.state, "HPO_STATE", writable=True)
+    check_state(locations.state)
     _check_room(locations.state, "HPO_STATE")
     # A cache that cannot be written is gone without, so it only must not be something else.
     check_folder(locations.cache, "HPO_CACHE", writable=False)
@@ -35,6 +40,21 @@ def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[st
         return (str(away),)
     moves(locations.tracking_uri)
     return ()
+
+
+def check_state(folder: Path) -> None:
+    """Raise OptionError or TrackingError where a newer version has written to a state folder."""
+    path = folder / FORMAT_FILE
+    if path.is_file():
+        check_format(STATE, str(path), path.read_text(errors="replace").strip())
+    check_formats(folder)
+
+
+def mark_state(folder: Path) -> None:
+    """Note the format of a state folder that we are about to write to, where it has none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / FORMAT_FILE).exists():
+        write_whole(folder / FORMAT_FILE, f"{STATE.number}\n".encode())
 
 
 def check_folder(folder: Path, option: str, *, writable: bool) -> None:

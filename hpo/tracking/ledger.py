@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ import sqlalchemy as sa
 
 from hpo.digests import fast_digest
 from hpo.errors import TrackingError
+from hpo.formats import OUTBOX, check_format
 from hpo.tracking.records import Operation, spooled_path, to_json
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = "1"
 _LOG_HEADER, _FRAME_HEADER = 32, 24  # bytes, as SQLite documents its write-ahead log
 URI_DIGEST = "tracking_uri_digest"
 _NEEDS_TIME = (
@@ -137,7 +138,9 @@ class Ledger:
         """check: look through a file that nobody writes, and raise DamagedLedger where it is damaged.
 
         What is damaged at the end of its log alone is told of; SQLite reads the file without it.
+        Raises TrackingError, with nothing written, where a newer version made the file.
         """
+        check_ledger_format(path)
         self.path = path
         logged = committed_frames(path.with_name(path.name + "-wal")) if check else 0
         self._engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
@@ -147,7 +150,7 @@ class Ledger:
                 self._check(logged)
             self._create_tables()
             if self.fact("format") is None:
-                self.set_facts({"format": _FORMAT})
+                self.set_facts({"format": str(OUTBOX.number)})
         except sa.exc.DatabaseError as error:
             self._engine.dispose()
             code = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
@@ -387,6 +390,20 @@ def _turn_on_wal(cursor: sqlite3.Cursor) -> None:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
+
+
+def check_ledger_format(path: Path) -> None:
+    """Raise TrackingError where a newer version made an outbox's file; writes nothing, its log included."""
+    # A file without a log can be read by nobody but its owner, unless SQLite is told that it stays as it is.
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
+    uri = f"{path.absolute().as_uri()}?{mode}"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as connection:
+            row = connection.execute("SELECT value FROM facts WHERE name = 'format'").fetchone()
+    except sqlite3.DatabaseError as error:  # new, or damaged, which whoever opens it tells
+        logger.debug("The format of %s cannot be read: %s", path, error)
+        return
+    check_format(OUTBOX, f"outbox {path}", row[0] if row else None)
 
 
 def digest_of_uri(uri: str, state_dir: str | None) -> str:

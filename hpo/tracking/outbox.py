@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 
 from hpo.digests import damage_in, fast_digest, file_digest
 from hpo.errors import TrackingError
+from hpo.formats import REJECTED, refusal
 from hpo.spec.locations import without_credentials
 from hpo.tracking.ledger import (
     URI_DIGEST,
@@ -36,6 +37,7 @@ from hpo.tracking.ledger import (
     KnownRun,
     Ledger,
     RejectedOperation,
+    check_ledger_format,
     digest_of_uri,
 )
 from hpo.tracking.moved import uri_now
@@ -339,6 +341,7 @@ class Outbox:
                     line = {
                         "tracking_uri": self.tracking_uri,
                         "state_dir": str(self._folder.parent),
+                        "format": REJECTED.number,
                         **asdict(row),
                     }
                     trace.write(_line(line) + "\n")
@@ -387,11 +390,14 @@ class Outbox:
 
 
 def read_line(line: str) -> dict[str, Any]:
-    """A refused operation as it was kept. Raises ValueError where the line is damaged."""
+    """A refused operation as it was kept. Raises ValueError where the line is damaged, or a newer version's."""
     row: dict[str, Any] = json.loads(line)
     told = row.pop("check", None)
     if told is not None and told != _line_digest(row):
         raise ValueError("other bytes than were written")
+    refused = refusal(REJECTED, REJECTED_FILE, row.pop("format", None))
+    if refused is not None:
+        raise ValueError(str(refused))
     return row
 
 
@@ -413,6 +419,12 @@ def abandoned(state_dir: Path) -> Iterator[Outbox]:
             continue
         if outbox is not None:
             yield outbox
+
+
+def check_formats(state_dir: Path) -> None:
+    """Raise TrackingError where a newer version left an outbox under state_dir; writes nothing."""
+    for file in sorted((state_dir.absolute() / "outbox").glob("*.db")):
+        check_ledger_format(file)
 
 
 def waiting_in(state_dir: Path) -> int:
