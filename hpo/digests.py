@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from hpo.atomic import write_whole
+from hpo.formats import DIGESTS, refusal
 
 DIGESTS_FILE = "digests.json"
 """Beside the files of a folder: their paths in it, and the SHA-256 of each, in hexadecimal."""
@@ -66,6 +67,9 @@ def damage_in(folder: Path, needed: Iterable[str] = ()) -> str | None:
         return None
     try:
         digests = dict(json.loads(path.read_bytes()))
+        newer = refusal(DIGESTS, str(path), digests.pop("format", None))
+        if newer is not None:
+            return str(newer)
         for name in {*digests, *needed}:
             if file_digest(folder / name) != digests.get(name):
                 return f"{name} is not as it was written"

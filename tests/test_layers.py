@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "hpo.atomic",
         "hpo.closing",
         "hpo.digests",
+        "hpo.formats",
         "hpo.waiting",
     ),
     ("hpo.spec",),

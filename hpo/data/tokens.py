@@ -20,6 +20,7 @@ from hpo.data.labelled import LabelledData, Split
 from hpo.data.table import shortened
 from hpo.digests import file_digest
 from hpo.errors import DataError
+from hpo.formats import TOKENS
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Part of every entry's key: raise it when the layout below changes, or what tokens are kept.
-_FORMAT: Final = 3
 _SPLITS: Final = ("train", "validation", "test")
 _ARRAYS: Final = ("tokens", "offsets", "labels", "cut")
 _MANIFEST: Final = "manifest.json"
@@ -119,7 +118,8 @@ def tokenize(
         DataError: A text gives no tokens, or where max_length leaves no room for any.
     """
     _check_length(tokenizer, max_length)
-    key = f"{_FORMAT}\n{data.fingerprint}\n{tokenizer_fingerprint}\n{max_length}"
+    # Raised when the layout of an entry changes, or what tokens are kept.
+    key = f"{TOKENS.number}\n{data.fingerprint}\n{tokenizer_fingerprint}\n{max_length}"
     fingerprint = hashlib.sha256(key.encode()).hexdigest()
     entry = None if cache_dir is None else cache_dir / "tokens" / fingerprint
     splits = None if entry is None else _read_entry(entry)

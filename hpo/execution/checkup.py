@@ -144,7 +144,12 @@ def _tracking(locations: Locations) -> Finding:
 def _outbox(locations: Locations) -> Finding:
     from hpo.outbox.outbox import waiting_in
     from hpo.outbox.rejected import rejected_in
+    from hpo.runtime.early_checks import check_state
 
+    try:
+        check_state(locations.state)
+    except HpoError as error:
+        return Finding("fault", "outbox", f"{error.place}: {error.found}", error.hint)
     waiting = waiting_in(locations.state)
     if waiting:
         return Finding(

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from hpo.atomic import PARTIAL
 from hpo.data.tokens import TokenizedSplit
+from hpo.formats import HIDDEN_STATES
 from hpo.model.feature_cache import (
     DamagedStates,
     FeatureCache,
@@ -41,8 +42,6 @@ from hpo.model.transfer import to_device
 
 logger = logging.getLogger(__name__)
 
-# Part of every key: raise it when the files change, or what is kept beside them.
-_FORMAT = 2
 _DTYPE_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 BuildProgress = Callable[[int, int, int], None]
@@ -120,7 +119,9 @@ class FrozenFeatures:
             self.on_progress(depth, done, texts)
 
     def _key(self, split_key: str) -> str:
-        name = f"{_FORMAT}:{self.model.fingerprint}:{split_key}:{_DTYPE_NAMES[self.dtype]}"
+        # The format is raised when the files change, or what is kept beside them.
+        parts = HIDDEN_STATES.number, self.model.fingerprint, split_key, _DTYPE_NAMES[self.dtype]
+        name = ":".join(map(str, parts))
         return hashlib.sha256(name.encode()).hexdigest()[:24]
 
     def _fits_on_device(self, stored: Tensor) -> bool:

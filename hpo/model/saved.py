@@ -19,6 +19,7 @@ from hpo.data.batches import evaluation_batches
 from hpo.data.tokens import TokenizedSplit, tokenize_texts
 from hpo.digests import damage_in, write_digests
 from hpo.errors import ModelError
+from hpo.formats import TRAINED, refusal
 from hpo.model.base_place import base_place
 from hpo.model.classifier import Classifier
 from hpo.model.dropout import NO_DROPOUT
@@ -161,6 +162,7 @@ def save_trained(
     write_weights(folder / TRAINED_FILE, tensors)
     base = Path(classifier.model.name).expanduser()
     document = {
+        "format": TRAINED.number,
         "base_model": str(base.resolve()) if base.is_dir() else classifier.model.name,
         "base_revision": classifier.model.revision,
         "base_fingerprint": classifier.model.fingerprint,
@@ -182,7 +184,17 @@ def damage_in_trained(folder: Path) -> str | None:
     missing = [name for name in (TRAINED_FILE, FACTS_FILE) if not (folder / name).is_file()]
     if missing:
         return f"no {missing[0]}"
-    return damage_in(folder, needed=(TRAINED_FILE, FACTS_FILE))
+    damage = damage_in(folder, needed=(TRAINED_FILE, FACTS_FILE))
+    return damage or _damage_in_facts(folder / FACTS_FILE)
+
+
+def _damage_in_facts(path: Path) -> str | None:
+    try:
+        document = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        return f"{path.name} cannot be read ({error})"
+    newer = refusal(TRAINED, str(path), document.get("format"))
+    return None if newer is None else str(newer)
 
 
 def load_trained(

@@ -15,14 +15,15 @@ import sqlalchemy as sa
 from hpo.closing import Closing
 from hpo.digests import fast_digest
 from hpo.errors import TrackingError
+from hpo.formats import OUTBOX
 from hpo.outbox import tables
+from hpo.outbox.ledger_format import check_ledger_format
 from hpo.outbox.records import Operation, spooled_path, to_json
 from hpo.outbox.rows import Destination, Doubt, KnownRun, RejectedOperation, WaitingOperation
 from hpo.waiting import Deadline
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = "1"
 URI_DIGEST = "tracking_uri_digest"
 _BUSY_SECONDS = 30
 
@@ -45,8 +46,9 @@ class Ledger(Closing):
         """The ledger in a file, which is made where there is none.
 
         Raises:
-            TrackingError: The tracking server or its outbox refuses.
+            TrackingError: It cannot be used, or a newer release made it.
         """
+        check_ledger_format(path)
         ledger = cls(path)
         try:
             ledger.set_up()
@@ -59,7 +61,7 @@ class Ledger(Closing):
         """Make what is missing of the tables."""
         self._create_tables()
         if self.fact("format") is None:
-            self.set_facts({"format": _FORMAT})
+            self.set_facts({"format": str(OUTBOX.number)})
 
     def _create_tables(self) -> None:
         """Safe among processes that open a new file at once, which SQLAlchemy's `create_all` is not."""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from hpo.errors import TrackingError
 from hpo.outbox import tables
 from hpo.outbox.ledger import URI_DIGEST, Ledger, digest_of_uri, unusable
+from hpo.outbox.ledger_format import check_ledger_format
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ def open_checked(path: Path) -> Ledger:
 
     Raises:
         DamagedLedger: The file is not as it was written.
-        TrackingError: It cannot be used now.
+        TrackingError: It cannot be used now, or a newer release made it.
     """
+    check_ledger_format(path)
     logged = committed_frames(path.with_name(path.name + "-wal"))
     ledger = Ledger(path)
     try:

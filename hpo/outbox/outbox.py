@@ -22,6 +22,7 @@ from hpo.closing import Closing
 from hpo.errors import TrackingError
 from hpo.outbox.ledger import URI_DIGEST, Ledger, digest_of_uri
 from hpo.outbox.ledger_check import DamagedLedger, open_checked, set_aside
+from hpo.outbox.ledger_format import check_ledger_format
 from hpo.outbox.origin import Origin
 from hpo.outbox.owner import (
     folder_lock,
@@ -218,6 +219,16 @@ def abandoned(state_dir: Path) -> Iterator[Outbox]:
             continue
         if outbox is not None:
             yield outbox
+
+
+def check_formats(state_dir: Path) -> None:
+    """Look at the outboxes under a state folder; nothing is written.
+
+    Raises:
+        TrackingError: A newer release left one there.
+    """
+    for file in sorted(_files(state_dir)):
+        check_ledger_format(file)
 
 
 def waiting_in(state_dir: Path) -> int:

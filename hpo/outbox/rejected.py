@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from hpo.atomic import write_whole
 from hpo.digests import fast_digest
+from hpo.formats import REJECTED, refusal
 from hpo.outbox.owner import folder_lock
 from hpo.outbox.records import Operation, from_json, spooled_files
 from hpo.outbox.rows import Destination, RejectedOperation
@@ -46,7 +47,11 @@ def keep_rejected(
             if files.exists():
                 kept.mkdir(exist_ok=True)
                 shutil.move(files, kept / files.name)
-        noted = {"tracking_uri": tracking_uri, "state_dir": str(folder.parent)}
+        noted = {
+            "tracking_uri": tracking_uri,
+            "state_dir": str(folder.parent),
+            "format": REJECTED.number,
+        }
         with (folder / REJECTED_FILE).open("a", encoding="utf-8") as trace:
             for row in rows:
                 trace.write(_line({**noted, **asdict(row)}) + "\n")
@@ -82,6 +87,9 @@ def parse_line(line: str) -> Kept:
     told = row.pop("check", None)
     if told is not None and told != _line_digest(row):
         raise ValueError("other bytes than were written")
+    refused = refusal(REJECTED, REJECTED_FILE, row.get("format"))
+    if refused is not None:
+        raise ValueError(str(refused))
     operation = from_json(row["kind"], row["body"])
     return Kept(operation, Destination(str(row["tracking_uri"]), row.get("state_dir")))
 

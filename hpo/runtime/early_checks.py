@@ -9,16 +9,23 @@ import os
 import shutil
 from pathlib import Path
 
+from hpo.atomic import write_whole
 from hpo.errors import OptionError
+from hpo.formats import STATE, check_format
+from hpo.outbox.outbox import check_formats
 from hpo.outbox.quota import DISK_MARGIN
 from hpo.spec.locations import Locations, why_unwritable
 from hpo.storage.storage import check_storage
 from hpo.tracking.moved import moves
 from hpo.tracking.uri import TrackingServerAway, ping
 
+FORMAT_FILE = "format"
+
 
 def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[str, ...]:
     """What should be said of the places before work begins: that the tracking server is away.
+
+    Each of these errors is also for what a newer version wrote.
 
     Args:
         locations: The places.
@@ -33,6 +40,7 @@ def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[st
         TrackingError: MLflow's store cannot be used, or was moved without its files.
     """
     check_folder(locations.state, "HPO_STATE", writable=True)
+    check_state(locations.state)
     _check_room(locations.state, "HPO_STATE")
     # A cache that cannot be written is gone without, so it only must not be something else.
     check_folder(locations.cache, "HPO_CACHE", writable=False)
@@ -43,6 +51,21 @@ def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[st
         return (str(away),)
     moves(locations.tracking_uri)
     return ()
+
+
+def check_state(folder: Path) -> None:
+    """Raise OptionError or TrackingError where a newer version has written to a state folder."""
+    path = folder / FORMAT_FILE
+    if path.is_file():
+        check_format(STATE, str(path), path.read_text(errors="replace").strip())
+    check_formats(folder)
+
+
+def mark_state(folder: Path) -> None:
+    """Note the format of a state folder that we are about to write to, where it has none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / FORMAT_FILE).exists():
+        write_whole(folder / FORMAT_FILE, f"{STATE.number}\n".encode(), durable=False)
 
 
 def check_folder(folder: Path, option: str, *, writable: bool) -> None:

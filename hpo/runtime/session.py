@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hpo.leases.heartbeat import Worker
 from hpo.model.frozen_features import BuildProgress
 from hpo.results.presentation import CHAMPION_KEY, present_study
+from hpo.runtime.early_checks import check_state, mark_state
 from hpo.runtime.events import FeatureProgress, Listener
 from hpo.runtime.kept_models import KeptModels
 from hpo.runtime.outcomes import outcome_reader, run_linker
@@ -68,6 +69,8 @@ def open_session(
     study = open_study(storage, name, n_layer=prepared.n_layer)
     check_fingerprints(storage, study.study_id, name, prepared.fingerprints)
     note_reading(storage, study.study_id, prepared.reading)
+    check_state(locations.state)
+    mark_state(locations.state)
     with (
         _open_tracker(study, prepared, locations) as tracker,
         Worker(storage, on_given_up=tracker.fail_attempt) as worker,

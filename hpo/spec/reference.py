@@ -1,4 +1,4 @@
-"""The tables in the documentation that follow from the code: keys of study files, modules.
+"""The tables in the documentation that follow from the code: keys of study files, modules, formats.
 
     python -m hpo.spec.reference        (make docs)
 
@@ -21,6 +21,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from hpo.formats import FORMATS
 from hpo.spec.registry import MemberOf
 from hpo.spec.study import DEFAULT_SPACE, StudySpec
 from hpo.spec.training import SEARCHABLE_OPTIONS
@@ -190,6 +191,10 @@ def _blocks() -> dict[str, str]:
         "searchable-options": ", ".join(f"`{name}`" for name in SEARCHABLE_OPTIONS),
         "samplers": _plugins(SAMPLERS),
         "pruners": _plugins(PRUNERS),
+        "formats": _table(
+            ("what is kept", "format", "where the number stands", "one of a newer version"),
+            ((kept.what, str(kept.number), kept.place, kept.newer) for kept in FORMATS),
+        ),
     }
     for section in StudySpec.model_fields:
         of_section = [key for key in keys if key.section == section]

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Engine, inspect, text
+from sqlalchemy import URL, Connection, Engine, func, inspect, select, text
 
 from hpo.errors import StorageError
+from hpo.formats import DATABASE, check_format
 from hpo.storage.optuna_tables import OPTUNA_METADATA
 from hpo.storage.retries import DAMAGE_HINT
-from hpo.storage.tables import METADATA, SQLITE_TRIGGERS
+from hpo.storage.tables import HPO_FORMAT, METADATA, SQLITE_TRIGGERS
 
 _SET_UP_SECONDS: Final = 60
 _ADVISORY_LOCK: Final = int.from_bytes(hashlib.sha256(b"hpo schema").digest()[:7], "big")
@@ -48,12 +49,17 @@ def is_set_up(probe: Engine, place: str) -> bool:
     """Whether all tables are there.
 
     Raises:
-        StorageError: The database is another program's.
+        StorageError: The database is another program's, or a newer hpo's.
     """
     with probe.connect() as connection:
         present = set(inspect(connection).get_table_names())
         _refuse_foreign(connection, present, place)
-        wanted = set(OPTUNA_METADATA.tables) | set(METADATA.tables) | {"alembic_version"}
+        if HPO_FORMAT.name in present:
+            number = connection.execute(select(func.max(HPO_FORMAT.c.number))).scalar_one()
+            check_format(DATABASE, place, number)
+        # A database that an earlier release made has no format, and needs none.
+        ours = set(METADATA.tables) - {HPO_FORMAT.name}
+        wanted = set(OPTUNA_METADATA.tables) | ours | {"alembic_version"}
         if not wanted <= present:
             return False
         for table in ("version_info", "alembic_version"):
@@ -100,6 +106,8 @@ def add_own_tables(engine: Engine) -> None:
     """Add our tables to those of Optuna."""
     with engine.begin() as connection:
         METADATA.create_all(connection)
+        if connection.execute(select(HPO_FORMAT.c.number)).first() is None:
+            connection.execute(HPO_FORMAT.insert().values(number=DATABASE.number))
         if connection.dialect.name == "sqlite":
             for name, statement in SQLITE_TRIGGERS.items():
                 connection.execute(text(f"DROP TRIGGER IF EXISTS {name}"))

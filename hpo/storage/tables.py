@@ -107,6 +107,13 @@ HPO_MEMORY: Final = Table(
     Column("value_json", Text, nullable=False),
 )
 
+# One row: the format of our tables (hpo/formats.py). A database without it is of release 0.1.
+HPO_FORMAT: Final = Table(
+    "hpo_format",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+)
+
 # SQLite enforces foreign keys only where a connection asks for it, and a dashboard that deletes a
 # study does not; it also gives the ids of deleted rows out again. Triggers belong to the file, so
 # they hold for everyone.

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from hpo.atomic import remove_partial, whole_file
 from hpo.digests import fast_digest
+from hpo.errors import ModelError
+from hpo.formats import CHECKPOINT, check_format
 from hpo.model.weights_file import write_weights
 from hpo.spec.training import CheckpointPolicy
 
@@ -68,21 +70,26 @@ class CheckpointFile:
         with whole_file(self.path, durable=True) as partial:
             tensors = {n: t.detach().cpu().contiguous() for n, t in checkpoint.tensors.items()}
             facts = json.dumps(checkpoint.facts)
-            write_weights(partial, tensors, {"facts": facts, "digest": _digest(tensors, facts)})
+            header = {"facts": facts, "digest": _digest(tensors, facts)}
+            write_weights(partial, tensors, {**header, "format": str(CHECKPOINT.number)})
         self._write_seconds = clock() - started
 
     def read(self) -> Checkpoint | None:
-        """The last whole checkpoint; None where there is none or, with a warning, where it is damaged.
+        """The last whole checkpoint; None where there is none or, with a warning, where it cannot be read.
 
-        One of an earlier version has no digest, and is believed.
+        One of an earlier version may have no digest, and is believed.
         """
         try:
             with safe_open(self.path, framework="pt") as file:
                 header = file.metadata() or {}
+                check_format(CHECKPOINT, str(self.path), header.get("format"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if header.get("digest") in (None, _digest(tensors, header["facts"])):
                 return Checkpoint(tensors, json.loads(header["facts"]))
             damage = "other bytes than were written"
+        except ModelError as newer:
+            logger.warning("%s Its trial begins anew", newer)
+            return None
         except FileNotFoundError:
             return None
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:

@@ -96,6 +96,7 @@ def test_a_study_that_an_earlier_release_left_in_the_middle_is_gone_on_with(
     states = [trial.state for trial in before]
     assert states == [TrialState.COMPLETE] * 2 + [TrialState.PRUNED] * 2 + [TrialState.RUNNING]
     assert len(list(left.folder.glob(f".hpo/studies/*/checkpoints/trial-{_KILLED:04d}.*"))) == 1
+    caches = folders_in(left.folder / "cache")
     left.server.start()
 
     said = left.command("hpo.run", "study.toml", "--trials", str(WANTED), "--workers", "1")
@@ -116,9 +117,16 @@ def test_a_study_that_an_earlier_release_left_in_the_middle_is_gone_on_with(
     assert went_on.params == interrupted.params
     assert interrupted.intermediate_values.items() <= went_on.intermediate_values.items()
     _check_tracking(left, after)
+    assert (
+        folders_in(left.folder / "cache") == caches
+    )  # of the tokens and hidden states that were there
     doctor = left.command("hpo.doctor")
     assert "1 studies, 1 of them done" in doctor
     assert "nothing waits for MLflow" in doctor
+
+
+def folders_in(cache: Path) -> set[str]:
+    return {str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_dir()}
 
 
 def _check_tracking(left: LeftBehind, trials: list[FrozenTrial]) -> None:
