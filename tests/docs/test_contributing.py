@@ -20,12 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "contributing.md"
 EXECUTE = """
 from hpo.execution.executor import Executor, Job
-from hpo.execution.shares import Share
+from hpo.execution.machine_resources import WorkerResources
 from hpo.spec.locations import Locations
 from my_hpo.executor import Commands
 
 executor: Executor = Commands(1)
-jobs = [Job("mine", Locations.of(), Share(1)) for _ in range(executor.size)]
+jobs = [Job("mine", Locations.of(), WorkerResources(1)) for _ in range(executor.size)]
 print("met" if executor.run(jobs, print, lambda: False) else "stopped")
 executor.close()
 """

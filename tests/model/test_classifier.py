@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from hpo.model.block_weights import BlockWeights
@@ -17,6 +18,7 @@ from hpo.model.family import Trained
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.inputs import SplitInputs
 from hpo.model.saved import load_trained, predict, save_trained
+from hpo.tasks.single_label import SINGLE_LABEL
 from tests.model.tiny_gpt2 import classifier_over, random_split, tiny
 
 SPLIT = random_split([5, 9, 1, 3])
@@ -32,6 +34,10 @@ def inputs_of(classifier: Classifier) -> SplitInputs:
         features=FrozenFeatures(classifier.model, cache=None),
         embedding_rows=classifier.embedding_rows,
     )
+
+
+def scores_of(classifier: Classifier, inputs: SplitInputs) -> NDArray[np.float32]:
+    return predict(classifier, inputs, SINGLE_LABEL)
 
 
 def train_a_little(classifier: Classifier) -> None:
@@ -56,7 +62,7 @@ def test_unfreezing_keeps_what_was_trained_and_gives_the_same_logits(
     for name, weight in classifier.parameters.items():
         assert torch.equal(grown.parameters[name], weight)
     np.testing.assert_allclose(
-        predict(grown, inputs_of(grown)), predict(classifier, inputs_of(classifier)), rtol=1e-5
+        scores_of(grown, inputs_of(grown)), scores_of(classifier, inputs_of(classifier)), rtol=1e-5
     )
     train_a_little(grown)  # all of it can be
 
@@ -92,7 +98,7 @@ def test_embeddings_can_be_frozen_below_blocks_that_are_all_trained(tmp_path: Pa
         model.family.token_embedding,
         model.family.position_embedding,
     }
-    np.testing.assert_allclose(predict(blocks, inputs_of(blocks)), predict(whole, inputs))
+    np.testing.assert_allclose(scores_of(blocks, inputs_of(blocks)), scores_of(whole, inputs))
 
 
 def test_frozen_embeddings_below_trained_blocks_are_saved_and_loaded_as_such(
@@ -102,11 +108,11 @@ def test_frozen_embeddings_below_trained_blocks_are_saved_and_loaded_as_such(
     trained = Trained(embeddings=False, first_block=0)
     blocks = Classifier(model, trained=trained, classes=2, embedding_rows=None, seed=0)
     train_a_little(blocks)
-    save_trained(tmp_path / "trained", blocks, ("no", "yes"), 9, {})
+    save_trained(tmp_path / "trained", blocks, SINGLE_LABEL, ("no", "yes"), 9, {})
     loaded = load_trained(tmp_path / "trained", lambda name, revision: model).classifier
     assert loaded.trained == trained
     np.testing.assert_array_equal(
-        predict(loaded, inputs_of(loaded)), predict(blocks, inputs_of(blocks))
+        scores_of(loaded, inputs_of(loaded)), scores_of(blocks, inputs_of(blocks))
     )
 
 
@@ -132,7 +138,7 @@ def test_a_blocks_weights_may_be_a_base_and_a_low_rank_part(tmp_path: Path) -> N
     with torch.no_grad():
         merged.parameters[base] += first @ second
 
-    np.testing.assert_array_equal(predict(adapted, inputs), predict(merged, inputs))
+    np.testing.assert_array_equal(scores_of(adapted, inputs), scores_of(merged, inputs))
     batch = inputs.batch(np.arange(len(SPLIT)))
     logits = adapted.logits(batch.inputs, batch.layout, NO_DROPOUT)
     wanted = merged.logits(batch.inputs, batch.layout, NO_DROPOUT)

@@ -72,10 +72,14 @@ class Tracked:
     def append(self, *operations: object, spooled: Spooled | None = None) -> None:
         self.written.extend(operations)
 
-    def spool_file(self, content: bytes, name: str) -> Spooled:
+    @property
+    def spool(self) -> Tracked:
+        return self
+
+    def add_file(self, content: bytes, name: str) -> Spooled:
         return Spooled(name, len(content))
 
-    def spool_folder(self, folder: Path) -> Spooled:
+    def add_folder(self, folder: Path) -> Spooled:
         return Spooled(folder.name, 0)
 
     def describe(self, note: str) -> None: ...

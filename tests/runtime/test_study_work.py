@@ -24,6 +24,7 @@ from hpo.storage.storage import Storage
 from hpo.storage.tables import FREE, HELD, HPO_CLAIMS, OVER
 from hpo.studies.registration import submit
 from hpo.studies.studies import OpenStudy, open_study
+from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.checkpoint import CheckpointFile
@@ -63,13 +64,14 @@ def work(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[StudyWork]:
-    monkeypatch.setattr(study_work, "Trial", StubTrial)
+    monkeypatch.setattr(study_work, "TrialTraining", StubTrial)
     monkeypatch.setattr(study_work, "save_trained", lambda *_: None)
     data = SimpleNamespace(label_names=("bad", "good"), max_length=8)
+    context = SimpleNamespace(data=data, task=SINGLE_LABEL)
     with Worker(study.storage, name="one") as worker:
         yield StudyWork(
             study=study,
-            prepared=cast(Prepared, SimpleNamespace(context=SimpleNamespace(data=data))),
+            prepared=cast(Prepared, SimpleNamespace(context=context)),
             tracker=cast(StudyTracker, tracked),
             worker=worker,
             state=tmp_path,

@@ -12,7 +12,7 @@ from hpo.tasks.single_label import SINGLE_LABEL
 
 
 def test_every_task_is_found_by_its_own_name() -> None:
-    assert [task_named(name).name for name in TASKS.names] == list(TASKS.names)
+    assert [task_named(name).name for name in TASKS.ours] == list(TASKS.ours)
     assert task_named("single_label") is SINGLE_LABEL
     with pytest.raises(KeyError, match="nothing"):
         task_named("nothing")

@@ -99,7 +99,7 @@ def test_a_rule_that_does_not_clip_gets_gradients_that_are(
     params = TrialParams(learning_rate=0.1, optimizer="sgd", max_grad_norm=0.5)
     by_the_kernel, by_us = leaves(), leaves()
     for parameters in (by_the_kernel, by_us):
-        rule = TrialOptimizer(parameters, params, N_LAYER)
+        rule = TrialOptimizer(parameters, params, GPT2, N_LAYER)
         for step in range(3):
             give_gradients(parameters, step)
             update(rule, 1.0)

@@ -47,7 +47,9 @@ class TwoClasses:
     def predictions(self, probabilities: Probabilities) -> Labels:
         return (probabilities[:, 1] > 0.5).astype(np.int64)
 
-    def metrics(self, probabilities: Probabilities, labels: Labels) -> dict[str, float]:
+    def metrics(
+        self, probabilities: Probabilities, labels: Labels, wanted: Sequence[str] = ()
+    ) -> dict[str, float]:
         return classification_metrics(probabilities, labels)
 
     def confusion(self, probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
@@ -75,7 +77,9 @@ class SeveralLabels:
     def predictions(self, probabilities: Probabilities) -> Labels:
         return (probabilities > 0.5).astype(np.float32)
 
-    def metrics(self, probabilities: Probabilities, labels: Labels) -> dict[str, float]:
+    def metrics(
+        self, probabilities: Probabilities, labels: Labels, wanted: Sequence[str] = ()
+    ) -> dict[str, float]:
         of_label = np.where(labels > 0.5, probabilities, 1 - probabilities)
         hits = self.predictions(probabilities) == labels
         return {
