@@ -119,7 +119,7 @@ def publish_again(
     is known.
 
     Args:
-        trained: As for `crown`, and what is raised.
+        trained: As for `promote`, and what is raised.
     """
     classifier = load_trained(trained, load_base=lambda _name, _revision: model)
     _publish(champion, best, classifier, tracker, study_name, metric)

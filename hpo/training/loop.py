@@ -71,7 +71,7 @@ class TrialTraining:
         trained, rows = Trained.of(params.freeze_depth), None
         if trained.embeddings:
             parts = texts.train, texts.validation
-            max_seqlen = max(part.longest(data) for part in parts)
+            max_seqlen = max(part.max_seqlen(data) for part in parts)
             rows = EmbeddingRows.of(*(part.tokens(data) for part in parts), max_seqlen=max_seqlen)
         self.train_inputs = context.inputs(texts.train, trained, rows)
         self.validation_inputs = context.inputs(texts.validation, trained, rows)

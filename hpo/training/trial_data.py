@@ -37,7 +37,7 @@ class StoredTexts:
         split = self.of(data)
         return split.tokens if self.indices is None else split.tokens[split.rows(self.indices)]
 
-    def longest(self, data: TokenizedData) -> int:
+    def max_seqlen(self, data: TokenizedData) -> int:
         """The length of the longest of these texts in tokens."""
         lengths = self.of(data).lengths
         return int((lengths if self.indices is None else lengths[self.indices]).max())

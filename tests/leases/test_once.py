@@ -286,7 +286,7 @@ def test_the_test_split_is_looked_at_once_by_two_whose_clocks_are_an_hour_apart(
     assert champions["right"].times_tested == 1
 
 
-def test_a_worker_that_hung_while_it_crowned_publishes_nothing_after_it_was_overtaken(
+def test_a_worker_that_hung_while_it_promoted_publishes_nothing_after_it_was_overtaken(
     promotion: Promotion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overtaken = threading.Event()

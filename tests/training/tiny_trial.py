@@ -1,4 +1,4 @@
-"""A workbench over a tiny model and random texts in which one token tells the class."""
+"""A trial context over a tiny model and random texts in which one token tells the class."""
 
 from __future__ import annotations
 
