@@ -82,7 +82,9 @@ def test_only_a_model_among_those_to_be_kept_is_asked_for(study: OpenStudy, tmp_
         for claim, value in zip(claims, (0.5, 0.75), strict=True):
             models.keep(
                 claim.number,
-                lambda folder: [(folder / file).touch() for file in (TRAINED_FILE, FACTS_FILE)],
+                lambda folder: [
+                    (folder / file).write_text("{}") for file in (TRAINED_FILE, FACTS_FILE)
+                ],
             )
             claim.finish(TrialState.COMPLETE, value)
     outcomes = [outcome_of(key(study, claim)) for claim in claims]
