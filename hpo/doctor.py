@@ -44,7 +44,7 @@ def main() -> int:
 
 def _examine(options: argparse.Namespace) -> int:
     from hpo.execution.checkup import checkup, flush
-    from hpo.spec.locations import parse_duration
+    from hpo.spec.numbers import parse_duration
 
     locations = read_locations(options)
     seconds = parse_duration(options.timeout or "2m", "--timeout")

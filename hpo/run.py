@@ -87,7 +87,7 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hpo.spec.locations import parse_duration
+    from hpo.spec.numbers import parse_duration
 
     spec, locations = read_spec(options), read_locations(options)
     seconds = parse_duration(options.timeout, "--timeout") if options.timeout else None

@@ -14,8 +14,8 @@ from hpo.options import (
     command,
     read_locations,
     read_spec,
-    whole_number,
 )
+from hpo.spec.numbers import whole_number
 
 _WAIT_SECONDS = 15.0  # a database that is just starting
 
