@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpo.errors import HpoError, OptionError, nearest_name
+from hpo.printable import printable, replace_unencodable
 from hpo.spec.numbers import whole_number
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Interrupted(Exception):  # noqa: N818 - it is no error
 
 def command(main: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser) -> int:
     """Parse, run, and turn errors into one line and an exit code. The only place that does."""
+    for stream in (sys.stdout, sys.stderr):
+        replace_unencodable(stream)
     try:
         level = _log_level()
     except OptionError as error:
@@ -87,7 +90,7 @@ def _log_level() -> str:
 
 def say(text: str) -> None:
     """A line for people, on standard error."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")
     sys.stderr.flush()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hpo.errors import HpoError, OptionError
@@ -105,6 +105,7 @@ KEYS = (
 )
 
 
+@settings(deadline=None)
 @given(NUMBER_TEXTS, st.sampled_from(KEYS), st.booleans())
 @example("9" * 5000, "study.trials", True)
 @example("0x" + "f" * 5000, "study.seed", False)
@@ -126,6 +127,7 @@ def test_any_number_in_a_study_is_taken_or_refused_in_a_line(
 NUMBERS = st.floats() | st.integers() | st.sampled_from([5e-324, 1e308, 10**400, -(10**400)])
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["dropout", "max_grad_norm", "learning_rate", "batch_size", "epochs"]),
     NUMBERS,
