@@ -15,6 +15,7 @@ from hpo.options import (
     command,
     read_locations,
 )
+from hpo.printable import printable
 
 if TYPE_CHECKING:
     from hpo.execution.checkup import Finding
@@ -44,7 +45,7 @@ def main() -> int:
 
 def _examine(options: argparse.Namespace) -> int:
     from hpo.execution.checkup import checkup, flush
-    from hpo.spec.locations import parse_duration
+    from hpo.spec.numbers import parse_duration
 
     locations = read_locations(options)
     seconds = parse_duration(options.timeout or "2m", "--timeout")
@@ -65,8 +66,9 @@ def _examine(options: argparse.Namespace) -> int:
 
 
 def _show(finding: Finding) -> None:
-    hint = f"\n      {finding.hint}" if finding.hint else ""
-    sys.stdout.write(f"{_SIGNS[finding.grade]}  {finding.subject}: {finding.words}{hint}\n")
+    said = printable(f"{finding.subject}: {finding.words}")
+    hint = f"\n      {printable(finding.hint)}" if finding.hint else ""
+    sys.stdout.write(f"{_SIGNS[finding.grade]}  {said}{hint}\n")
     sys.stdout.flush()
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
 
+from hpo.printable import printable
+
 
 class HpoError(Exception):
     """A fault that a person can put right, told in one line.
@@ -27,7 +29,7 @@ class HpoError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.place}: found {self.found}; expected {self.expected}. {self.hint}"
+        return printable(f"{self.place}: found {self.found}; expected {self.expected}. {self.hint}")
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.place, self.found, self.expected, self.hint))

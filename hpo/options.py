@@ -12,13 +12,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpo.errors import HpoError, OptionError, nearest_name
+from hpo.printable import printable, replace_unencodable
+from hpo.spec.numbers import whole_number
 
 if TYPE_CHECKING:
     from hpo.spec.locations import Locations
     from hpo.spec.study import StudySpec
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-_SMALLEST, _LARGEST = -(2**31), 2**31 - 1  # what a column of every database holds
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HIDDEN_WARNING = "SOCKS support in urllib3"
 _NOTHING_AFTER_IT = "expected one argument"  # how argparse says it of an option
@@ -43,6 +44,8 @@ class Interrupted(Exception):  # noqa: N818 - it is no error
 
 def command(main: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser) -> int:
     """Parse, run, and turn errors into one line and an exit code. The only place that does."""
+    for stream in (sys.stdout, sys.stderr):
+        replace_unencodable(stream)
     try:
         level = _log_level()
     except OptionError as error:
@@ -87,7 +90,7 @@ def _log_level() -> str:
 
 def say(text: str) -> None:
     """A line for people, on standard error."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")
     sys.stderr.flush()
 
 
@@ -227,42 +230,6 @@ def _leave_at_once(_number: int, _frame: object) -> None:
     for worker in multiprocessing.active_children():
         worker.kill()
     os._exit(INTERRUPTED)
-
-
-def whole_number(
-    option: str, least: int | None = None, most: int | None = None
-) -> Callable[[str], int]:
-    """The type of an option that takes a whole number.
-
-    Left out, they are what a column of the database holds.
-
-    Args:
-        least: None beyond is taken.
-        most: None beyond is taken.
-    """
-    smallest = _SMALLEST if least is None else least
-    largest = _LARGEST if most is None else most
-    expected = "a whole number" if least is None else f"a whole number of {least} or more"
-    if most is not None:
-        expected = f"a whole number from {least or 0} to {most}"
-
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = None
-        if number is None or not smallest <= number <= largest:
-            too_large = number is not None and number > largest and most is None
-            # Not argparse's own error, which has another form.
-            raise OptionError(
-                option,
-                found=repr(text if len(text) < 50 else f"{text[:50]}…"),
-                expected=f"a whole number from {smallest} to {largest}" if too_large else expected,
-                hint=f"Write e.g. {option} 4.",
-            )
-        return number
-
-    return parse
 
 
 class OneLineParser(argparse.ArgumentParser):

@@ -25,6 +25,7 @@ from hpo.options import (
     settle_places,
     stop_on_signals,
 )
+from hpo.printable import printable
 
 if TYPE_CHECKING:
     from hpo.execution.executor import Executor
@@ -87,7 +88,7 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hpo.spec.locations import parse_duration
+    from hpo.spec.numbers import parse_duration
 
     spec, locations = read_spec(options), read_locations(options)
     seconds = parse_duration(options.timeout, "--timeout") if options.timeout else None
@@ -277,7 +278,7 @@ def _tell(summary: Summary, locations: Locations) -> None:
             f"{summary.waiting_for_mlflow} operations still wait for MLflow; "
             "the next run, or `python -m hpo.doctor --flush`, sends them."
         )
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write("\n".join(map(printable, lines)) + "\n")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ from hpo.options import (
     command,
     read_locations,
     read_spec,
-    whole_number,
 )
+from hpo.printable import printable
+from hpo.spec.numbers import whole_number
 
 _WAIT_SECONDS = 15.0  # a database that is just starting
 
@@ -60,7 +61,7 @@ def _submit(options: argparse.Namespace) -> int:
     with open_storage(locations.storage_url, wait_seconds=_WAIT_SECONDS) as storage:
         progress = submit(storage, spec, priority=options.priority, fingerprints=fingerprints)
     sys.stdout.write(
-        f"Study {progress.name}: {progress.finished} of {progress.wanted} trials finished, "
+        f"Study {printable(progress.name)}: {progress.finished} of {progress.wanted} trials finished, "
         f"priority {progress.priority}.\n"
     )
     return DONE

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from hpo.printable import printable
 from hpo.runtime.events import (
     Event,
     FeatureProgress,
@@ -129,7 +130,7 @@ class PlainView:
 
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()
-        self._write(text + "\n")
+        self._write(printable(text) + "\n")
 
 
 class RichView:
@@ -148,7 +149,9 @@ class RichView:
     def on_event(self, event: Event) -> None:
         self._state.update(event)
         if isinstance(event, TrialEnded) and event.state == "FAIL":
-            self._live.console.print(f"trial {event.number} failed: {event.reason}", markup=False)
+            self._live.console.print(
+                printable(f"trial {event.number} failed: {event.reason}"), markup=False
+            )
         self._live.update(self._block())
 
     def close(self) -> None:
@@ -185,11 +188,12 @@ def make_view(state: StudyState, *, quiet: bool) -> View:
 
 
 def wrapped(text: str, stream: TextIO, indent: str = "  ") -> str:
-    """A line for a stream: on a terminal broken between words, elsewhere as it is.
+    """A line for a stream, made printable: on a terminal broken between words, elsewhere whole.
 
     Args:
         indent: Before the lines that go on with it.
     """
+    text = printable(text)
     if not stream.isatty():
         return text
     width = max(shutil.get_terminal_size().columns - 1, len(indent) + 20)
@@ -220,13 +224,14 @@ def print_summary(summary: Summary, stream: TextIO) -> None:
     """Leaderboard, best parameters, importances, test score and what it is worth, as plain text."""
     counts = summary.counts
     failed = f", {counts.failed} failed" if counts.failed else ""
-    lines = [
+    before = [
         "",
         f"Study {summary.name}: {counts.finished} finished trials "
         f"({counts.complete} complete, {counts.pruned} pruned{failed})",
     ]
+    table, lines = [], []
     if summary.entries:
-        lines += ["", *_leaderboard(summary.entries[:10], summary.metric, stream)]
+        table = ["", *_leaderboard(summary.entries[:10], summary.metric, stream)]
         lines += ["", *_beside_the_leaderboard(summary)]
         lines.append("Best parameters: " + _params(summary.entries[0]))
     if summary.importances:
@@ -237,9 +242,12 @@ def print_summary(summary: Summary, stream: TextIO) -> None:
     if summary.champion is not None:
         lines += _test_score(summary, summary.champion)
     # The rows of the table are wrapped already, each under its last column.
-    stream.write(
-        "\n".join(line if "\n" in line else wrapped(line, stream) for line in lines) + "\n"
-    )
+    shown = [
+        *(wrapped(line, stream) for line in before),
+        *table,
+        *(wrapped(line, stream) for line in lines),
+    ]
+    stream.write("\n".join(shown) + "\n")
 
 
 def _beside_the_leaderboard(summary: Summary) -> list[str]:

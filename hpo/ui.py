@@ -16,8 +16,8 @@ from hpo.options import (
     say,
     settle_places,
     stop_on_signals,
-    whole_number,
 )
+from hpo.spec.numbers import whole_number
 
 LARGEST_PORT = 65535
 

@@ -17,8 +17,8 @@ from hpo.options import (
     say,
     settle_places,
     stop_on_signals,
-    whole_number,
 )
+from hpo.spec.numbers import whole_number
 
 if TYPE_CHECKING:
     from hpo.runtime.events import Event

@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "hpo.closing",
         "hpo.digests",
         "hpo.formats",
+        "hpo.printable",
         "hpo.waiting",
     ),
     ("hpo.spec",),
@@ -180,12 +181,14 @@ def test_commands_do_not_import_each_other() -> None:
         assert not others & {name for name, _ in imports(tree)}, path
 
 
-@pytest.mark.parametrize("ground", ["hpo.errors", "hpo.demo"])
+@pytest.mark.parametrize("ground", ["hpo.printable", "hpo.errors", "hpo.demo"])
 def test_the_ground_imports_nothing_of_ours(ground: str) -> None:
     for path, tree in sources().items():
         if part_of(module_name(path)) == ground:
             ours = {part_of(name) for name, _ in imports(tree) if name.startswith("hpo")}
-            assert ours <= {ground}, path
+            # An error is told in one line, so that errors stand on how a line shows what it quotes.
+            below = {"hpo.printable"} if ground == "hpo.errors" else set()
+            assert ours <= {ground, *below}, path
 
 
 def test_a_trial_knows_nothing_of_studies_storages_and_processes() -> None:

@@ -14,6 +14,7 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
+from hpo.spec.numbers import steps_within
 from hpo.spec.space import Choice, Dimension, FloatRange, IntRange, OptionValue
 
 Space = Mapping[str, Dimension]
@@ -59,8 +60,20 @@ def _distribution(name: str, dimension: Dimension) -> BaseDistribution:
         return IntDistribution(dimension.low, high, log=dimension.log, step=dimension.step)
     high_float = dimension.high
     if dimension.step is not None:
-        high_float = _float_values(dimension)[-1]
+        high_float = _on_lattice(dimension, count_of(name, dimension) - 1)
     return FloatDistribution(dimension.low, high_float, log=dimension.log, step=dimension.step)
+
+
+def count_of(name: str, dimension: Dimension) -> int:
+    """How many values a dimension that is not continuous has, without listing them."""
+    if isinstance(dimension, Choice):
+        return len(dimension.values)
+    if isinstance(dimension, IntRange):
+        # Not len(), which overflows.
+        return (_resolved_high(name, dimension) - dimension.low) // dimension.step + 1
+    if dimension.step is None:
+        return 1
+    return steps_within(dimension.low, dimension.high, dimension.step) + 1
 
 
 def values_of(name: str, dimension: Dimension) -> list[OptionValue]:
@@ -69,7 +82,7 @@ def values_of(name: str, dimension: Dimension) -> list[OptionValue]:
         return list(dimension.values)
     if isinstance(dimension, IntRange):
         return list(range(dimension.low, _resolved_high(name, dimension) + 1, dimension.step))
-    return [*_float_values(dimension)]
+    return [_on_lattice(dimension, index) for index in range(count_of(name, dimension))]
 
 
 def is_continuous(dimension: FloatRange) -> bool:
@@ -98,9 +111,9 @@ def _resolved_high(name: str, dimension: IntRange) -> int:
     return dimension.high
 
 
-def _float_values(dimension: FloatRange) -> list[float]:
+def _on_lattice(dimension: FloatRange, index: int) -> float:
+    """The value so many steps above low."""
     if dimension.step is None:
-        return [dimension.low]
+        return dimension.low
     # Decimal, as in Optuna: 0.1 + 0.1 + 0.1 is not 0.3 in binary.
-    low, high, step = (Decimal(str(x)) for x in (dimension.low, dimension.high, dimension.step))
-    return [float(low + index * step) for index in range(int((high - low) // step) + 1)]
+    return float(Decimal(str(dimension.low)) + index * Decimal(str(dimension.step)))

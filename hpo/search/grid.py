@@ -12,7 +12,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from hpo.errors import StudyFileError
-from hpo.search.distributions import Space, distributions, is_continuous, values_of
+from hpo.search.distributions import Space, count_of, distributions, is_continuous, values_of
 from hpo.spec.space import FloatRange, OptionValue
 
 GRID_SLOT: Final = "hpo:grid_slot"
@@ -69,9 +69,8 @@ def grid_values(space: Space) -> dict[str, list[OptionValue]]:
     """The values of each dimension of a grid.
 
     Raises:
-        StudyFileError: They have no end.
+        StudyFileError: They have no end, or are too many.
     """
-    values = {}
     for name, dimension in space.items():
         if isinstance(dimension, FloatRange) and is_continuous(dimension):
             raise StudyFileError(
@@ -80,8 +79,7 @@ def grid_values(space: Space) -> dict[str, list[OptionValue]]:
                 expected="values that can be counted, for the sampler is grid",
                 hint=f"List values ({name} = [{dimension.low:g}, {dimension.high:g}]) or add step.",
             )
-        values[name] = values_of(name, dimension)
-    size = math.prod(len(each) for each in values.values())
+    size = math.prod(max(0, count_of(name, dimension)) for name, dimension in space.items())
     if size > LARGEST_GRID:
         raise StudyFileError(
             "search.space",
@@ -89,7 +87,7 @@ def grid_values(space: Space) -> dict[str, list[OptionValue]]:
             expected=f"at most {LARGEST_GRID:,}",
             hint="Take fewer values, or another sampler.",
         )
-    return values
+    return {name: values_of(name, dimension) for name, dimension in space.items()}
 
 
 def grid_size(space: Space) -> int:

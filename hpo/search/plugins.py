@@ -14,6 +14,8 @@ from hpo.errors import StudyFileError, nearest_name
 
 T = TypeVar("T")
 
+# Candidates, trials or steps: none has use for more, and some are kept in memory.
+LARGEST_OPTION: Final = 1_000_000
 # The annotations of Optuna's constructors that a study file can express, and what they take.
 _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "int": ((int,), "a whole number"),
@@ -69,6 +71,13 @@ def checked_options(
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             raise StudyFileError(
                 place, found=repr(value), expected=words, hint="Correct the value."
+            )
+        if isinstance(value, int) and abs(value) > LARGEST_OPTION:
+            raise StudyFileError(
+                place,
+                found=str(value),
+                expected=f"{LARGEST_OPTION} at most",
+                hint="Correct the value, or remove it for the default.",
             )
     return dict(options)
 

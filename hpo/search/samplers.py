@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.errors import StudyFileError
 from hpo.search.distributions import (
     Space,
+    count_of,
     distributions,
     is_continuous,
     lattice_place,
@@ -138,9 +139,9 @@ class SeededSampler(BaseSampler):
                 name: random.sample_independent(study, trial, name, distribution)
                 for name, distribution in self._distributions.items()
             }
-        values = [values_of(name, dimension) for name, dimension in self._space.items()]
-        if math.prod(len(each) for each in values) > _LARGEST_LISTED_SPACE:
+        if math.prod(count_of(*each) for each in self._space.items()) > _LARGEST_LISTED_SPACE:
             return None
+        values = [values_of(name, dimension) for name, dimension in self._space.items()]
         points = [dict(zip(self._space, each, strict=True)) for each in itertools.product(*values)]
         left = [point for point in points if self._key(point) not in taken]
         if not left:

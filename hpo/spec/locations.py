@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from hpo.errors import HpoError, OptionError
+from hpo.spec.numbers import parse_size
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
@@ -17,7 +18,6 @@ DEFAULT_DASHBOARD = "http://127.0.0.1:8080"
 _SECRET_IN_QUERY = re.compile(
     r"([?&;%]\w*(?:pass(?:word|wd)?|pwd|secret|token)(?:=|%3D))[^&]*", re.IGNORECASE
 )
-_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
 @dataclass(frozen=True)
@@ -137,42 +137,6 @@ def _parted(url: str) -> tuple[str, str, str]:
     authority = re.split(r"[/?#]", rest)[0]
     login = authority[: authority.rfind("@") + 1]
     return scheme, login, rest.removeprefix(login)
-
-
-def parse_size(text: str, place: str) -> int:
-    """Bytes of e.g. `20GB`.
-
-    Raises:
-        OptionError: An option has a value that it cannot have.
-    """
-    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([kmgt]b)\s*", text, re.IGNORECASE)
-    if not match:
-        raise OptionError(
-            place,
-            found=repr(text),
-            expected="a size such as 500MB or 20GB",
-            hint="Write a number and KB, MB, GB or TB.",
-        )
-    return int(float(match[1]) * _UNITS[match[2].lower()])
-
-
-def parse_duration(text: str, place: str) -> float:
-    """Seconds of e.g. `90s`, `30m`, `2h`, `1h30m`; above 0.
-
-    Raises:
-        OptionError: An option has a value that it cannot have.
-    """
-    match = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?", text.strip())
-    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
-    total = float(hours * 3600 + minutes * 60 + seconds)
-    if not total:
-        raise OptionError(
-            place,
-            found=repr(text),
-            expected="a duration such as 90s, 30m or 2h",
-            hint="Write a number and a unit.",
-        )
-    return total
 
 
 def _folder(environment: Mapping[str, str], variable: str) -> Path | None:

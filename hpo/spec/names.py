@@ -10,6 +10,8 @@ import hashlib
 import re
 import unicodedata
 
+from hpo.printable import why_unprintable
+
 # Bytes, not characters: a file system takes 255 of them. What is put behind a name (a uid, `.lock`, the
 # mark of a file that is being written) needs room too.
 _LONGEST_FILE_BYTES = 100
@@ -17,20 +19,14 @@ _LONGEST_FILE_BYTES = 100
 _LONGEST_MODEL_BYTES = 200
 _LONGEST_KEY = 80
 _DIGEST = 8  # hexadecimal digits
-# Turn text round, so that a name looks like another one.
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_UNPRINTABLE = {"Cc": "a control character", "Cs": "bytes that are no text", "Zl": "a line break"}
-_UNPRINTABLE["Zp"] = _UNPRINTABLE["Zl"]
 
 
 def why_no_name(name: str) -> str | None:
     """Why a text is no name for a study, in words; None where it is one."""
     for character in name:
-        category = unicodedata.category(character)
-        if category in _UNPRINTABLE:
-            return f"{_UNPRINTABLE[category]} in it"
-        if character in _BIDI:
-            return "a mark in it that turns the direction of text"
+        why = why_unprintable(character)
+        if why is not None:
+            return f"{why} in it"
     if not name.strip(" ."):
         return "only dots and spaces"
     if not any(character.isalnum() for character in name):

@@ -50,6 +50,7 @@ from copy import deepcopy
 from typing import Any
 
 from hpo.errors import OptionError
+from hpo.spec.numbers import beyond_toml
 from hpo.spec.study import DEFAULT_SPACE, DEMO
 
 
@@ -57,7 +58,7 @@ def parse_setting(setting: str) -> tuple[str, object]:
     """Split `--set key=value`; the value is read as TOML, and as plain text where it is none.
 
     Raises:
-        OptionError: There is no equals sign, or no dotted key before it.
+        OptionError: There is no equals sign, no dotted key before it, or too large a number behind it.
     """
     key, equals, text = setting.partition("=")
     key, text = key.strip(), text.strip()
@@ -72,7 +73,13 @@ def parse_setting(setting: str) -> tuple[str, object]:
         document = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return key, text
-    return key, document["value"] if len(document) == 1 else text
+    except ValueError as error:  # more digits than Python reads
+        raise _too_large(key) from error
+    value = document["value"] if len(document) == 1 else text
+    large = beyond_toml(value, key)
+    if large is not None:
+        raise _too_large(large)
+    return key, value
 
 
 def overridden(document: Mapping[str, Any], overrides: Mapping[str, object]) -> dict[str, Any]:
@@ -102,6 +109,15 @@ def sources_of(document: Mapping[str, Any]) -> tuple[object, object]:
     """The data and the model that a document names."""
     data, model = table_of(document, "data"), table_of(document, "model")
     return data.get("source", DEMO), model.get("name", DEMO)
+
+
+def _too_large(key: str) -> OptionError:
+    return OptionError(
+        f"--set {key}",
+        found="a whole number of more than 64 bits",
+        expected="a smaller one",
+        hint="Correct the value.",
+    )
 
 
 def _lay_over(document: dict[str, Any], key: str, value: object) -> None:

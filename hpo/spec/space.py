@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from hpo.errors import nearest_name
+from hpo.spec.numbers import LARGEST_WHOLE, steps_within
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrainingSection, TrialParams
 
 OptionValue = int | float | str
@@ -144,10 +145,11 @@ def _int_range(option: str, entry: dict[str, Any], log: bool) -> IntRange:
     else:
         high = _checked_value(option, f"{option}.high", entry["high"])
     step = entry.get("step", 1)
-    if isinstance(step, bool) or not isinstance(step, int) or step < 1:
-        raise SpaceError(
-            f"{option}.step", repr(step), "a whole number of 1 or more", "Correct step."
+    if isinstance(step, bool) or not isinstance(step, int) or not 1 <= step <= LARGEST_WHOLE:
+        bound = (
+            f"from 1 to {LARGEST_WHOLE}" if isinstance(step, int) and step > 1 else "of 1 or more"
         )
+        raise SpaceError(f"{option}.step", repr(step), f"a whole number {bound}", "Correct step.")
     _check_bounds(option, low, high, log, step if "step" in entry else None)
     return IntRange(int(low), None if high is None else int(high), log, step)
 
@@ -167,7 +169,7 @@ def _float_range(option: str, entry: dict[str, Any], log: bool) -> FloatRange:
 def _is_positive(step: object) -> bool:
     if isinstance(step, bool) or not isinstance(step, int | float):
         return False
-    return math.isfinite(step) and step > 0
+    return 0 < step <= sys.float_info.max
 
 
 def _check_bounds(
@@ -186,6 +188,17 @@ def _check_bounds(
         )
     if log and step is not None:
         raise SpaceError(option, "log and step together", "one of the two", "Remove one of them.")
+    if (
+        step is not None
+        and high is not None
+        and steps_within(float(low), float(high), step) >= LARGEST_WHOLE
+    ):
+        raise SpaceError(
+            f"{option}.step",
+            f"{step!r}, of which more than {LARGEST_WHOLE} lie between low and high",
+            "fewer steps",
+            "Raise step, or leave it out.",
+        )
 
 
 def _checked_value(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from hpo.spec.numbers import LARGEST_WHOLE, whole
 from hpo.spec.registries import DATA_FORMATS, METRICS, PRUNERS, SAMPLERS
 from hpo.spec.registry import MemberOf
 from hpo.spec.training import TrainingSection
@@ -18,6 +19,7 @@ PrunerName = Annotated[str, MemberOf(PRUNERS)]
 
 DEMO = "demo"
 MAX_NAME_CHARACTERS = 200
+MOST_TRIALS = 1_000_000
 
 
 def direction_of(metric: Metric) -> Direction:
@@ -50,7 +52,7 @@ class StudySection(_Section):
         "accuracy", description="what the best trial is best at, on the validation split"
     )
     trials: int = Field(
-        50, ge=1, le=1_000_000, description="finished trials that the study should have"
+        50, ge=1, le=MOST_TRIALS, description="finished trials that the study should have"
     )
     seed: int = Field(0, ge=0, lt=2**32, description="everything random follows from it")
 
@@ -98,10 +100,14 @@ class DataSection(_Section):
     max_length: int | None = Field(
         None,
         ge=1,
+        le=LARGEST_WHOLE,
         description="tokens kept of each text; left out, 256, or the model's positions if fewer",
     )
     max_train_examples: int | None = Field(
-        None, ge=1, description="a stratified sample of the training split of this size"
+        None,
+        ge=1,
+        le=LARGEST_WHOLE,
+        description="a stratified sample of the training split of this size",
     )
 
 
@@ -172,9 +178,14 @@ class TrackingSection(_Section):
     @classmethod
     def _known_policy(cls, keep: str) -> str:
         head, _, count = keep.partition(":")
-        if keep in ("all", "best") or (head == "top" and count.isdecimal() and int(count) >= 1):
+        if keep in ("all", "best"):
             return keep
-        raise ValueError("all, best or top:K with K of 1 or more")
+        kept = whole(count) if head == "top" and count.isdecimal() else None
+        if kept is None or kept < 1:
+            raise ValueError("all, best or top:K with K of 1 or more")
+        if kept > MOST_TRIALS:
+            raise ValueError(f"all, best or top:K with K of {MOST_TRIALS} at most")
+        return keep
 
     @property
     def kept_models(self) -> int | None:

@@ -14,6 +14,7 @@ from hpo.errors import StudyFileError, nearest_name
 from hpo.spec.effects import idle, idle_keys, idle_searched, lacking_by_itself
 from hpo.spec.locations import path_of
 from hpo.spec.names import why_no_name
+from hpo.spec.numbers import beyond_toml
 from hpo.spec.overrides import overridden, sources_of, table_of
 from hpo.spec.registries import data_format
 from hpo.spec.space import SearchSpace, SpaceError, parse_dimension
@@ -139,7 +140,7 @@ def search_space(
 
 def _parse_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise StudyFileError(
             str(path),
@@ -161,6 +162,21 @@ def _parse_toml(path: Path) -> dict[str, Any]:
             expected="a readable file",
             hint="Check its rights.",
         ) from error
+    except ValueError as error:  # more digits than Python reads
+        raise _too_large(str(path)) from error
+    large = beyond_toml(document, "")
+    if large is not None:
+        raise _too_large(f"{path}: {large}")
+    return document
+
+
+def _too_large(place: str) -> StudyFileError:
+    return StudyFileError(
+        place,
+        found="a whole number of more than 64 bits",
+        expected="a smaller one",
+        hint="Correct the value.",
+    )
 
 
 def _validated(document: dict[str, Any], place: str, overrides: Mapping[str, object]) -> StudySpec:

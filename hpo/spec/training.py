@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hpo.spec.numbers import LARGEST_WHOLE
 from hpo.spec.registries import OPTIMIZERS, SCHEDULES
 from hpo.spec.registry import MemberOf
 
@@ -25,7 +26,7 @@ class TrialParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     learning_rate: float = Field(5e-5, gt=0, le=10, description="peak learning rate")
-    batch_size: int = Field(16, ge=1, description="examples per optimiser step")
+    batch_size: int = Field(16, ge=1, le=LARGEST_WHOLE, description="examples per optimiser step")
     epochs: int = Field(
         3,
         ge=1,
@@ -35,6 +36,7 @@ class TrialParams(BaseModel):
     freeze_depth: int = Field(
         0,
         ge=0,
+        le=LARGEST_WHOLE,
         description="0 trains everything; k >= 1 freezes the embeddings and the first k blocks",
     )
     weight_decay: float = Field(
@@ -62,7 +64,10 @@ class TrainingSection(TrialParams):
     """`[training]`: values for options that are not searched, and what holds for every trial."""
 
     early_stopping: int = Field(
-        3, ge=0, description="evaluations without improvement before a trial stops; 0 never stops"
+        3,
+        ge=0,
+        le=LARGEST_WHOLE,
+        description="evaluations without improvement before a trial stops; 0 never stops",
     )
     evaluations_per_epoch: int = Field(
         4, ge=1, le=100, description="passes over the validation split in each epoch"

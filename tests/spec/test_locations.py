@@ -15,12 +15,11 @@ from hpo.spec.locations import (
     DEFAULT_DASHBOARD,
     Locations,
     dashboard_url,
-    parse_duration,
-    parse_size,
     path_of,
     redacted,
     without_credentials,
 )
+from hpo.spec.numbers import parse_duration, parse_size
 
 
 def test_the_defaults_are_those_of_optuna_and_mlflow() -> None:
