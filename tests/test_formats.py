@@ -36,10 +36,11 @@ from hpo.formats import (
     refusal,
 )
 from hpo.model.saved import FACTS_FILE, load_trained
+from hpo.outbox.ledger import Ledger
 from hpo.outbox.outbox import waiting_in
 from hpo.outbox.rejected import rejected_in
 from hpo.outbox.requeue import requeue_rejected
-from hpo.runtime.early_checks import check_state, mark_state
+from hpo.runtime.early_checks import FORMAT_FILE, check_state, mark_state
 from hpo.runtime.preparation import prepare
 from hpo.spec.locations import Locations
 from hpo.spec.study_file import read_study
@@ -295,3 +296,21 @@ def fill_caches(left: Path) -> None:
     places = Locations("sqlite://", "http://127.0.0.1:9", left / ".hpo", left / "cache", 10**9)
     context = prepare(read_study(left / "study.toml"), places).context
     context.features.states(context.data.train, f"{context.data.fingerprint}:train", 2)
+
+
+def test_a_number_that_a_power_cut_left_empty_refuses_nothing_and_is_written_again(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / FORMAT_FILE).touch()
+    check_state(tmp_path)
+    mark_state(tmp_path)
+    assert (tmp_path / FORMAT_FILE).read_text() == f"{STATE.number}\n"
+
+
+@pytest.mark.parametrize("damaged", ["0", "q", ""])
+def test_a_damaged_number_of_an_outbox_refuses_nothing(tmp_path: Path, damaged: str) -> None:
+    file = tmp_path / "left.db"
+    with Ledger.open(file) as ledger:
+        ledger.set_facts({"format": damaged})
+    with Ledger.open(file) as ledger:
+        assert ledger.waiting() == (0, 0)

@@ -15,7 +15,7 @@ _BUSY_SECONDS = 30
 
 
 def check_ledger_format(path: Path) -> None:
-    """Look at the format of an outbox's file; nothing is written, its log included.
+    """Look at the format of an outbox's file, which stays as it is, its log included.
 
     Raises:
         TrackingError: A newer release made the file.
@@ -29,4 +29,6 @@ def check_ledger_format(path: Path) -> None:
     except sqlite3.DatabaseError as error:  # new, or damaged, which whoever opens it tells
         logger.debug("The format of %s cannot be read: %s", path, error)
         return
-    check_format(OUTBOX, f"outbox {path}", row[0] if row else None)
+    # A damaged number is none, and refuses nothing: each operation has a digest of its own.
+    if row and str(row[0]).isdecimal() and int(row[0]) > OUTBOX.number:
+        check_format(OUTBOX, f"outbox {path}", row[0])

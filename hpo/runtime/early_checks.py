@@ -57,15 +57,16 @@ def check_state(folder: Path) -> None:
     """Raise OptionError or TrackingError where a newer version has written to a state folder."""
     path = folder / FORMAT_FILE
     if path.is_file():
-        check_format(STATE, str(path), path.read_text(errors="replace").strip())
+        check_format(STATE, str(path), path.read_text(errors="replace").strip() or None)
     check_formats(folder)
 
 
 def mark_state(folder: Path) -> None:
     """Note the format of a state folder that we are about to write to, where it has none."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / FORMAT_FILE).exists():
-        write_whole(folder / FORMAT_FILE, f"{STATE.number}\n".encode(), durable=False)
+    file = folder / FORMAT_FILE
+    if not file.exists() or not file.stat().st_size:  # which a power cut can leave
+        write_whole(file, f"{STATE.number}\n".encode(), durable=True)
 
 
 def check_folder(folder: Path, option: str, *, writable: bool) -> None:
