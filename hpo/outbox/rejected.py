@@ -52,9 +52,8 @@ def keep_rejected(
             "state_dir": str(folder.parent),
             "format": REJECTED.number,
         }
-        with (folder / REJECTED_FILE).open("a", encoding="utf-8") as trace:
-            for row in rows:
-                trace.write(_line({**noted, **asdict(row)}) + "\n")
+        file = folder / REJECTED_FILE
+        write_lines(file, [*read_lines(file), *(_line({**noted, **asdict(row)}) for row in rows)])
 
 
 def rejected_in(state_dir: Path) -> int:
