@@ -257,6 +257,9 @@ def _beside_the_leaderboard(summary: Summary) -> list[str]:
 
     lines = []
     if summary.reading is not None:
+        folds = summary.reading.folds
+        if folds:
+            lines.append(f"{summary.metric}: mean ± standard deviation over {folds} folds.")
         counts = summary.reading.class_counts["validation"]
         lines.append(beside((summary.metric,), counts, summary.label_names))
     if summary.noise is not None and summary.noise.near_best:
@@ -301,7 +304,7 @@ def _leaderboard(entries: list[Entry], metric: str, stream: TextIO) -> list[str]
     rows = [
         [
             str(entry.number),
-            f"{entry.value:.4f}",
+            entry.score_in_words(),
             "" if entry.epochs_run is None else f"{entry.epochs_run:.2f}",
             "" if entry.seconds is None else f"{entry.seconds:.1f}",
             _params(entry),

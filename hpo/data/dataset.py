@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from hpo.data import checks
 from hpo.data.columns import find_columns, listed_columns
+from hpo.data.fold_splits import ready_for_folds, with_splits_for_folds
+from hpo.data.folds import make_folds
 from hpo.data.labelled import LabelledData, Split
 from hpo.data.labels import NO_CLASS, Classes, find_classes, unknown_label
 from hpo.data.sources import SourceTables, read_source
@@ -19,6 +21,7 @@ from hpo.data.splits import split_off, stratified_sample
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
 from hpo.spec.effects import refuse_idle
+from hpo.spec.study import ValidationSection
 
 if TYPE_CHECKING:
     from hpo.spec.study import DataSection
@@ -28,19 +31,22 @@ __all__ = ["LabelledData", "Split", "load_data"]
 logger = logging.getLogger(__name__)
 
 
-def load_data(section: DataSection, *, seed: int) -> LabelledData:
+def load_data(
+    section: DataSection, *, seed: int, validation: ValidationSection | None = None
+) -> LabelledData:
     """Read, check and split a study's data; the same section, seed and files give the same result.
 
     Rows without a text or a label are left out. Texts that two splits share stay in the test split,
     else in validation: what is measured on them is honest. Splits that the source lacks are split
     off the training split by class; `max_train_examples` samples what then remains of it. All that
-    is left out is counted in the warnings.
+    is left out is counted in the warnings. With folds there is no validation split: a given one is
+    joined to the training split, which is divided into the folds.
 
     Raises:
         DataError: The source cannot be read or cannot serve.
         StudyFileError: A key of the section would do nothing with it.
     """
-    source = read_source(section)
+    source, folding = read_source(section), validation or ValidationSection()
     text, label = find_columns(source.train, section.text, section.label)
     warnings = list(source.warnings)
 
@@ -50,32 +56,38 @@ def load_data(section: DataSection, *, seed: int) -> LabelledData:
     warnings += notes
     train, given, notes = _without_shared_texts(train, given)
     warnings += notes
+    train, given, notes = ready_for_folds(train, given, source, folding)
+    warnings += notes
     warnings += checks.check_classes(train, given, classes.names)
     warnings += checks.clashing_labels(train)
+    lacking = [role for role in ("validation", "test") if role not in given]
+    train, given, notes = with_splits_for_folds(train, given, section.test_fraction, folding, seed)
+    warnings += notes
     splits, notes = _with_all_splits(train, given, section=section, classes=classes, seed=seed)
     warnings += notes
-    train, validation, test = splits["train"], splits["validation"], splits["test"]
+    train, held_out, test = splits["train"], splits["validation"], splits["test"]
     train = _limited(train, section.max_train_examples, classes, seed)
 
     logger.info(
         "%s: %d training, %d validation and %d test examples in %d classes",
         section.source,
         len(train),
-        len(validation),
+        len(held_out),
         len(test),
         len(classes.names),
     )
     return LabelledData(
         train=train,
-        validation=validation,
+        validation=held_out,
         test=test,
         label_names=classes.names,
-        fingerprint=_fingerprint(classes.names, train, validation, test),
+        fingerprint=_fingerprint(classes.names, train, held_out, test),
         source=section.source,
         warnings=tuple(warnings),
         text_column=text,
         label_column=label,
-        split_off=tuple(role for role in ("validation", "test") if role not in given),
+        split_off=tuple(role for role in lacking if len(splits[role])),
+        folds=make_folds(train, folding, classes.names, seed=seed),
     )
 
 
@@ -190,7 +202,7 @@ def _with_all_splits(
     wanted = {"test": section.test_fraction, "validation": section.validation_fraction}
     fractions = {role: fraction for role, fraction in wanted.items() if role not in given}
     if "validation" in given:
-        refuse_idle("data", section, "a source without a validation split", "the source has one")
+        refuse_idle("data", section, "a validation split that is split off", "the source has one")
     if "test" in given:
         refuse_idle("data", section, "a source without a test split", "the source has one")
     if not fractions:

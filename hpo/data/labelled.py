@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ class Split:
         rows: (n,) the number of each text's row in its file, or empty where there is no file.
         origin: That file or hub split.
         row_noun: What the numbers count.
+        fold_keys: (n,) the group or the time of each text, where folds go by such a column.
     """
 
     texts: tuple[str, ...]
@@ -30,6 +32,7 @@ class Split:
     rows: NDArray[np.int64] = field(default_factory=_no_rows)
     origin: str = "the texts"
     row_noun: RowNoun = "row"
+    fold_keys: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -42,6 +45,7 @@ class Split:
             self._numbers()[indices],
             self.origin,
             self.row_noun,
+            None if self.fold_keys is None else self.fold_keys[indices],
         )
 
     def where(self, index: int) -> str:
@@ -61,6 +65,19 @@ class Split:
 
 
 @dataclass(frozen=True, eq=False)
+class Fold:
+    """One division of the training split, each part as positions in it, in their order.
+
+    Attributes:
+        train: (training texts,).
+        validation: (validation texts,), none of which is equal to a training text.
+    """
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class LabelledData:
     """The data of a study. Every class has training examples; no text is in two splits.
 
@@ -71,6 +88,7 @@ class LabelledData:
         text_column: Where they stood.
         label_column: Where they stood.
         split_off: Which splits the source lacked.
+        folds: Of the training split; where there are any, the validation split has no texts.
     """
 
     train: Split
@@ -83,3 +101,4 @@ class LabelledData:
     text_column: str = "text"
     label_column: str = "label"
     split_off: tuple[str, ...] = ()
+    folds: tuple[Fold, ...] = ()

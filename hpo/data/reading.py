@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from hpo.data.folds import validated_texts
 from hpo.data.labelled import LabelledData
 from hpo.data.table import shortened
 from hpo.data.tokens import TokenizedData
@@ -31,6 +32,8 @@ class Reading:
         texts_cut: Texts of more than max_length tokens.
         tokens: Of all texts, before tokens_cut of them were cut off.
         cut_from: The end of the text that lost them, "end" or "beginning".
+        folds: Of the training texts, 0 where there is a validation split; the validation texts are
+            then those of any fold, which are training texts too.
     """
 
     source: str
@@ -44,6 +47,7 @@ class Reading:
     tokens: int
     tokens_cut: int
     cut_from: str
+    folds: int = 0
 
     @property
     def rows(self) -> dict[str, int]:
@@ -81,8 +85,19 @@ class Reading:
             'study.metric = "f1_macro" or "balanced_accuracy" gives every class the same weight'
         )
 
+    def _not_all_validated(self) -> str:
+        """By time, the first block is trained on only."""
+        validated = self.rows["validation"]
+        return "" if validated == self.rows["train"] else f" ({validated:,} of them validated on)"
+
+    def _own_texts(self) -> list[str]:
+        """The splits that share no text."""
+        return [role for role in _ROLES if not (self.folds and role == "validation")]
+
     def _rows_in_words(self) -> tuple[str, ...]:
-        *others, last = [f"{self.rows[role]:,} {word}" for role, word in _ROLES.items()]
+        *others, last = [f"{self.rows[role]:,} {_ROLES[role]}" for role in self._own_texts()]
+        if self.folds:
+            others = [f"{others[0]} texts in {self.folds} folds{self._not_all_validated()}"]
         rows = f"{', '.join(others)} and {last} texts"
         if self.split_off:
             rows += f" ({' and '.join(self.split_off)} split off the training texts)"
@@ -96,7 +111,7 @@ class Reading:
     def _length_in_words(self) -> str:
         if not self.texts_cut:
             return f"no text is longer than {self.max_length} tokens"
-        texts = sum(self.rows.values())
+        texts = sum(self.rows[role] for role in self._own_texts())
         verb = "is" if self.texts_cut == 1 else "are"
         share = self.tokens_cut / self.tokens
         return (
@@ -119,6 +134,8 @@ def reading_of(data: LabelledData, tokens: TokenizedData, *, truncation_side: st
         truncation_side: The tokenizer's, "right" or "left".
     """
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    if data.folds:
+        splits["validation"] = data.train.take(validated_texts(data.folds))
     tokenized = (tokens.train, tokens.validation, tokens.test)
     cut = [split.cut for split in tokenized]
     tokens_cut = sum(int(each.sum()) for each in cut)
@@ -137,6 +154,7 @@ def reading_of(data: LabelledData, tokens: TokenizedData, *, truncation_side: st
         tokens=sum(int(split.offsets[-1]) for split in tokenized) + tokens_cut,
         tokens_cut=tokens_cut,
         cut_from="beginning" if truncation_side == "left" else "end",
+        folds=len(data.folds),
     )
 
 

@@ -53,7 +53,7 @@ def split_off(split: Split, fractions: Sequence[float], *, seed: int) -> SplitOf
     for text, rows in rows_of_text.items():
         labels = set(split.labels[rows].tolist()) if len(rows) > 1 else {int(split.labels[rows[0]])}
         if len(labels) == 1:
-            groups_of_class[labels.pop()].append((_rank(text, "carve", seed), rows))
+            groups_of_class[labels.pop()].append((rank(text, "carve", seed), rows))
 
     kept_whole = [
         label for label, groups in groups_of_class.items() if len(groups) < SMALLEST_DIVIDED_CLASS
@@ -88,7 +88,7 @@ def stratified_sample(split: Split, size: int, *, seed: int) -> NDArray[np.int64
         return np.arange(len(split), dtype=np.int64)
     ranked: dict[int, list[tuple[bytes, int]]] = {}
     for row, (text, label) in enumerate(zip(split.texts, split.labels.tolist(), strict=True)):
-        ranked.setdefault(label, []).append((_rank(text, "sample", seed), row))
+        ranked.setdefault(label, []).append((rank(text, "sample", seed), row))
     sizes = np.array([len(ranked[label]) for label in sorted(ranked)], dtype=np.int64)
     shares = sizes * (size / len(split))
     quotas = np.maximum(_rounded(shares), 1)
@@ -137,5 +137,5 @@ def _rounded(shares: NDArray[np.floating]) -> NDArray[np.int64]:
     return quotas
 
 
-def _rank(text: str, purpose: str, seed: int) -> bytes:
+def rank(text: str, purpose: str, seed: int) -> bytes:
     return blake2b(text.encode(), digest_size=16, key=f"{purpose} {seed}".encode()).digest()

@@ -14,7 +14,7 @@ from hpo.model.pretrained import PretrainedModel
 from hpo.model.saved import TextClassifier, load_trained, save_transformers
 from hpo.results.appraisal import card_section
 from hpo.results.card import how_to_call
-from hpo.results.champion_source import ChampionSource
+from hpo.results.champion_source import ChampionSource, How
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
 from hpo.spec.study import Metric
@@ -30,6 +30,7 @@ class Champion:
 
     Attributes:
         times_tested: Looks at the test split so far, this one included.
+        how: What was made of the trial, as `ChampionSource` says it.
     """
 
     number: int
@@ -37,11 +38,12 @@ class Champion:
     test: TestScore
     registered_name: str
     times_tested: int
+    how: How = "single"
 
     @property
     def source(self) -> ChampionSource:
         """What it is made of."""
-        return ChampionSource((self.number,))
+        return ChampionSource((self.number,), self.how)
 
     def as_json(self) -> dict[str, Any]:
         """Facts for `from_json`, which other processes may read."""
@@ -99,6 +101,7 @@ def promote(
         test=score,
         registered_name=registered_name(study_name),
         times_tested=times_tested_before + 1,
+        how=source.how,
     )
     tracker.log({f"test/{name}": value for name, value in score.metrics.items()})
     _publish(champion, best, classifier, tracker, study_name, metric)
@@ -178,7 +181,7 @@ def _card(
             f"GPT-2 text classifier: `{base_model}` fine-tuned to tell {len(label_names)} classes "
             f"apart ({shown}).",
             f"The best of the study's trials by validation {metric}: trial {best.number}, "
-            f"{best.value:.4f}.",
+            f"{best.score_in_words()}{_over_folds(best)}.",
             "",
             f"On the test split ({champion.test.texts} texts, looked at "
             f"{champion.times_tested} time(s)):",
@@ -194,4 +197,15 @@ def _card(
             "|---|---|",
             *params,
         ]
+    )
+
+
+def _over_folds(best: Entry) -> str:
+    """What the score is of and how the classifier came about, of a trial over folds."""
+    if not best.folds:
+        return ""
+    epochs = "" if best.best_epoch is None else f" for {best.best_epoch:.2f} epochs"
+    return (
+        f" (mean and standard deviation over {best.folds} folds); "
+        f"trained anew on all the training texts{epochs}"
     )

@@ -18,7 +18,7 @@ class ChampionSource:
 
     Attributes:
         trials: the numbers of the trials, best first; at least one.
-        how: what is made of them. Only "single" is built so far.
+        how: what is made of them.
     """
 
     trials: tuple[int, ...]
@@ -36,9 +36,10 @@ class ChampionSource:
 
 
 def champion_source(entries: Sequence[Entry]) -> ChampionSource:
-    """What the champion of a study is to be made of.
+    """What the champion of a study is to be made of: a trial over folds has no weights of its own.
 
     Args:
         entries: Its leaderboard, with a trial at least.
     """
-    return ChampionSource((entries[0].number,))
+    best = entries[0]
+    return ChampionSource((best.number,), "refit" if best.folds else "single")

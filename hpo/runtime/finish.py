@@ -178,8 +178,8 @@ def _promote(
             before_publishing=turn.check,
         )
     turn.end_with(CHAMPION_KEY, champion.as_json())
-    kept = top_numbers(entries, study.spec.tracking.kept_models)
-    session.models.drop(session.models.numbers() - kept)
+    kept = top_numbers(entries, study.spec.kept_models)
+    session.models.drop(session.models.numbers() - kept - {source.lead})
     _show_drawings(session, entries, champion)
     present_study(study, session.tracker, champion)
     return champion
@@ -192,7 +192,7 @@ def tidy(session: Session) -> None:
     """
     if waiting_in(session.work.state):
         return
-    kept = top_numbers(session.study.read(leaderboard), session.study.spec.tracking.kept_models)
+    kept = top_numbers(session.study.read(leaderboard), session.study.spec.kept_models)
     try:
         logged = session.tracker.trials_with_models()
         # A worker that was killed in the middle of keeping to the policy may have left some.
@@ -212,6 +212,7 @@ def tidy(session: Session) -> None:
 def _show_drawings(session: Session, entries: list[Entry], champion: Champion) -> None:
     """The champion's confusion matrix and the best trials' learning curves, in MLflow and the dashboard."""
     study, metric = session.study, session.study.spec.study.metric
+    folds = bool(study.spec.validation.folds)
     drawings = {
         "test_confusion.svg": draw_confusion(
             np.array(champion.test.confusion, np.int64),
@@ -222,7 +223,7 @@ def _show_drawings(session: Session, entries: list[Entry], champion: Champion) -
         "learning_curves.svg": draw_curves(
             _learning_curves(study, entries[:_CURVES]),
             "Learning curves of the best trials",
-            x_label="epochs",
+            x_label="epochs of one fold after another" if folds else "epochs",
             y_label=f"validation {metric}",
             subtitle=f"study {study.name}",
         ),
@@ -295,6 +296,8 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
         "number": entry.number,
         "value": entry.value,
         "params": dict(entry.params),
+        "folds": entry.folds,
+        "std_over_folds": entry.std_over_folds,
         "epochs_run": entry.epochs_run,
         "seconds": entry.seconds,
         "mlflow_url": entry.mlflow_url,

@@ -8,13 +8,16 @@ from collections.abc import Callable, Sequence, Set
 from glob import escape
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from hpo.atomic import remove_partial, whole_folder
 from hpo.errors import TrackingError
-from hpo.model.saved import TRAINED_FILE, damage_in_trained
+from hpo.model.saved import TRAINED_FILE, damage_in_trained, save_trained
 from hpo.results.leaderboard import Entry
 from hpo.spec.names import file_name
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
+from hpo.training.loop import TrialTraining
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +101,40 @@ class KeptModels:
         """Remove what these trials trained."""
         for number in numbers:
             shutil.rmtree(self.path(number), ignore_errors=True)
+
+
+def keep_trained(
+    models: KeptModels,
+    study_name: str,
+    number: int,
+    trial: TrialTraining,
+    value: float,
+    **facts: JsonValue,
+) -> Path:
+    """Keep a trial's classifier as it is now; where it is then.
+
+    Args:
+        models: Where.
+        study_name: The study's.
+        number: The trial's.
+        trial: Its training, at its end.
+        value: Of the study's metric.
+        facts: What else is to stand in `trial.json`.
+    """
+    data, task = trial.context.data, trial.context.task
+    told = {
+        "study": study_name,
+        "number": number,
+        "params": trial.params.model_dump(),
+        "value": value,
+        **facts,
+    }
+    return models.keep(
+        number,
+        lambda folder: save_trained(
+            folder, trial.classifier, task, data.label_names, data.max_length, told
+        ),
+    )
 
 
 def study_folder(state: Path, study_name: str, study_uid: str) -> Path:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 import torch
 
 from hpo.data.dataset import LabelledData, load_data
+from hpo.data.folds import fingerprint_of
 from hpo.data.reading import Reading, reading_of
 from hpo.data.tokens import tokenize
 from hpo.errors import StudyFileError
@@ -30,6 +31,7 @@ from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.tracking.opening import DatasetInfo
 from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.trial_context import TrialContext
+from hpo.training.trial_data import StoredTexts, TrialData
 
 USUAL_MAX_LENGTH = 256
 _PACKAGES = (
@@ -59,7 +61,8 @@ class Prepared:
     @property
     def fingerprints(self) -> Fingerprints:
         """What all trials of the study must share."""
-        return Fingerprints(self.data.fingerprint, self.context.model.fingerprint)
+        divided = fingerprint_of(self.data.folds, self.data.fingerprint)
+        return Fingerprints(divided, self.context.model.fingerprint)
 
     @property
     def reading(self) -> Reading:
@@ -83,7 +86,7 @@ class Prepared:
             source=data.source,
             examples={
                 "train": len(data.train),
-                "validation": len(data.validation),
+                **({} if data.folds else {"validation": len(data.validation)}),
                 "test": len(data.test),
             },
         )
@@ -115,7 +118,7 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
     if not is_on_the_hub(spec.model.name):
         refuse_idle("model", spec.model, "a hub model", f"{spec.model.name} is a directory")
     # The data first: a fault in somebody's own file should be told before a model is fetched.
-    data = load_data(spec.data, seed=spec.study.seed)
+    data = load_data(spec.data, seed=spec.study.seed, validation=spec.validation)
     model = load_pretrained(spec.model.name, spec.model.revision)
     max_length = check_against_model(spec, model)
     check_plan(spec, model.architecture.n_layer)
@@ -137,7 +140,11 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
         device=device,
     )
     metric, settings = spec.study.metric, spec.training
-    context = TrialContext(model, tokens, features, SINGLE_LABEL, metric, settings)
+    folds = tuple(
+        TrialData(StoredTexts("train", fold.train), StoredTexts("train", fold.validation))
+        for fold in data.folds
+    )
+    context = TrialContext(model, tokens, features, SINGLE_LABEL, metric, settings, folds)
     return Prepared(spec, data, context)
 
 

@@ -15,15 +15,15 @@ from hpo.leases.budget import NoTrial, claim_trial
 from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
 from hpo.leases.lease import LeaseLost
-from hpo.model.saved import save_trained
 from hpo.results.dashboard_drawings import show_with_trial
 from hpo.results.leaderboard import leaderboard, top_numbers
 from hpo.results.presentation import present_study, present_trial
 from hpo.runtime.events import Listener, TrialEnded, TrialEvaluated, TrialStarted
-from hpo.runtime.kept_models import KeptModels, study_folder
+from hpo.runtime.kept_models import KeptModels, keep_trained, study_folder
 from hpo.runtime.preparation import Prepared, trial_params
 from hpo.runtime.trial_end import BrokenOff, Ended, end_by, end_of
-from hpo.runtime.trial_report import dashboard_columns, log_confusion
+from hpo.runtime.trial_report import dashboard_columns, log_confusion, log_evaluation
+from hpo.search.pruners import evaluations_a_training
 from hpo.search.samplers import seed_for
 from hpo.spec.training import TrialParams
 from hpo.studies.memory import recall, remember
@@ -31,11 +31,14 @@ from hpo.studies.studies import OpenStudy
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.checkpoint import CheckpointFile
+from hpo.training.folds import FoldedTraining
 from hpo.training.loop import TrialInterrupted, TrialTraining
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.result import Evaluation, TrialResult, Verdict
 
 logger = logging.getLogger(__name__)
+
+Training = TrialTraining | FoldedTraining
 
 _MICRO_BATCH = "micro_batch"
 _MOST_FAILURES_IN_A_ROW = 5
@@ -145,15 +148,9 @@ class StudyWork:
             self._close(attempt, found)
             return found
 
-    def _train(self, params: TrialParams, attempt: _Attempt) -> tuple[TrialTraining, TrialResult]:
+    def _train(self, params: TrialParams, attempt: _Attempt) -> tuple[Training, TrialResult]:
         """Train from the checkpoint, where there is one, telling of each evaluation."""
-        claim = attempt.claim
-        trial = TrialTraining(
-            self.prepared.context,
-            params,
-            seed=seed_for(self.study.spec.study.seed, claim.number),
-            micro_batches=self.micro_batches,
-        )
+        trial = self._training(params, seed_for(self.study.spec.study.seed, attempt.claim.number))
         self._log_earlier_evaluations(trial, attempt)
         result = trial.run(
             lambda evaluation: self._on_evaluation(evaluation, trial, attempt),
@@ -162,8 +159,22 @@ class StudyWork:
         )
         return trial, result
 
-    def _keep(self, trial: TrialTraining, result: TrialResult, attempt: _Attempt) -> str | None:
+    def _training(self, params: TrialParams, seed: int) -> Training:
+        context, micro_batches = self.prepared.context, self.micro_batches
+        if not context.folds:
+            return TrialTraining(context, params, seed=seed, micro_batches=micro_batches)
+        return FoldedTraining(
+            context,
+            params,
+            seed=seed,
+            evaluations_a_fold=evaluations_a_training(self.study.spec, self.study.space),
+            micro_batches=micro_batches,
+        )
+
+    def _keep(self, trial: Training, result: TrialResult, attempt: _Attempt) -> str | None:
         """Keep what training found out, before the trial ends, and a complete trial's model.
+
+        A trial over folds trains as many models and keeps none: the champion's is trained by itself.
 
         Returns:
             The confusion matrix of a complete trial, as SVG.
@@ -173,21 +184,9 @@ class StudyWork:
         attempt.claim.set_user_attrs(dashboard_columns(result))
         if result.end == "pruned":
             return None
-        number, context = attempt.claim.number, self.prepared.context
-        facts = {
-            "study": self.study.name,
-            "number": number,
-            "params": trial.params.model_dump(),
-            "value": result.value,
-        }
-        labels, max_length = context.data.label_names, context.data.max_length
-        self._models.keep(
-            number,
-            lambda folder: save_trained(
-                folder, trial.classifier, context.task, labels, max_length, facts
-            ),
-        )
-        return log_confusion(attempt.run, result, labels)
+        if isinstance(trial, TrialTraining):
+            keep_trained(self._models, self.study.name, attempt.claim.number, trial, result.value)
+        return log_confusion(attempt.run, result, self.prepared.context.data.label_names)
 
     def _close(self, attempt: _Attempt, end: Ended, drawing: str | None = None) -> None:
         """Give the trial its end everywhere, in the order in which a dead worker's are made up for.
@@ -215,7 +214,7 @@ class StudyWork:
                 self.study.storage, claim.trial_id, self.state, "confusion_matrix.svg", drawing
             )
             entries = self.study.read(leaderboard)
-            kept = top_numbers(entries, self.study.spec.tracking.kept_models)
+            kept = top_numbers(entries, self.study.spec.kept_models)
             if claim.number in kept:
                 self._models.log(claim.number, run)
             self._models.drop_outdone(entries, kept, claim.number, self.tracker)
@@ -231,26 +230,28 @@ class StudyWork:
         path = folder / "checkpoints" / f"trial-{number:04d}.safetensors"
         return CheckpointFile(path, self.study.spec.training.checkpoint)
 
-    def _log_earlier_evaluations(self, trial: TrialTraining, attempt: _Attempt) -> None:
+    def _log_earlier_evaluations(self, trial: Training, attempt: _Attempt) -> None:
         """Give the attempt's run the whole course of the trial, and Optuna nothing beyond the checkpoint."""
         claim = attempt.claim
         trial.resume(attempt.checkpoint)
         for evaluation in trial.history:
-            attempt.run.log(evaluation.metrics, evaluation.examples_seen)
+            log_evaluation(attempt.run, evaluation)
         if not claim.is_new:
-            claim.forget_reports_after(trial.history[-1].index if trial.history else 0)
-            for evaluation in trial.history:
+            reported = [evaluation for evaluation in trial.history if evaluation.is_reported]
+            claim.forget_reports_after(reported[-1].index if reported else 0)
+            for evaluation in reported:
                 # The checkpoint is sealed, and what was reported by then is not.
                 claim.report(self._value(evaluation), evaluation.index)
 
-    def _on_evaluation(
-        self, evaluation: Evaluation, trial: TrialTraining, attempt: _Attempt
-    ) -> Verdict:
+    def _on_evaluation(self, evaluation: Evaluation, trial: Training, attempt: _Attempt) -> Verdict:
         claim, run, value = attempt.claim, attempt.run, self._value(evaluation)
-        run.log(evaluation.metrics, evaluation.examples_seen)
+        log_evaluation(run, evaluation)
         run.log_system(evaluation.examples_seen)
-        claim.report(value, evaluation.index)
+        if evaluation.is_reported:
+            claim.report(value, evaluation.index)
         self.on_event(TrialEvaluated(claim.number, evaluation.step / trial.steps, value))
+        if not evaluation.is_reported:
+            return Verdict.GO_ON
         return Verdict.PRUNE if claim.should_prune() else Verdict.GO_ON
 
     def _value(self, evaluation: Evaluation) -> float:

@@ -19,11 +19,13 @@ Need = Literal[
     "nothing",
     "a hub data set",
     "a source with several splits",
-    "a source without a validation split",
+    "a validation split that is split off",
     "a source without a test split",
     "a hub model",
     "the optimizer sgd",
     "a freeze_depth that leaves blocks to train",
+    "validation.folds of 2 or more",
+    "one model a trial",
 ]
 
 NEEDS: Final[Mapping[str, Need]] = {
@@ -40,7 +42,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "data.train_split": "a source with several splits",
     "data.validation_split": "a source with several splits",
     "data.test_split": "a source with several splits",
-    "data.validation_fraction": "a source without a validation split",
+    "data.validation_fraction": "a validation split that is split off",
     "data.test_fraction": "a source without a test split",
     # Limits that are not reached are kept all the same.
     "data.max_length": "nothing",
@@ -68,8 +70,11 @@ NEEDS: Final[Mapping[str, Need]] = {
     "training.evaluations_per_epoch": "nothing",
     "training.precision": "nothing",
     "training.checkpoint": "nothing",
-    "tracking.keep": "nothing",
+    "tracking.keep": "one model a trial",
     "tracking.system_metrics": "nothing",
+    "validation.folds": "nothing",
+    "validation.group": "validation.folds of 2 or more",
+    "validation.order": "validation.folds of 2 or more",
 }
 
 
@@ -98,6 +103,12 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
     optimizers = searched.values if isinstance(searched, Choice) else (spec.training.optimizer,)
     if "sgd" not in optimizers:
         yield "the optimizer sgd", f"the optimizer is {optimizers[0]}"
+    folds = spec.validation.folds
+    if folds:
+        yield "a validation split that is split off", f"validation.folds is {folds}"
+        yield "one model a trial", f"validation.folds is {folds}"
+    else:
+        yield "validation.folds of 2 or more", "validation.folds is 0"
 
 
 def refuse_idle(section: str, values: BaseModel, lacking: Need, why: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from hpo.spec.numbers import LARGEST_WHOLE, whole
 from hpo.spec.registries import DATA_FORMATS, METRICS, PRUNERS, SAMPLERS
@@ -20,6 +20,7 @@ PrunerName = Annotated[str, MemberOf(PRUNERS)]
 DEMO = "demo"
 MAX_NAME_CHARACTERS = 200
 MOST_TRIALS = 1_000_000
+MOST_FOLDS = 100
 
 
 def direction_of(metric: Metric) -> Direction:
@@ -195,6 +196,48 @@ class TrackingSection(_Section):
         return 1 if self.keep == "best" else int(self.keep.partition(":")[2])
 
 
+class ValidationSection(_Section):
+    """`[validation]`: what a trial's score is measured on."""
+
+    folds: int = Field(
+        0,
+        ge=0,
+        le=MOST_FOLDS,
+        description="0: on the validation split; 2 or more: on so many folds of the training split "
+        "in turn, of which a trial's score is the mean",
+    )
+    group: str | None = Field(
+        None,
+        min_length=1,
+        description="column of groups (authors, products), none of which is ever on both sides",
+    )
+    order: str | None = Field(
+        None,
+        min_length=1,
+        description="column of times or numbers: each fold is validated on what comes after "
+        "its training texts",
+    )
+
+    @field_validator("folds")
+    @classmethod
+    def _more_than_one(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("0 for the validation split, or 2 folds or more")
+        return folds
+
+    @field_validator("order")
+    @classmethod
+    def _one_column(cls, order: str | None, info: ValidationInfo) -> str | None:
+        if order is not None and info.data.get("group") is not None:
+            raise ValueError("nothing, for validation.group is set, and folds go by one column")
+        return order
+
+    @property
+    def column(self) -> str | None:
+        """The column that folds go by, if they go by one."""
+        return self.group or self.order
+
+
 DEFAULT_SPACE: Mapping[str, Any] = {
     "learning_rate": {"low": 1e-6, "high": 1e-3, "log": True},
     "batch_size": [8, 16, 32, 64],
@@ -212,6 +255,7 @@ class StudySpec(_Section):
     search: SearchSection = SearchSection()
     training: TrainingSection = TrainingSection()
     tracking: TrackingSection = TrackingSection()
+    validation: ValidationSection = ValidationSection()
 
     @property
     def name(self) -> str:
@@ -221,3 +265,8 @@ class StudySpec(_Section):
     @property
     def direction(self) -> Direction:
         return direction_of(self.study.metric)
+
+    @property
+    def kept_models(self) -> int | None:
+        """How many trials' models stay; None means all. A trial over folds has several and keeps none."""
+        return 0 if self.validation.folds else self.tracking.kept_models

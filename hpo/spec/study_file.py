@@ -89,9 +89,11 @@ def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> Stu
     space = search_space(spec, place=str(path), overrides=overrides)
     for lacking, why in lacking_by_itself(spec, space):
         set_for_nothing = [
-            *((key, repr(value)) for key, value in idle_keys("data", spec.data, lacking)),
-            *((key, repr(value)) for key, value in idle_keys("model", spec.model, lacking)),
-            *((key, repr(value)) for key, value in idle_keys("training", spec.training, lacking)),
+            *(
+                (key, repr(value))
+                for section in type(spec).model_fields
+                for key, value in idle_keys(section, getattr(spec, section), lacking)
+            ),
             *((key, "a searched option") for key in idle_searched(space, lacking)),
         ]
         for key, found in set_for_nothing:

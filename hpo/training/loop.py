@@ -175,6 +175,32 @@ class TrialTraining:
         self.progress.seconds = self._clock() - started
         return self._result(end)
 
+    def run_for(
+        self,
+        steps: int,
+        *,
+        on_step: Callable[[float], None] = lambda share: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Train up to a step without a look at the validation texts; the last weights stay.
+
+        Args:
+            steps: From the beginning, at most `self.steps`.
+            on_step: Told after each step which share of them is made.
+            should_stop: Asked after every step.
+
+        Raises:
+            TrialInterrupted: `should_stop` said so.
+            BatchTooLarge: A single text does not fit into memory.
+        """
+        for texts in self._remaining_batches():
+            self._train_step(texts)
+            on_step(self.progress.step / steps)
+            if self.progress.step == steps:
+                return
+            if should_stop():
+                raise TrialInterrupted
+
     def _remaining_batches(self) -> Iterator[NDArray[np.int64]]:
         lengths, size = self.train_inputs.split.lengths, self.params.batch_size
         among = self.train_inputs.indices

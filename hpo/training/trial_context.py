@@ -13,12 +13,16 @@ from hpo.model.pretrained import PretrainedModel
 from hpo.spec.study import Metric
 from hpo.spec.training import TrainingSection
 from hpo.tasks.task import Task
-from hpo.training.trial_data import StoredTexts
+from hpo.training.trial_data import StoredTexts, TrialData
 
 
 @dataclass(frozen=True)
 class TrialContext:
-    """What all trials of a study share in one process."""
+    """What all trials of a study share in one process.
+
+    Attributes:
+        folds: What each fold of a trial reads; empty where trials have a validation split.
+    """
 
     model: PretrainedModel
     data: TokenizedData
@@ -26,6 +30,7 @@ class TrialContext:
     task: Task
     metric: Metric
     settings: TrainingSection
+    folds: tuple[TrialData, ...] = ()
 
     def inputs(
         self, texts: StoredTexts, trained: Trained, rows: EmbeddingRows | None

@@ -32,6 +32,14 @@ class StoredTexts:
         split: TokenizedSplit = getattr(data, self.split)
         return split
 
+    def positions(self, data: TokenizedData) -> NDArray[np.int64]:
+        """Where these texts are in the stored split, (texts,)."""
+        return np.arange(len(self.of(data))) if self.indices is None else self.indices
+
+    def count(self, data: TokenizedData) -> int:
+        """How many texts these are."""
+        return len(self.of(data) if self.indices is None else self.indices)
+
     def tokens(self, data: TokenizedData) -> NDArray[np.int32]:
         """The tokens of these texts, one after the other, (tokens,)."""
         split = self.of(data)
