@@ -136,7 +136,7 @@ def _caveats(
     if reading is not None:
         validation = reading.class_counts["validation"]
         if entries:
-            on = "In the folds" if reading.folds else "On the validation split"
+            on = "On the validation folds" if reading.folds else "On the validation split"
             lines.append(f"{on}: {beside((metric,), validation, names)}")
         noise = noise_of([entry.value for entry in entries], metric, validation)
         if noise is not None and noise.near_best:

@@ -166,14 +166,15 @@ def _point(session: Session, number: int) -> tuple[FrozenTrial, TrialParams, int
 @contextmanager
 def _shown(session: Session, number: int) -> Iterator[None]:
     """Tell of a training of a trial that is over, which can be stopped and not given back."""
-    started, tell = time.monotonic(), session.work.on_event
+    started, tell, state = time.monotonic(), session.work.on_event, "RELEASED"
     tell(TrialStarted(number, 1))
     try:
         yield
+        state = "RETRAINED"
     except TrialInterrupted as interrupted:
         raise KeyboardInterrupt from interrupted
     finally:
-        tell(TrialEnded(number, "RELEASED", None, time.monotonic() - started))
+        tell(TrialEnded(number, state, None, time.monotonic() - started))
 
 
 @contextmanager

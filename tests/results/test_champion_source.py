@@ -1,6 +1,8 @@
-"""What a champion is made of: today the best trial alone."""
+"""What a champion is made of: the best trial alone, or its parameters trained anew."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +16,13 @@ def test_the_best_trial_alone_is_chosen() -> None:
     source = champion_source(ENTRIES)
     assert source == ChampionSource((4,), "single")
     assert source.lead_entry(ENTRIES) is ENTRIES[0]
+
+
+def test_the_best_trial_over_folds_is_trained_on_all_texts() -> None:
+    entries = [replace(entry, folds=5, std_over_folds=0.0085) for entry in ENTRIES]
+    assert champion_source(entries) == ChampionSource((4,), "refit")
+    assert entries[0].score_in_words() == f"{entries[0].value:.4f} ± 0.0085"
+    assert ENTRIES[0].score_in_words() == f"{ENTRIES[0].value:.4f}"
 
 
 @pytest.mark.parametrize("other", [ChampionSource((1,)), ChampionSource((4,), "refit")])

@@ -71,6 +71,41 @@ def test_a_setting_that_some_trials_need_is_taken(tmp_path: Path, toml: str) -> 
     read_study(study(tmp_path, toml))
 
 
+@pytest.mark.parametrize(
+    ("toml", "key", "why"),
+    [
+        ("[validation]\ngroup = 'author'\n", "validation.group", "validation.folds is 0"),
+        ("[validation]\norder = 'date'\n", "validation.order", "validation.folds is 0"),
+        (
+            "[validation]\nfolds = 5\n[data]\nvalidation_fraction = 0.2\n",
+            "data.validation_fraction",
+            "validation.folds is 5",
+        ),
+        ("[validation]\nfolds = 5\n[tracking]\nkeep = 'best'\n", "tracking.keep", "is 5"),
+    ],
+)
+def test_what_folds_lack_or_need_is_refused(tmp_path: Path, toml: str, key: str, why: str) -> None:
+    with pytest.raises(StudyFileError) as raised:
+        read_study(study(tmp_path, toml))
+    assert raised.value.place.endswith(key)
+    assert why in raised.value.found
+    assert raised.value.expected.startswith(NEEDS[key])
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("folds = 1", "0 for the validation split, or 2 folds or more"),
+        ("folds = 101", "less than or equal to 100"),
+        ("folds = 3\ngroup = 'author'\norder = 'date'", "folds go by one column"),
+    ],
+)
+def test_folds_that_make_no_sense_are_refused(tmp_path: Path, toml: str, words: str) -> None:
+    with pytest.raises(StudyFileError) as raised:
+        read_study(study(tmp_path, f"[validation]\n{toml}\n"))
+    assert words in raised.value.expected
+
+
 @pytest.mark.parametrize("name", known_studies())
 def test_a_study_with_every_default_written_out_is_read_again(tmp_path: Path, name: str) -> None:
     spec = read_study(known_studies()[name])
