@@ -27,7 +27,7 @@ from hpo.model.pretrained import PretrainedModel
 from hpo.spec.training import TrialParams
 from hpo.tasks.metrics import recalls
 from hpo.training.allocator import keep_freed_memory
-from hpo.training.checkpoint import CheckpointFile
+from hpo.training.checkpoint import CheckpointFile, completed_identity
 from hpo.training.cuda_graphs import passes_on
 from hpo.training.determinism import choose_deterministic_kernels
 from hpo.training.evaluate import evaluate, evaluations_by_step, improves
@@ -113,8 +113,7 @@ class TrialTraining:
         saved = checkpoint.read()
         if saved is None:
             return False
-        # One of an earlier version does not name its task, of which there was one.
-        if {"task": "single_label", **saved.facts.get("trial", {})} != self._identity():
+        if completed_identity(saved.facts.get("trial", {})) != self._identity():
             logger.warning("%s is of another trial; this one starts anew", checkpoint.path)
             return False
         self.state.restore(saved)
