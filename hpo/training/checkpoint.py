@@ -22,7 +22,7 @@ from hpo.digests import fast_digest
 from hpo.errors import ModelError
 from hpo.formats import CHECKPOINT, check_format
 from hpo.model.weights_file import write_weights
-from hpo.spec.training import CheckpointPolicy, TrialParams
+from hpo.spec.training import CheckpointPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +37,6 @@ class Checkpoint:
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
-
-
-def completed_identity(trial: Mapping[str, Any]) -> dict[str, Any]:
-    """Whose checkpoint it is, with what an earlier version had no word for: one task, options at their defaults."""
-    params = {**TrialParams().model_dump(mode="json"), **trial.get("params", {})}
-    return {"task": "single_label", **trial, "params": params}
 
 
 class CheckpointFile:
