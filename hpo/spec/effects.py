@@ -24,6 +24,7 @@ Need = Literal[
     "a hub model",
     "the optimizer sgd",
     "a freeze_depth that leaves blocks to train",
+    "an unfreeze of two_stage or gradual",
 ]
 
 NEEDS: Final[Mapping[str, Need]] = {
@@ -64,6 +65,8 @@ NEEDS: Final[Mapping[str, Need]] = {
     "training.label_smoothing": "nothing",
     "training.layer_decay": "a freeze_depth that leaves blocks to train",
     "training.max_grad_norm": "nothing",
+    "training.unfreeze": "a freeze_depth that leaves blocks to train",
+    "training.unfreeze_epochs": "an unfreeze of two_stage or gradual",
     "training.early_stopping": "nothing",
     "training.evaluations_per_epoch": "nothing",
     "training.precision": "nothing",
@@ -98,6 +101,10 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
     optimizers = searched.values if isinstance(searched, Choice) else (spec.training.optimizer,)
     if "sgd" not in optimizers:
         yield "the optimizer sgd", f"the optimizer is {optimizers[0]}"
+    searched = space.get("unfreeze")
+    ways = searched.values if isinstance(searched, Choice) else (spec.training.unfreeze,)
+    if set(ways) == {"none"}:
+        yield "an unfreeze of two_stage or gradual", "unfreeze is none"
 
 
 def refuse_idle(section: str, values: BaseModel, lacking: Need, why: str) -> None:

@@ -16,6 +16,7 @@ from hpo.spec.registry import MemberOf
 
 Precision = Literal["auto", "fp32", "bf16"]
 CheckpointPolicy = Literal["auto", "always", "never"]
+Unfreeze = Literal["none", "two_stage", "gradual"]
 Schedule = Annotated[str, MemberOf(SCHEDULES)]
 Optimizer = Annotated[str, MemberOf(OPTIMIZERS)]
 
@@ -57,6 +58,17 @@ class TrialParams(BaseModel):
     )
     max_grad_norm: float = Field(
         1.0, ge=0, description="gradients are clipped to this norm; 0 clips nothing"
+    )
+    unfreeze: Unfreeze = Field(
+        "none",
+        description="how training comes to freeze_depth; none: from the first step; two_stage: after "
+        "the head alone; gradual: from the head down, a block at a time",
+    )
+    unfreeze_epochs: float = Field(
+        1.0,
+        gt=0,
+        le=1000,
+        description="epochs of each stage but the last; less where together they would be more than half",
     )
 
 

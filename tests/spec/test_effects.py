@@ -12,12 +12,18 @@ from hpo.spec.reference import study_keys
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import known_studies, read_study, study_toml
 
-DEMO_LACKS = ("a hub data set", "a hub model", "the optimizer sgd")
+DEMO_LACKS = (
+    "a hub data set",
+    "a hub model",
+    "the optimizer sgd",
+    "an unfreeze of two_stage or gradual",
+)
 ANOTHER: dict[str, object] = {
     "data.config": "plain",
     "data.revision": "v1",
     "model.revision": "v1",
     "training.momentum": 0.5,
+    "training.unfreeze_epochs": 2.0,
 }
 
 

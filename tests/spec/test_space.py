@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -28,8 +29,10 @@ REAL = (
     "label_smoothing",
     "layer_decay",
     "max_grad_norm",
+    "unfreeze_epochs",
 )
 NAMES = ("schedule", "optimizer")
+WAYS = ("unfreeze",)
 
 
 def refusal(option: str, entry: object) -> SpaceError:
@@ -40,7 +43,7 @@ def refusal(option: str, entry: object) -> SpaceError:
 
 
 def test_these_are_all_the_options() -> None:
-    assert set(SEARCHABLE_OPTIONS) == {*WHOLE, *REAL, *NAMES}
+    assert set(SEARCHABLE_OPTIONS) == {*WHOLE, *REAL, *NAMES, *WAYS}
 
 
 @pytest.mark.parametrize("option", WHOLE)
@@ -94,7 +97,14 @@ def test_a_name_is_searched_in_a_list_of_those_that_there_are(option: str) -> No
     assert refusal(option, [names[0], "newest"]).key == f"{option}[1]"
 
 
-@pytest.mark.parametrize("option", NAMES)
+@pytest.mark.parametrize("option", WAYS)
+def test_a_way_is_searched_in_a_list_of_those_that_there_are(option: str) -> None:
+    ways = list(get_args(TrialParams.model_fields[option].annotation))
+    assert parse_dimension(option, ways) == Choice(tuple(ways))
+    assert refusal(option, [ways[0], "newest"]).key == f"{option}[1]"
+
+
+@pytest.mark.parametrize("option", [*NAMES, *WAYS])
 def test_a_name_has_no_range(option: str) -> None:
     assert "a list" in refusal(option, {"low": 0, "high": 1}).expected
 
