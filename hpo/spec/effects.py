@@ -7,13 +7,16 @@ keeps. A new key has to be entered here, which a test holds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from pydantic import BaseModel
 
 from hpo.errors import StudyFileError
+from hpo.spec.registry import MemberOf
 from hpo.spec.space import Choice, SearchSpace
 from hpo.spec.study import DEMO, StudySpec
+from hpo.spec.training import TrialParams
 
 Need = Literal[
     "nothing",
@@ -22,11 +25,35 @@ Need = Literal[
     "a source without a validation split",
     "a source without a test split",
     "a hub model",
-    "the optimizer sgd",
     "a freeze_depth that leaves blocks to train",
 ]
 
-NEEDS: Final[Mapping[str, Need]] = {
+
+@dataclass(frozen=True)
+class OneOf:
+    """The need that a training option is one of some names, or one that another package has added."""
+
+    option: str
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        *most, last = self.names
+        return f"the {self.option} {', '.join(most) + ' or ' if most else ''}{last}"
+
+    def is_met_by(self, name: object) -> bool:
+        """Whether a value of the option is one of them."""
+        kinds = TrialParams.model_fields[self.option].metadata
+        ours = [kind.registry.ours for kind in kinds if isinstance(kind, MemberOf)]
+        return name in self.names or any(name not in names for names in ours)
+
+
+_SGD: Final = OneOf("optimizer", ("sgd",))
+_WITH_BETAS: Final = OneOf("optimizer", ("adamw", "adam", "lion", "muon", "schedule_free_adamw"))
+_WITH_EPSILON: Final = OneOf(
+    "optimizer", ("adamw", "adam", "adafactor", "muon", "schedule_free_adamw")
+)
+
+NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "study.name": "nothing",
     "study.description": "nothing",
     "study.metric": "nothing",
@@ -59,11 +86,15 @@ NEEDS: Final[Mapping[str, Need]] = {
     "training.warmup_ratio": "nothing",  # a constant rate is warmed up too
     "training.schedule": "nothing",
     "training.optimizer": "nothing",
-    "training.momentum": "the optimizer sgd",
+    "training.momentum": _SGD,
     "training.dropout": "a freeze_depth that leaves blocks to train",
     "training.label_smoothing": "nothing",
     "training.layer_decay": "a freeze_depth that leaves blocks to train",
     "training.max_grad_norm": "nothing",
+    "training.nesterov": _SGD,
+    "training.beta1": _WITH_BETAS,
+    "training.beta2": _WITH_BETAS,
+    "training.epsilon": _WITH_EPSILON,
     "training.early_stopping": "nothing",
     "training.evaluations_per_epoch": "nothing",
     "training.precision": "nothing",
@@ -73,7 +104,9 @@ NEEDS: Final[Mapping[str, Need]] = {
 }
 
 
-def idle_keys(section: str, values: BaseModel, lacking: Need) -> Iterator[tuple[str, object]]:
+def idle_keys(
+    section: str, values: BaseModel, lacking: Need | OneOf
+) -> Iterator[tuple[str, object]]:
     """Keys of a section, with values that are not their defaults, that need what a study lacks."""
     for name, field in type(values).model_fields.items():
         value = getattr(values, name)
@@ -81,32 +114,33 @@ def idle_keys(section: str, values: BaseModel, lacking: Need) -> Iterator[tuple[
             yield f"{section}.{name}", value
 
 
-def idle_searched(space: SearchSpace, lacking: Need) -> Iterator[str]:
+def idle_searched(space: SearchSpace, lacking: Need | OneOf) -> Iterator[str]:
     """Searched options that need what a study lacks."""
     for option in space:
         if NEEDS[f"training.{option}"] == lacking:
             yield f"search.space.{option}"
 
 
-def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Need, str]]:
+def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Need | OneOf, str]]:
     """What a study lacks as its file stands, before data and model are looked at; and why."""
     if spec.data.source == DEMO:
         yield "a hub data set", "the data are the demo's"
     if spec.model.name == DEMO:
         yield "a hub model", "the model is the demo's"
-    searched = space.get("optimizer")
-    optimizers = searched.values if isinstance(searched, Choice) else (spec.training.optimizer,)
-    if "sgd" not in optimizers:
-        yield "the optimizer sgd", f"the optimizer is {optimizers[0]}"
+    for need in dict.fromkeys(need for need in NEEDS.values() if isinstance(need, OneOf)):
+        searched, fixed = space.get(need.option), getattr(spec.training, need.option)
+        values = searched.values if isinstance(searched, Choice) else (fixed,)
+        if not any(need.is_met_by(value) for value in values):
+            yield need, f"the {need.option} is {' or '.join(map(str, values))}"
 
 
-def refuse_idle(section: str, values: BaseModel, lacking: Need, why: str) -> None:
+def refuse_idle(section: str, values: BaseModel, lacking: Need | OneOf, why: str) -> None:
     """Raise StudyFileError where a key of the section is set that does nothing without what is lacking."""
     for key, value in idle_keys(section, values, lacking):
         raise StudyFileError(key, **idle(repr(value), lacking, why))
 
 
-def idle(found: str, lacking: Need, why: str) -> dict[str, str]:
+def idle(found: str, lacking: Need | OneOf, why: str) -> dict[str, str]:
     """The words of the error for a setting that would do nothing."""
     return {
         "found": f"{found}, but {why}",

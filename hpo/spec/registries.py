@@ -13,7 +13,15 @@ from hpo.spec.registry import Registry
 
 OPTIMIZERS: Final = Registry(
     "hpo.optimizers",
-    {"adamw": "hpo.training.optimizer:ADAMW", "sgd": "hpo.training.optimizer:SGD"},
+    {
+        "adamw": "hpo.training.update_rules:ADAMW",
+        "sgd": "hpo.training.update_rules:SGD",
+        "adam": "hpo.training.update_rules:ADAM",
+        "adafactor": "hpo.training.update_rules:ADAFACTOR",
+        "lion": "hpo.training.update_rules:LION",
+        "muon": "hpo.training.update_rules:MUON",
+        "schedule_free_adamw": "hpo.training.update_rules:SCHEDULE_FREE_ADAMW",
+    },
 )
 """Names to `hpo.training.optimizer.UpdateRule`."""
 

@@ -58,6 +58,26 @@ class TrialParams(BaseModel):
     max_grad_norm: float = Field(
         1.0, ge=0, description="gradients are clipped to this norm; 0 clips nothing"
     )
+    nesterov: bool = Field(False, description="Nesterov's momentum, of sgd")
+    beta1: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="decay of the mean of gradients; left out, the optimizer's own",
+    )
+    beta2: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="decay of the mean of their squares, in lion of the gradients kept; "
+        "left out, the optimizer's own",
+    )
+    epsilon: float | None = Field(
+        None,
+        ge=1e-16,
+        le=1,
+        description="what keeps divisors above 0; left out, the optimizer's own",
+    )
 
 
 class TrainingSection(TrialParams):

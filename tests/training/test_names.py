@@ -30,7 +30,7 @@ def test_an_unknown_schedule_is_no_other_one(name: Any) -> None:
         learning_rate_factor(0, steps=4, warmup_ratio=0.5, schedule=name)
 
 
-@pytest.mark.parametrize("name", ["lion", "", "AdamW"])
+@pytest.mark.parametrize("name", ["lamb", "", "AdamW"])
 def test_an_unknown_optimizer_is_no_other_one(name: Any) -> None:
     params = TrialParams().model_copy(update={"optimizer": name})
     with pytest.raises(KeyError):
