@@ -9,7 +9,9 @@ from importlib.metadata import version
 
 import torch
 
+from hpo.data.cleaning import cleaning_steps
 from hpo.data.dataset import LabelledData, load_data
+from hpo.data.preprocessing import Preprocessing
 from hpo.data.reading import Reading, reading_of
 from hpo.data.tokens import tokenize
 from hpo.errors import StudyFileError
@@ -115,15 +117,17 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
     if not is_on_the_hub(spec.model.name):
         refuse_idle("model", spec.model, "a hub model", f"{spec.model.name} is a directory")
     # The data first: a fault in somebody's own file should be told before a model is fetched.
-    data = load_data(spec.data, seed=spec.study.seed)
+    data = load_data(spec.data, seed=spec.study.seed, cleaning=spec.cleaning)
     model = load_pretrained(spec.model.name, spec.model.revision)
     max_length = check_against_model(spec, model)
     check_plan(spec, model.architecture.n_layer)
+    _check_cleaning(spec, model)
     tokens = tokenize(
         data,
         model.tokenizer,
         tokenizer_fingerprint=model.tokenizer_fingerprint,
         max_length=max_length,
+        preprocessing=Preprocessing(spec.cleaning, spec.data.keep),
         cache_dir=locations.cache,
     )
     device = pick_device()
@@ -163,6 +167,17 @@ def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:
         for key in idle_searched(search_space(spec), lacking):
             raise StudyFileError(key, **idle("a searched option", lacking, why))
     return _max_length(spec, architecture, model.name)
+
+
+def _check_cleaning(spec: StudySpec, model: PretrainedModel) -> None:
+    """Raise StudyFileError where the exported tokenizer could not clean as the study does."""
+    if cleaning_steps(spec.cleaning) and not hasattr(model.tokenizer, "backend_tokenizer"):
+        raise StudyFileError(
+            "cleaning",
+            found=f"cleaning with the tokenizer of {model.name}, which cannot take the rules over",
+            expected="a tokenizer with a tokenizer.json",
+            hint="Leave [cleaning] out, or save the model's fast tokenizer beside it.",
+        )
 
 
 def trial_params(spec: StudySpec, sampled: Mapping[str, OptionValue]) -> TrialParams:

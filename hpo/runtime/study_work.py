@@ -184,7 +184,13 @@ class StudyWork:
         self._models.keep(
             number,
             lambda folder: save_trained(
-                folder, trial.classifier, context.task, labels, max_length, facts
+                folder,
+                trial.classifier,
+                context.task,
+                labels,
+                max_length,
+                facts,
+                context.data.preprocessing,
             ),
         )
         return log_confusion(attempt.run, result, labels)

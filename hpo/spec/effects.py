@@ -72,6 +72,15 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     # Limits that are not reached are kept all the same.
     "data.max_length": "nothing",
     "data.max_train_examples": "nothing",
+    "data.keep": "nothing",
+    "cleaning.html": "nothing",
+    "cleaning.urls": "nothing",
+    "cleaning.unicode": "nothing",
+    "cleaning.lowercase": "nothing",
+    "cleaning.whitespace": "nothing",
+    "cleaning.min_words": "nothing",
+    "cleaning.max_words": "nothing",
+    "cleaning.near_duplicates": "nothing",
     "model.name": "nothing",
     "model.revision": "a hub model",
     # Options that sampler or pruner would not take are refused by them.

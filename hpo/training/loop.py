@@ -31,6 +31,7 @@ from hpo.training.checkpoint import CheckpointFile
 from hpo.training.cuda_graphs import passes_on
 from hpo.training.determinism import choose_deterministic_kernels
 from hpo.training.evaluate import evaluate, evaluations_by_step, improves
+from hpo.training.identity import identity_of, is_same_trial
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.optimizer import TrialOptimizer
 from hpo.training.progress import Progress, TrainingState
@@ -113,8 +114,7 @@ class TrialTraining:
         saved = checkpoint.read()
         if saved is None:
             return False
-        # One of an earlier version does not name its task, of which there was one.
-        if {"task": "single_label", **saved.facts.get("trial", {})} != self._identity():
+        if not is_same_trial(saved.facts.get("trial", {}), self._identity()):
             logger.warning("%s is of another trial; this one starts anew", checkpoint.path)
             return False
         self.state.restore(saved)
@@ -269,18 +269,7 @@ class TrialTraining:
         )
 
     def _identity(self) -> dict[str, Any]:
-        """What must be the same for a checkpoint to be this trial's; JSON."""
-        context = self.context
-        return {
-            "params": self.params.model_dump(mode="json"),
-            "seed": self.seed,
-            "model": context.model.fingerprint,
-            "data": self.texts.fingerprint(context.data.fingerprint),
-            "task": context.task.name,
-            "dtype": str(context.features.dtype),
-            "metric": context.metric,
-            "evaluations_per_epoch": context.settings.evaluations_per_epoch,
-        }
+        return identity_of(self.context, self.params, self.texts, seed=self.seed)
 
 
 def _dropout_of(
