@@ -22,7 +22,8 @@ from hpo.model.model_files import is_on_the_hub
 from hpo.model.pretrained import PretrainedModel, load_pretrained
 from hpo.spec.effects import Need, idle, idle_searched, refuse_idle
 from hpo.spec.locations import Locations
-from hpo.spec.space import Choice, IntRange, OptionValue
+from hpo.spec.options import OptionValue, nested, option_values, options_in_use
+from hpo.spec.space import Choice, IntRange
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import search_space
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
@@ -182,8 +183,14 @@ def _check_cleaning(spec: StudySpec, model: PretrainedModel) -> None:
 
 def trial_params(spec: StudySpec, sampled: Mapping[str, OptionValue]) -> TrialParams:
     """A point of the search space with the options that are not searched."""
-    fixed = spec.training.model_dump(include=set(SEARCHABLE_OPTIONS))
-    return TrialParams.model_validate({**fixed, **sampled})
+    values = dict(option_values(spec.training))
+    fixed = {option: values[option] for option in SEARCHABLE_OPTIONS}
+    return TrialParams.model_validate(nested({**fixed, **sampled}))
+
+
+def told_params(spec: StudySpec, params: TrialParams) -> dict[str, OptionValue | None]:
+    """What people are told of a trial's options, by name; nothing of tables that the study leaves off."""
+    return options_in_use(params, spec.search.space)
 
 
 def _deepest(spec: StudySpec) -> tuple[int, str]:

@@ -13,6 +13,8 @@ from typing import Final, Literal
 from pydantic import BaseModel
 
 from hpo.errors import StudyFileError
+from hpo.spec.augment import RATES
+from hpo.spec.options import option_fields, option_values
 from hpo.spec.registry import MemberOf
 from hpo.spec.space import Choice, SearchSpace
 from hpo.spec.study import DEMO, StudySpec
@@ -26,6 +28,8 @@ Need = Literal[
     "a source without a test split",
     "a hub model",
     "a freeze_depth that leaves blocks to train",
+    "a rate of augmentation above 0",
+    "augmentation by replaced or inserted words",
 ]
 
 
@@ -104,6 +108,13 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "training.beta1": _WITH_BETAS,
     "training.beta2": _WITH_BETAS,
     "training.epsilon": _WITH_EPSILON,
+    "training.augment.delete": "nothing",
+    "training.augment.swap": "nothing",
+    "training.augment.replace": "nothing",
+    "training.augment.insert": "nothing",
+    "training.augment.characters": "nothing",
+    "training.augment.variants": "a rate of augmentation above 0",
+    "training.augment.table": "augmentation by replaced or inserted words",
     "training.early_stopping": "nothing",
     "training.evaluations_per_epoch": "nothing",
     "training.precision": "nothing",
@@ -117,9 +128,9 @@ def idle_keys(
     section: str, values: BaseModel, lacking: Need | OneOf
 ) -> Iterator[tuple[str, object]]:
     """Keys of a section, with values that are not their defaults, that need what a study lacks."""
-    for name, field in type(values).model_fields.items():
-        value = getattr(values, name)
-        if NEEDS[f"{section}.{name}"] == lacking and value != field.default:
+    fields = option_fields(type(values))
+    for name, value in option_values(values):
+        if NEEDS[f"{section}.{name}"] == lacking and value != fields[name].default:
             yield f"{section}.{name}", value
 
 
@@ -141,6 +152,15 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
         values = searched.values if isinstance(searched, Choice) else (fixed,)
         if not any(need.is_met_by(value) for value in values):
             yield need, f"the {need.option} is {' or '.join(map(str, values))}"
+    used = [rate for rate in RATES if _is_used(spec, space, rate)]
+    if not used:
+        yield "a rate of augmentation above 0", "all of them are 0"
+    if not {"replace", "insert"} & set(used):
+        yield "augmentation by replaced or inserted words", "augment.replace and .insert are 0"
+
+
+def _is_used(spec: StudySpec, space: SearchSpace, rate: str) -> bool:
+    return f"augment.{rate}" in space or getattr(spec.training.augment, rate) > 0
 
 
 def refuse_idle(section: str, values: BaseModel, lacking: Need | OneOf, why: str) -> None:
