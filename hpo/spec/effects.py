@@ -51,6 +51,7 @@ class OneOf:
         return name in self.names or any(name not in names for names in ours)
 
 
+_PLATEAU: Final = OneOf("schedule", ("plateau",))
 _SGD: Final = OneOf("optimizer", ("sgd",))
 _WITH_BETAS: Final = OneOf("optimizer", ("adamw", "adam", "lion", "muon", "schedule_free_adamw"))
 _WITH_EPSILON: Final = OneOf(
@@ -108,6 +109,11 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "training.beta1": _WITH_BETAS,
     "training.beta2": _WITH_BETAS,
     "training.epsilon": _WITH_EPSILON,
+    "training.head_learning_rate_factor": "nothing",
+    "training.polynomial_power": OneOf("schedule", ("polynomial",)),
+    "training.decay_ratio": OneOf("schedule", ("wsd",)),
+    "training.plateau_patience": _PLATEAU,
+    "training.plateau_factor": _PLATEAU,
     "training.augment.delete": "nothing",
     "training.augment.swap": "nothing",
     "training.augment.replace": "nothing",

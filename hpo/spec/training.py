@@ -80,6 +80,24 @@ class TrialParams(BaseModel):
         le=1,
         description="what keeps divisors above 0; left out, the optimizer's own",
     )
+    head_learning_rate_factor: float = Field(
+        1.0, gt=0, le=1000, description="factor on the learning rate for the head"
+    )
+    polynomial_power: float = Field(
+        2.0, gt=0, le=10, description="power of the share of steps that remains, of polynomial"
+    )
+    decay_ratio: float = Field(
+        0.2, gt=0, le=1, description="share of the steps in which wsd comes down, the last ones"
+    )
+    plateau_patience: int = Field(
+        2,
+        ge=1,
+        le=LARGEST_WHOLE,
+        description="evaluations without a lower validation loss before plateau comes down",
+    )
+    plateau_factor: float = Field(
+        0.5, gt=0, lt=1, description="what plateau multiplies the learning rate by each time"
+    )
     augment: AugmentOptions = AugmentOptions()
 
 

@@ -112,8 +112,10 @@ class TrialOptimizer:
         depth = family.depth_of(name, self._n_layer)
         decay = params.weight_decay if family.is_decayed(name) else 0.0
         in_blocks = 1 <= depth <= self._n_layer and self._weights[name].ndim == 2
+        in_head = name.rpartition(".")[0] == family.head.rpartition(".")[0]
+        of_head = params.head_learning_rate_factor if in_head else 1.0
         return {
-            "rate_scale": params.layer_decay**depth,
+            "rate_scale": params.layer_decay**depth * of_head,
             "decay": decay,
             "weight_decay": decay if self._kind.decays else 0.0,
             "matrices": in_blocks and self._kind.matrices_apart,

@@ -34,6 +34,10 @@ OF_SOME: dict[str, object] = {
     "beta1": 0.8,
     "beta2": 0.99,
     "epsilon": 1e-6,
+    "polynomial_power": 3.0,
+    "decay_ratio": 0.5,
+    "plateau_patience": 5,
+    "plateau_factor": 0.1,
 }
 
 
