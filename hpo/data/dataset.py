@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data import checks
+from hpo.data.cleaning import cleaned_source
 from hpo.data.columns import find_columns, listed_columns
+from hpo.data.filters import filtered
 from hpo.data.fold_splits import ready_for_folds, with_splits_for_folds
 from hpo.data.folds import make_folds
 from hpo.data.labelled import LabelledData, Split
@@ -20,6 +22,7 @@ from hpo.data.sources import SourceTables, read_source
 from hpo.data.splits import split_off, stratified_sample
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
+from hpo.spec.cleaning import CleaningSection
 from hpo.spec.effects import refuse_idle
 from hpo.spec.study import ValidationSection
 
@@ -30,15 +33,23 @@ __all__ = ["LabelledData", "Split", "load_data"]
 
 logger = logging.getLogger(__name__)
 
+_AS_IT_IS: Final = CleaningSection()
+_NO_FOLDS: Final = ValidationSection()
+
 
 def load_data(
-    section: DataSection, *, seed: int, validation: ValidationSection | None = None
+    section: DataSection,
+    *,
+    seed: int,
+    cleaning: CleaningSection = _AS_IT_IS,
+    validation: ValidationSection = _NO_FOLDS,
 ) -> LabelledData:
     """Read, check and split a study's data; the same section, seed and files give the same result.
 
     Rows without a text or a label are left out. Texts that two splits share stay in the test split,
     else in validation: what is measured on them is honest. Splits that the source lacks are split
-    off the training split by class; `max_train_examples` samples what then remains of it. All that
+    off the training split by class; `max_train_examples` samples what then remains of it. Cleaning
+    comes before all of it, so that texts which it makes equal count as copies. All that
     is left out is counted in the warnings. With folds there is no validation split: a given one is
     joined to the training split, which is divided into the folds.
 
@@ -46,9 +57,11 @@ def load_data(
         DataError: The source cannot be read or cannot serve.
         StudyFileError: A key of the section would do nothing with it.
     """
-    source, folding = read_source(section), validation or ValidationSection()
+    source = read_source(section)
     text, label = find_columns(source.train, section.text, section.label)
     warnings = list(source.warnings)
+    source, notes = cleaned_source(source, text, cleaning)
+    warnings += notes
 
     train, classes, notes = _training_split(source.train, text, label)
     warnings += notes
@@ -56,12 +69,16 @@ def load_data(
     warnings += notes
     train, given, notes = _without_shared_texts(train, given)
     warnings += notes
-    train, given, notes = ready_for_folds(train, given, source, folding)
+    train, given, notes = ready_for_folds(train, given, source, validation)
+    warnings += notes
+    train, notes = filtered(train, given, cleaning)
     warnings += notes
     warnings += checks.check_classes(train, given, classes.names)
     warnings += checks.clashing_labels(train)
     lacking = [role for role in ("validation", "test") if role not in given]
-    train, given, notes = with_splits_for_folds(train, given, section.test_fraction, folding, seed)
+    train, given, notes = with_splits_for_folds(
+        train, given, section.test_fraction, validation, seed
+    )
     warnings += notes
     splits, notes = _with_all_splits(train, given, section=section, classes=classes, seed=seed)
     warnings += notes
@@ -87,7 +104,7 @@ def load_data(
         text_column=text,
         label_column=label,
         split_off=tuple(role for role in lacking if len(splits[role])),
-        folds=make_folds(train, folding, classes.names, seed=seed),
+        folds=make_folds(train, validation, classes.names, seed=seed),
     )
 
 

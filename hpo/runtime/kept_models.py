@@ -14,7 +14,9 @@ from hpo.atomic import remove_partial, whole_folder
 from hpo.errors import TrackingError
 from hpo.model.saved import TRAINED_FILE, damage_in_trained, save_trained
 from hpo.results.leaderboard import Entry
+from hpo.runtime.preparation import told_params
 from hpo.spec.names import file_name
+from hpo.spec.study import StudySpec
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.loop import TrialTraining
@@ -105,7 +107,7 @@ class KeptModels:
 
 def keep_trained(
     models: KeptModels,
-    study_name: str,
+    spec: StudySpec,
     number: int,
     trial: TrialTraining,
     value: float,
@@ -115,7 +117,7 @@ def keep_trained(
 
     Args:
         models: Where.
-        study_name: The study's.
+        spec: The study.
         number: The trial's.
         trial: Its training, at its end.
         value: Of the study's metric.
@@ -123,16 +125,22 @@ def keep_trained(
     """
     data, task = trial.context.data, trial.context.task
     told = {
-        "study": study_name,
+        "study": spec.name,
         "number": number,
-        "params": trial.params.model_dump(),
+        "params": told_params(spec, trial.params),
         "value": value,
         **facts,
     }
     return models.keep(
         number,
         lambda folder: save_trained(
-            folder, trial.classifier, task, data.label_names, data.max_length, told
+            folder,
+            trial.classifier,
+            task,
+            data.label_names,
+            data.max_length,
+            told,
+            data.preprocessing,
         ),
     )
 

@@ -20,7 +20,7 @@ from hpo.results.leaderboard import leaderboard, top_numbers
 from hpo.results.presentation import present_study, present_trial
 from hpo.runtime.events import Listener, TrialEnded, TrialEvaluated, TrialStarted
 from hpo.runtime.kept_models import KeptModels, keep_trained, study_folder
-from hpo.runtime.preparation import Prepared, trial_params
+from hpo.runtime.preparation import Prepared, told_params, trial_params
 from hpo.runtime.trial_end import BrokenOff, Ended, end_by, end_of
 from hpo.runtime.trial_report import dashboard_columns, log_confusion, log_evaluation
 from hpo.search.pruners import evaluations_a_training
@@ -125,7 +125,8 @@ class StudyWork:
     def _attempt(self, claim: Claim) -> Ended:
         """Train the trial and close it; raises what ends the attempt and not the trial."""
         params = trial_params(self.study.spec, claim.suggest())
-        run = self.tracker.start_trial(claim.number, claim.attempt, params.model_dump())
+        told = told_params(self.study.spec, params)
+        run = self.tracker.start_trial(claim.number, claim.attempt, told)
         attempt = _Attempt(claim, run, self.checkpoint_of(claim.number))
         end: Ended | None = None
         try:
@@ -185,7 +186,7 @@ class StudyWork:
         if result.end == "pruned":
             return None
         if isinstance(trial, TrialTraining):
-            keep_trained(self._models, self.study.name, attempt.claim.number, trial, result.value)
+            keep_trained(self._models, self.study.spec, attempt.claim.number, trial, result.value)
         return log_confusion(attempt.run, result, self.prepared.context.data.label_names)
 
     def _close(self, attempt: _Attempt, end: Ended, drawing: str | None = None) -> None:

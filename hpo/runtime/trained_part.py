@@ -120,7 +120,7 @@ def _train_again(session: Session, best: Entry) -> Path:
         found = _found(result, name)
         if not math.isclose(found, value, rel_tol=_SAME, abs_tol=_SAME):
             raise _not_the_same(best, f"{name} {found:.6g}, not {value:.6g}")
-    return keep_trained(session.models, session.study.name, best.number, trial, result.value)
+    return keep_trained(session.models, session.study.spec, best.number, trial, result.value)
 
 
 def _refit(session: Session, best: Entry) -> Path:
@@ -151,8 +151,8 @@ def _refit(session: Session, best: Entry) -> Path:
             hint="Search lower learning rates, or set validation.folds to 0.",
         ) from error
     facts = {"folds": best.folds, "epochs_on_all_texts": epochs}
-    name = session.study.name
-    return keep_trained(session.models, name, number, trial, best.value, **facts)
+    spec = session.study.spec
+    return keep_trained(session.models, spec, number, trial, best.value, **facts)
 
 
 def _point(session: Session, number: int) -> tuple[FrozenTrial, TrialParams, int]:

@@ -15,12 +15,13 @@ from hpo.spec.effects import idle, idle_keys, idle_searched, lacking_by_itself
 from hpo.spec.locations import path_of
 from hpo.spec.names import why_no_name
 from hpo.spec.numbers import beyond_toml
+from hpo.spec.options import drop_option, flat
 from hpo.spec.overrides import overridden, sources_of, table_of
 from hpo.spec.registries import data_format
-from hpo.spec.space import SearchSpace, SpaceError, parse_dimension
+from hpo.spec.space import Choice, SearchSpace, SpaceError, parse_dimension
 from hpo.spec.study import DEMO, MAX_NAME_CHARACTERS, StudySpec
 from hpo.spec.study_errors import error_at, first_problem
-from hpo.spec.training import SEARCHABLE_OPTIONS
+from hpo.spec.training import OPTION_TABLES, SEARCHABLE_OPTIONS
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 STUDY_FOLDERS = (Path("studies"), _PACKAGE.parent / "studies", _PACKAGE / "study_files")
@@ -98,6 +99,7 @@ def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> Stu
         ]
         for key, found in set_for_nothing:
             raise error_at(key, str(path), overrides, **idle(found, lacking, why))
+    _check_schedule(spec, space, str(path), overrides)
     return spec
 
 
@@ -138,6 +140,24 @@ def search_space(
             hint="Add e.g. learning_rate = { low = 1e-6, high = 1e-3, log = true }.",
         )
     return space
+
+
+def _check_schedule(
+    spec: StudySpec, space: SearchSpace, place: str, overrides: Mapping[str, object]
+) -> None:
+    """With folds the champion is trained without validation, which the schedule plateau waits for."""
+    searched = space.get("schedule")
+    values = searched.values if isinstance(searched, Choice) else (spec.training.schedule,)
+    if spec.validation.folds and "plateau" in values:
+        raise error_at(
+            "training.schedule" if searched is None else "search.space.schedule",
+            place,
+            overrides,
+            found=f"plateau, with validation.folds = {spec.validation.folds}",
+            expected="a schedule that does not wait for validation scores, for with folds the champion "
+            "is trained on all texts without them",
+            hint="Take another schedule, or set validation.folds to 0.",
+        )
 
 
 def _parse_toml(path: Path) -> dict[str, Any]:
@@ -182,7 +202,7 @@ def _too_large(place: str) -> StudyFileError:
 
 
 def _validated(document: dict[str, Any], place: str, overrides: Mapping[str, object]) -> StudySpec:
-    training = table_of(document, "training")
+    training = flat(table_of(document, "training"), OPTION_TABLES)
     space = table_of(table_of(document, "search"), "space")
     fixed = [option for option in SEARCHABLE_OPTIONS if option in training]
     for option in fixed:
@@ -245,5 +265,5 @@ def study_toml(spec: StudySpec) -> str:
 
     document = spec.model_dump(mode="json", exclude_none=True)
     for option in spec.search.space:
-        document["training"].pop(option, None)
+        drop_option(document["training"], option)
     return tomli_w.dumps(document)
