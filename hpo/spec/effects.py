@@ -31,6 +31,8 @@ Need = Literal[
     "a rate of augmentation above 0",
     "augmentation by replaced or inserted words",
     "an unfreeze of two_stage or gradual",
+    "data with one label a text",
+    "data with classes",
 ]
 
 
@@ -103,7 +105,7 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "training.optimizer": "nothing",
     "training.momentum": _SGD,
     "training.dropout": "a freeze_depth that leaves blocks to train",
-    "training.label_smoothing": "nothing",
+    "training.label_smoothing": "data with classes",
     "training.layer_decay": "a freeze_depth that leaves blocks to train",
     "training.max_grad_norm": "nothing",
     "training.nesterov": _SGD,
@@ -124,6 +126,10 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "training.augment.table": "augmentation by replaced or inserted words",
     "training.unfreeze": "a freeze_depth that leaves blocks to train",
     "training.unfreeze_epochs": "an unfreeze of two_stage or gradual",
+    "training.head": "data with one label a text",
+    "training.head_dropout": "nothing",
+    "training.class_weight": "data with classes",
+    "training.focal_gamma": "data with classes",
     "training.early_stopping": "nothing",
     "training.evaluations_per_epoch": "nothing",
     "training.precision": "nothing",

@@ -12,6 +12,7 @@ from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.family import Trained
 from hpo.model.inputs import SplitInputs
 from hpo.spec.training import TrialParams
+from hpo.tasks.task import Task
 from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import TrialData
 from hpo.training.weights import weights_of_texts
@@ -40,7 +41,7 @@ class Stage:
 
 
 def stages_of(
-    context: TrialContext, params: TrialParams, texts: TrialData, steps_per_epoch: int
+    context: TrialContext, task: Task, params: TrialParams, texts: TrialData, steps_per_epoch: int
 ) -> tuple[Stage, ...]:
     """The stages of a trial in their order.
 
@@ -51,7 +52,7 @@ def stages_of(
         Exception: Whatever is raised to stop the building.
     """
     plan = freeze_depths(params, context.model.architecture.n_layer, steps_per_epoch)
-    weights = weights_of_texts(context.task, params, texts, context.data)
+    weights = weights_of_texts(task, params, texts, context.data)
     return tuple(_stage(context, texts, weights, first, depth) for first, depth in plan.items())
 
 

@@ -59,12 +59,14 @@ class TrialContext:
             weights=weights,
         )
 
-    def classifier(self, trained: Trained, rows: EmbeddingRows | None, seed: int) -> Classifier:
+    def classifier(
+        self, task: Task, trained: Trained, rows: EmbeddingRows | None, seed: int
+    ) -> Classifier:
         """A classifier that trains so much, from the pretrained weights and a head of that seed."""
         return Classifier(
             self.model,
             trained=trained,
-            classes=self.task.outputs(self.data.label_names),
+            classes=task.outputs(self.data.label_names),
             embedding_rows=rows,
             seed=seed,
             dtype=self.features.dtype,
@@ -83,6 +85,7 @@ class TrialContext:
             embedding=architecture.embedding_dropout if chosen is None else chosen,
             attention=architecture.attention_dropout if chosen is None else chosen,
             residual=architecture.residual_dropout if chosen is None else chosen,
+            head=params.head_dropout,
             seed=seed,
             device=self.features.device,
         )
