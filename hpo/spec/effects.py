@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from hpo.errors import StudyFileError
 from hpo.spec.augment import RATES
 from hpo.spec.options import option_fields, option_values
-from hpo.spec.space import Choice, SearchSpace
+from hpo.spec.space import Choice, IntRange, SearchSpace
 from hpo.spec.study import DEMO, StudySpec
 
 Need = Literal[
@@ -26,6 +26,7 @@ Need = Literal[
     "a hub model",
     "the optimizer sgd",
     "a freeze_depth that leaves blocks to train",
+    "an epoch after the first",
     "a rate of augmentation above 0",
     "augmentation by replaced or inserted words",
 ]
@@ -77,11 +78,11 @@ NEEDS: Final[Mapping[str, Need]] = {
     "training.label_smoothing": "nothing",
     "training.layer_decay": "a freeze_depth that leaves blocks to train",
     "training.max_grad_norm": "nothing",
-    "training.augment.delete": "nothing",
-    "training.augment.swap": "nothing",
-    "training.augment.replace": "nothing",
-    "training.augment.insert": "nothing",
-    "training.augment.characters": "nothing",
+    "training.augment.delete": "an epoch after the first",
+    "training.augment.swap": "an epoch after the first",
+    "training.augment.replace": "an epoch after the first",
+    "training.augment.insert": "an epoch after the first",
+    "training.augment.characters": "an epoch after the first",
     "training.augment.variants": "a rate of augmentation above 0",
     "training.augment.table": "augmentation by replaced or inserted words",
     "training.early_stopping": "nothing",
@@ -118,11 +119,23 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
     optimizers = searched.values if isinstance(searched, Choice) else (spec.training.optimizer,)
     if "sgd" not in optimizers:
         yield "the optimizer sgd", f"the optimizer is {optimizers[0]}"
+    if _most_epochs(spec, space) == 1:
+        yield "an epoch after the first", "texts are varied when they are read once more"
     used = [rate for rate in RATES if _is_used(spec, space, rate)]
     if not used:
         yield "a rate of augmentation above 0", "all of them are 0"
     if not {"replace", "insert"} & set(used):
         yield "augmentation by replaced or inserted words", "augment.replace and .insert are 0"
+
+
+def _most_epochs(spec: StudySpec, space: SearchSpace) -> int:
+    dimension = space.get("epochs")
+    if isinstance(dimension, Choice):
+        return max(int(value) for value in dimension.values)
+    if isinstance(dimension, IntRange):
+        assert dimension.high is not None, "n_layer is of freeze_depth alone"
+        return dimension.high
+    return spec.training.epochs
 
 
 def _is_used(spec: StudySpec, space: SearchSpace, rate: str) -> bool:

@@ -22,7 +22,7 @@ from hpo.model.classifier import Classifier
 from hpo.model.dropout import Dropout
 from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.family import Trained
-from hpo.model.inputs import Batch
+from hpo.model.inputs import Batch, SplitInputs
 from hpo.model.pretrained import PretrainedModel
 from hpo.spec.training import TrialParams
 from hpo.tasks.metrics import recalls
@@ -67,14 +67,15 @@ class TrialTraining:
         self.micro_batches = micro_batches or MicroBatches()
         self._clock = clock
         data, model, features = context.data, context.model, context.features
+        train = context.read_in_turn(texts.train, params)
         keep_freed_memory()
         choose_deterministic_kernels(features.device)
         trained, rows = Trained.of(params.freeze_depth), None
         if trained.embeddings:
-            parts = texts.train, texts.validation
+            parts = *train, texts.validation
             max_seqlen = max(part.max_seqlen(data) for part in parts)
             rows = EmbeddingRows.of(*(part.tokens(data) for part in parts), max_seqlen=max_seqlen)
-        self.train_inputs = context.inputs(texts.train, trained, rows)
+        self.train_versions = [context.inputs(part, trained, rows) for part in train]
         self.validation_inputs = context.inputs(texts.validation, trained, rows)
         self.classifier = Classifier(
             model,
@@ -93,8 +94,14 @@ class TrialTraining:
             self.classifier, self.optimizer, self.dropout, self.micro_batches
         )
         self.training_pass = passes_on(features.device)
-        self.steps_per_epoch = steps_per_epoch(len(self.train_inputs), params.batch_size)
+        self.steps_per_epoch = steps_per_epoch(len(self.train_versions[0]), params.batch_size)
         self.steps = self.steps_per_epoch * params.epochs
+
+    @property
+    def train_inputs(self) -> SplitInputs:
+        """The training texts as the epoch at hand reads them."""
+        epoch = self.progress.step // self.steps_per_epoch
+        return self.train_versions[epoch % len(self.train_versions)]
 
     @property
     def progress(self) -> Progress:
@@ -176,10 +183,10 @@ class TrialTraining:
         return self._result(end)
 
     def _remaining_batches(self) -> Iterator[NDArray[np.int64]]:
-        lengths, size = self.train_inputs.split.lengths, self.params.batch_size
-        among = self.train_inputs.indices
+        size = self.params.batch_size
         first_epoch, skip = divmod(self.progress.step, self.steps_per_epoch)
         for epoch in range(first_epoch, self.params.epochs):
+            lengths, among = self.train_inputs.split.lengths, self.train_inputs.indices
             batches = epoch_batches(lengths, size, seed=self.seed, epoch=epoch, among=among)
             yield from batches[skip:]
             skip = 0

@@ -32,6 +32,10 @@ class StoredTexts:
         split: TokenizedSplit = getattr(data, self.split)
         return split
 
+    def key(self, data: TokenizedData) -> str | None:
+        """Names the stored split for the cache of frozen features; None where nothing is to be kept there."""
+        return f"{data.fingerprint}:{self.split}"
+
     def tokens(self, data: TokenizedData) -> NDArray[np.int32]:
         """The tokens of these texts, one after the other, (tokens,)."""
         split = self.of(data)
