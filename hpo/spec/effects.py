@@ -29,6 +29,7 @@ Need = Literal[
     "an epoch after the first",
     "a rate of augmentation above 0",
     "augmentation by replaced or inserted words",
+    "an unfreeze of two_stage or gradual",
 ]
 
 NEEDS: Final[Mapping[str, Need]] = {
@@ -85,6 +86,8 @@ NEEDS: Final[Mapping[str, Need]] = {
     "training.augment.characters": "an epoch after the first",
     "training.augment.variants": "a rate of augmentation above 0",
     "training.augment.table": "augmentation by replaced or inserted words",
+    "training.unfreeze": "a freeze_depth that leaves blocks to train",
+    "training.unfreeze_epochs": "an unfreeze of two_stage or gradual",
     "training.early_stopping": "nothing",
     "training.evaluations_per_epoch": "nothing",
     "training.precision": "nothing",
@@ -126,6 +129,10 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
         yield "a rate of augmentation above 0", "all of them are 0"
     if not {"replace", "insert"} & set(used):
         yield "augmentation by replaced or inserted words", "augment.replace and .insert are 0"
+    searched = space.get("unfreeze")
+    ways = searched.values if isinstance(searched, Choice) else (spec.training.unfreeze,)
+    if set(ways) == {"none"}:
+        yield "an unfreeze of two_stage or gradual", "unfreeze is none"
 
 
 def _most_epochs(spec: StudySpec, space: SearchSpace) -> int:

@@ -18,6 +18,7 @@ DEMO_LACKS = (
     "the optimizer sgd",
     "a rate of augmentation above 0",
     "augmentation by replaced or inserted words",
+    "an unfreeze of two_stage or gradual",
 )
 ANOTHER: dict[str, object] = {
     "data.config": "plain",
@@ -26,6 +27,7 @@ ANOTHER: dict[str, object] = {
     "training.momentum": 0.5,
     "training.augment.variants": 2,
     "training.augment.table": "synonyms.tsv",
+    "training.unfreeze_epochs": 2.0,
 }
 
 

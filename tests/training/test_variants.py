@@ -55,8 +55,8 @@ def test_epochs_read_the_texts_as_they_are_and_then_their_variants_in_turn(
 def test_labels_and_validation_are_as_they_were(tmp_path: Path) -> None:
     context = varied_context(tmp_path)
     trial = TrialTraining(context, params_of(), seed=0)
-    for version in trial.train_versions:
-        np.testing.assert_array_equal(version.labels, context.data.train.labels)
+    for inputs in trial.stage.train.values():
+        np.testing.assert_array_equal(inputs.labels, context.data.train.labels)
     assert trial.validation_inputs.split is context.data.validation
 
 
@@ -158,8 +158,8 @@ def test_of_a_fold_only_the_training_texts_are_read_and_shown(
     texts = TrialData(StoredTexts("train", train), StoredTexts("train", held_out))
     trial = TrialTraining(context, params_of(augment=rates, freeze_depth=0), seed=0, texts=texts)
     assert trial.validation_inputs.split is context.data.train
-    for version in trial.train_versions:
-        np.testing.assert_array_equal(version.indices, train)
+    for inputs in trial.stage.train.values():
+        np.testing.assert_array_equal(inputs.indices, train)
     result, _ = finish(trial)
     assert len(result.probabilities) == len(held_out)
 
@@ -206,8 +206,8 @@ def test_all_weights_are_trained_where_nothing_is_frozen(tmp_path: Path) -> None
     trial = TrialTraining(context, params, seed=0)
     rows = trial.classifier.embedding_rows
     assert rows is not None
-    for version in trial.train_versions:
-        assert set(np.unique(version.split.tokens)) <= set(rows.token_ids)
+    for inputs in trial.stage.train.values():
+        assert set(np.unique(inputs.split.tokens)) <= set(rows.token_ids)
     finish(trial)
 
 
