@@ -154,7 +154,9 @@ class TrialTraining:
             evaluation = evaluations.get(self.progress.step)
             if evaluation is not None:
                 self.progress.seconds = self._clock() - started
-                verdict = on_evaluation(self._evaluate(evaluation))
+                with self.state.evaluation_weights():
+                    told = self._evaluate(evaluation)
+                verdict = on_evaluation(told)
                 if self.progress.step == self.steps:
                     break
                 if verdict is Verdict.PRUNE:
@@ -234,10 +236,7 @@ class TrialTraining:
     def _factor(self, step: int) -> float:
         """The share of the peak learning rate at a step."""
         return learning_rate_factor(
-            step,
-            steps=self.steps,
-            warmup_ratio=self.params.warmup_ratio,
-            schedule=self.params.schedule,
+            step, steps=self.steps, params=self.params, history=self.history
         )
 
     def _evaluate(self, index: int) -> Evaluation:
