@@ -93,8 +93,8 @@ class TrialTraining:
 
     @property
     def train_inputs(self) -> SplitInputs:
-        """The training texts as `classifier` reads them."""
-        return self.stage.train
+        """The training texts as `classifier` reads them in the epoch at hand."""
+        return self.stage.train_in(self.progress.step // self.steps_per_epoch)
 
     @property
     def validation_inputs(self) -> SplitInputs:
@@ -206,10 +206,11 @@ class TrialTraining:
         return self.stage is self.stages[-1] and 0 < patience <= self.progress.without_improvement
 
     def _remaining_batches(self) -> Iterator[NDArray[np.int64]]:
-        lengths, size = self.train_inputs.split.lengths, self.params.batch_size
-        among = self.train_inputs.indices
+        size = self.params.batch_size
         first_epoch, skip = divmod(self.progress.step, self.steps_per_epoch)
         for epoch in range(first_epoch, self.params.epochs):
+            inputs = stage_at(self.stages, self.progress.step).train_in(epoch)
+            lengths, among = inputs.split.lengths, inputs.indices
             batches = epoch_batches(lengths, size, seed=self.seed, epoch=epoch, among=among)
             yield from batches[skip:]
             skip = 0
