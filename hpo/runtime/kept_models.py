@@ -17,6 +17,7 @@ from hpo.results.leaderboard import Entry
 from hpo.runtime.preparation import told_params
 from hpo.spec.names import file_name
 from hpo.spec.study import StudySpec
+from hpo.tasks.task import Task
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.loop import TrialTraining
@@ -110,6 +111,7 @@ def keep_trained(
     spec: StudySpec,
     number: int,
     trial: TrialTraining,
+    task: Task,
     value: float,
     **facts: JsonValue,
 ) -> Path:
@@ -120,10 +122,11 @@ def keep_trained(
         spec: The study.
         number: The trial's.
         trial: Its training, at its end.
+        task: As it is answered.
         value: Of the study's metric.
         facts: What else is to stand in `trial.json`.
     """
-    data, task = trial.context.data, trial.context.task
+    data = trial.context.data
     told = {
         "study": spec.name,
         "number": number,

@@ -22,7 +22,7 @@ from hpo.runtime.events import Listener, TrialEnded, TrialEvaluated, TrialStarte
 from hpo.runtime.kept_models import KeptModels, keep_trained, study_folder
 from hpo.runtime.preparation import Prepared, told_params, trial_params
 from hpo.runtime.trial_end import BrokenOff, Ended, end_by, end_of
-from hpo.runtime.trial_report import dashboard_columns, log_confusion, log_evaluation
+from hpo.runtime.trial_report import TUNED, dashboard_columns, log_confusion, log_evaluation
 from hpo.search.pruners import evaluations_a_training
 from hpo.search.samplers import seed_for
 from hpo.spec.training import TrialParams
@@ -186,7 +186,16 @@ class StudyWork:
         if result.end == "pruned":
             return None
         if isinstance(trial, TrialTraining):
-            keep_trained(self._models, self.study.spec, attempt.claim.number, trial, result.value)
+            keep_trained(
+                self._models,
+                self.study.spec,
+                attempt.claim.number,
+                trial,
+                trial.tuned_task,
+                result.value,
+            )
+        elif trial.tuned_facts:
+            attempt.claim.set_user_attrs({TUNED: dict(trial.tuned_facts)})
         return log_confusion(attempt.run, result, self.prepared.context.data.label_names)
 
     def _close(self, attempt: _Attempt, end: Ended, drawing: str | None = None) -> None:

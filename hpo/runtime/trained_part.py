@@ -27,6 +27,7 @@ from hpo.runtime.kept_models import keep_trained
 from hpo.runtime.outcomes import THREADS
 from hpo.runtime.preparation import trial_params
 from hpo.runtime.session import Session
+from hpo.runtime.trial_report import TUNED
 from hpo.search.samplers import seed_for
 from hpo.spec.training import TrialParams
 from hpo.training.evaluate import TrainingDiverged
@@ -120,7 +121,14 @@ def _train_again(session: Session, best: Entry) -> Path:
         found = _found(result, name)
         if not math.isclose(found, value, rel_tol=_SAME, abs_tol=_SAME):
             raise _not_the_same(best, f"{name} {found:.6g}, not {value:.6g}")
-    return keep_trained(session.models, session.study.spec, best.number, trial, result.value)
+    return keep_trained(
+        session.models,
+        session.study.spec,
+        best.number,
+        trial,
+        trial.tuned_task,
+        result.value,
+    )
 
 
 def _refit(session: Session, best: Entry) -> Path:
@@ -151,8 +159,10 @@ def _refit(session: Session, best: Entry) -> Path:
             hint="Search lower learning rates, or set validation.folds to 0.",
         ) from error
     facts = {"folds": best.folds, "epochs_on_all_texts": epochs}
+    # What was tuned on the texts that the folds left out; on texts that were trained on it would be wrong.
+    task = trial.task.with_facts({**trial.task.facts, **stored.user_attrs.get(TUNED, {})})
     spec = session.study.spec
-    return keep_trained(session.models, spec, number, trial, best.value, **facts)
+    return keep_trained(session.models, spec, number, trial, task, best.value, **facts)
 
 
 def _point(session: Session, number: int) -> tuple[FrozenTrial, TrialParams, int]:

@@ -36,6 +36,10 @@ def log_confusion(run: TrialRun, result: TrialResult, label_names: tuple[str, ..
     return drawing
 
 
+TUNED = "tuned"
+"""User attribute: what a trial over folds has learnt for its task from the texts that they left out."""
+
+
 def log_evaluation(run: TrialRun, evaluation: Evaluation) -> None:
     """Log an evaluation's metrics, by the fold that it is in: `fold_2/val/accuracy`."""
     fold = "" if evaluation.fold is None else f"fold_{evaluation.fold}/"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class FoldedTraining:
     Attributes:
         history: All evaluations so far, in the order in which they were told.
         steps: Updates of the weights in all folds together, where none stops early.
+        tuned_facts: After the end, what the task has learnt from the texts that the folds left out; JSON.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class FoldedTraining:
         self.seed = seed
         self.micro_batches = micro_batches or MicroBatches()
         self.history: list[Evaluation] = []
+        self.tuned_facts: Mapping[str, Any] = {}
         self._evaluations_a_fold = evaluations_a_fold
         self._clock = clock
         self._finished: list[FoldScore] = []
@@ -171,13 +174,17 @@ class FoldedTraining:
         )
 
     def _result(self, end: End) -> TrialResult:
-        scores, data, task = self._finished, self.context.data, self.context.task
+        scores, data = self._finished, self.context.data
+        task = self.context.task.of_trial(np.array(data.train.labels), self.params)
         mean = self._mean()
         validated = [fold.validation for fold in self.context.folds[: len(scores)]]
         texts = np.concatenate([part.positions(data) for part in validated])
         order = np.argsort(texts, kind="stable")
         probabilities = np.concatenate([score.probabilities for score in scores])[order]
-        matrix = task.confusion(probabilities, np.array(data.train.labels)[texts[order]])
+        labels = np.array(data.train.labels)[texts[order]]
+        matrix = task.confusion(probabilities, labels)
+        known, tuned = task.facts, task.tuned(probabilities, labels).facts
+        self.tuned_facts = {name: fact for name, fact in tuned.items() if fact != known.get(name)}
         return TrialResult(
             value=mean.metrics[f"val/{self.context.metric}"],
             best=mean,

@@ -32,6 +32,10 @@ class StoredTexts:
         split: TokenizedSplit = getattr(data, self.split)
         return split
 
+    def key(self, data: TokenizedData) -> str | None:
+        """Names the stored split for the cache of frozen features; None where nothing is to be kept there."""
+        return f"{data.fingerprint}:{self.split}"
+
     def positions(self, data: TokenizedData) -> NDArray[np.int64]:
         """Where these texts are in the stored split, (texts,)."""
         return np.arange(len(self.of(data))) if self.indices is None else self.indices
