@@ -43,6 +43,7 @@ _PACKAGES = (
     "mlflow",
     "datasets",
     "numpy",
+    "pytorch-optimizer",
     "scikit-learn",
 )
 
