@@ -18,6 +18,7 @@ from hpo.spec.registry import MemberOf
 
 Precision = Literal["auto", "fp32", "bf16"]
 CheckpointPolicy = Literal["auto", "always", "never"]
+Unfreeze = Literal["none", "two_stage", "gradual"]
 Schedule = Annotated[str, MemberOf(SCHEDULES)]
 Optimizer = Annotated[str, MemberOf(OPTIMIZERS)]
 
@@ -99,6 +100,17 @@ class TrialParams(BaseModel):
         0.5, gt=0, lt=1, description="what plateau multiplies the learning rate by each time"
     )
     augment: AugmentOptions = AugmentOptions()
+    unfreeze: Unfreeze = Field(
+        "none",
+        description="how training comes to freeze_depth; none: from the first step; two_stage: after "
+        "the head alone; gradual: from the head down, a block at a time",
+    )
+    unfreeze_epochs: float = Field(
+        1.0,
+        gt=0,
+        le=1000,
+        description="epochs of each stage but the last; less where together they would be more than half",
+    )
 
 
 class TrainingSection(TrialParams):

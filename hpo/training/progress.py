@@ -87,6 +87,17 @@ class TrainingState:
     micro_batches: MicroBatches
     progress: Progress = field(default_factory=Progress)
 
+    def go_on_with(self, classifier: Classifier, optimizer: TrialOptimizer) -> None:
+        """Train more from now on.
+
+        Args:
+            classifier: With the weights so far, and more that are trained.
+            optimizer: Of its weights; it goes on with what is known of those that were trained before.
+        """
+        optimizer.restore(self.optimizer.state())
+        self.classifier, self.optimizer = classifier, optimizer
+        self.progress.without_improvement = 0
+
     @contextmanager
     def evaluation_weights(self) -> Iterator[None]:
         """While it lasts, have the classifier hold what is evaluated, where that is not what is trained."""

@@ -20,6 +20,7 @@ DEMO_LACKS = (
     "a hub model",
     "a rate of augmentation above 0",
     "augmentation by replaced or inserted words",
+    "an unfreeze of two_stage or gradual",
 )
 ANOTHER: dict[str, object] = {
     "data.config": "plain",
@@ -27,6 +28,7 @@ ANOTHER: dict[str, object] = {
     "model.revision": "v1",
     "training.augment.variants": 2,
     "training.augment.table": "synonyms.tsv",
+    "training.unfreeze_epochs": 2.0,
 }
 OF_SOME: dict[str, object] = {
     "momentum": 0.5,
