@@ -30,7 +30,6 @@ Need = Literal[
     "a freeze_depth that leaves blocks to train",
     "a rate of augmentation above 0",
     "augmentation by replaced or inserted words",
-    "an unfreeze of two_stage or gradual",
 ]
 
 
@@ -123,7 +122,7 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "training.augment.variants": "a rate of augmentation above 0",
     "training.augment.table": "augmentation by replaced or inserted words",
     "training.unfreeze": "a freeze_depth that leaves blocks to train",
-    "training.unfreeze_epochs": "an unfreeze of two_stage or gradual",
+    "training.unfreeze_epochs": OneOf("unfreeze", ("two_stage", "gradual")),
     "training.early_stopping": "nothing",
     "training.evaluations_per_epoch": "nothing",
     "training.precision": "nothing",
@@ -166,10 +165,6 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
         yield "a rate of augmentation above 0", "all of them are 0"
     if not {"replace", "insert"} & set(used):
         yield "augmentation by replaced or inserted words", "augment.replace and .insert are 0"
-    searched = space.get("unfreeze")
-    ways = searched.values if isinstance(searched, Choice) else (spec.training.unfreeze,)
-    if set(ways) == {"none"}:
-        yield "an unfreeze of two_stage or gradual", "unfreeze is none"
 
 
 def _is_used(spec: StudySpec, space: SearchSpace, rate: str) -> bool:
