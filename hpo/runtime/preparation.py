@@ -53,6 +53,7 @@ _PACKAGES = (
     "mlflow",
     "datasets",
     "numpy",
+    "pytorch-optimizer",
     "scikit-learn",
 )
 

@@ -31,7 +31,6 @@ Need = Literal[
     "an epoch after the first",
     "a rate of augmentation above 0",
     "augmentation by replaced or inserted words",
-    "an unfreeze of two_stage or gradual",
     "validation.folds of 2 or more",
     "one model a trial",
     "data with one label a text",
@@ -128,7 +127,7 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "training.augment.variants": "a rate of augmentation above 0",
     "training.augment.table": "augmentation by replaced or inserted words",
     "training.unfreeze": "a freeze_depth that leaves blocks to train",
-    "training.unfreeze_epochs": "an unfreeze of two_stage or gradual",
+    "training.unfreeze_epochs": OneOf("unfreeze", ("two_stage", "gradual")),
     "training.head": "data with one label a text",
     "training.head_dropout": "nothing",
     "training.class_weight": "data with classes",
@@ -180,10 +179,6 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
         yield "a rate of augmentation above 0", "all of them are 0"
     if not {"replace", "insert"} & set(used):
         yield "augmentation by replaced or inserted words", "augment.replace and .insert are 0"
-    searched = space.get("unfreeze")
-    ways = searched.values if isinstance(searched, Choice) else (spec.training.unfreeze,)
-    if set(ways) == {"none"}:
-        yield "an unfreeze of two_stage or gradual", "unfreeze is none"
     folds = spec.validation.folds
     if folds:
         yield "a validation split that is split off", f"validation.folds is {folds}"

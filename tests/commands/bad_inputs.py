@@ -986,8 +986,8 @@ MODELS = (
     Case(
         "a duration of stages that there are not",
         "--set training.unfreeze_epochs=2",
-        "--set training.unfreeze_epochs: found 2.0, but unfreeze is none; expected an unfreeze of two_stage "
-        "or gradual, without which it does nothing. Remove it.",
+        "--set training.unfreeze_epochs: found 2.0, but the unfreeze is none; expected the unfreeze "
+        "two_stage or gradual, without which it does nothing. Remove it.",
     ),
     model(
         "an index that leads elsewhere",

@@ -18,8 +18,8 @@ from hpo.spec.registries import OPTIMIZERS, SCHEDULES
 from hpo.training.loop import TrialTraining
 from hpo.training.result import Evaluation, Verdict
 from hpo.training.trial_context import TrialContext
-from tests.training.test_resume import with_stops
 from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_context, tiny_data, tiny_params
+from tests.training.with_stops import with_stops
 
 RATES = {"sgd": 0.1, "adafactor": 0.1, "lion": 1e-3}
 SCHEDULE_FREE = {"optimizer": "schedule_free_adamw", "schedule": "constant", "learning_rate": 2e-3}
