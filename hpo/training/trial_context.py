@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from hpo.spec.study import Metric
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.tasks.task import Task
 from hpo.training.optimizer import TrialOptimizer
-from hpo.training.trial_data import StoredTexts, TrialData
+from hpo.training.trial_data import StoredTexts
+from hpo.training.variants import TextVariants
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,20 @@ class TrialContext:
     task: Task
     metric: Metric
     settings: TrainingSection
+    variants: TextVariants | None = None
 
-    def of_trial(self, params: TrialParams, texts: TrialData) -> TrialContext:
-        """The same with the task as one trial trains it, which may depend on both."""
-        task = self.task.of_trial(texts.train.labels(self.data), params)
-        return replace(self, task=task)
+    def read_in_turn(self, texts: StoredTexts, params: TrialParams) -> tuple[StoredTexts, ...]:
+        """The training texts as the epochs of a trial read them, one version after the other, and again.
+
+        As they are first; with augmentation each text is varied whenever it is read once more.
+        """
+        augment = params.augment
+        if not augment.is_on:
+            return (texts,)
+        assert self.variants is not None, "a study that augments has variants"
+        wanted = min(augment.variants, params.epochs - 1)
+        variants = (self.variants.of(texts, augment, at) for at in range(1, wanted + 1))
+        return (texts, *variants)
 
     def inputs(
         self,
@@ -56,7 +66,7 @@ class TrialContext:
         """
         return SplitInputs(
             texts.of(self.data),
-            f"{self.data.fingerprint}:{texts.split}",
+            texts.key(self.data),
             indices=texts.indices,
             trained=trained,
             features=self.features,
@@ -64,12 +74,14 @@ class TrialContext:
             weights=weights,
         )
 
-    def classifier(self, trained: Trained, rows: EmbeddingRows | None, seed: int) -> Classifier:
+    def classifier(
+        self, task: Task, trained: Trained, rows: EmbeddingRows | None, seed: int
+    ) -> Classifier:
         """A classifier that trains so much, from the pretrained weights and a head of that seed."""
         return Classifier(
             self.model,
             trained=trained,
-            classes=self.task.outputs(self.data.label_names),
+            classes=task.outputs(self.data.label_names),
             embedding_rows=rows,
             seed=seed,
             dtype=self.features.dtype,
