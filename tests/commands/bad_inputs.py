@@ -1017,6 +1017,19 @@ MODELS = (
         "--set data.max_length=100000",
         "data.max_length: found 100000; expected at most 128, the positions of demo. Lower it, …",
     ),
+    Case(
+        "a metric of numbers for one label a text",
+        "--set study.metric=rmse",
+        "study.metric: found 'rmse' for data with one label a text; expected one of accuracy, …. "
+        'Write metric = "accuracy".',
+    ),
+    Case(
+        "one logit for three classes",
+        "--data three.csv --set training.head=sigmoid",
+        "training.head: found 'sigmoid' for 3 classes; expected two classes, …. "
+        'Write head = "softmax".',
+        {"three.csv": "text,label\n" + "".join(f"text {i},{'abc'[i % 3]}\n" for i in range(30))},
+    ),
     study_file(
         "a grid smaller than the budget on this model",
         "[search]\nsampler = 'grid'\n"
