@@ -8,20 +8,26 @@ neither the order of the texts nor what reads them makes a difference.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from functools import cached_property
 from random import Random
 from typing import Final
 
 from hpo.data.words import WordsOfText, is_unspaced, letters_of, words_of
 from hpo.spec.augment import AugmentOptions
 
-Replacements = Mapping[str, Sequence[str]]
-"""A word in lower case -> the words that may stand in its place."""
-
 VERSION: Final = 1
 """Raised when the same options give other variants."""
 
 _ENDS_KEPT: Final = 4  # letters, from which on the first and the last stay where they are
+
+
+class Replacements(dict[str, tuple[str, ...]]):
+    """A word in lower case -> the words that may stand in its place; not changed once it is used."""
+
+    @cached_property
+    def longest_unspaced(self) -> int:
+        """Characters of the longest word of a script without spaces."""
+        return max((len(word) for word in self if is_unspaced(word)), default=1)
 
 
 def variant_of(
@@ -46,7 +52,7 @@ def variant_of(
     count = len(parts.words)
     deleted = draws.share(options.delete, count)
     if options.replace or options.insert:
-        parts.join(replacements)
+        parts.join(replacements, replacements.longest_unspaced)
     _replace(parts, draws.share(options.replace, count), replacements, draws)
     _insert(parts, draws.share(options.insert, count), replacements, draws)
     _swap(parts, draws.share(options.swap / 2, count), draws)

@@ -28,7 +28,7 @@ class ReplacementTable:
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
-        listed = repr(sorted((word, tuple(new)) for word, new in self.replacements.items()))
+        listed = repr(sorted(self.replacements.items()))
         object.__setattr__(self, "fingerprint", hashlib.sha256(listed.encode()).hexdigest())
 
 
@@ -41,7 +41,7 @@ def read_replacements(name: str) -> ReplacementTable:
     path = path_of(name, lambda reason: _no_table(name, reason))
     if not path.is_file():
         raise _no_table(name, "a folder" if path.is_dir() else "no such file")
-    replacements: dict[str, tuple[str, ...]] = {}
+    replacements = Replacements()
     for number, line in enumerate(decoded(path).splitlines(), 1):
         if line.strip():
             word, new = _read_line(line, f"{path}, line {number}")

@@ -49,7 +49,7 @@ def learnt_replacements(texts: Sequence[str], classes: NDArray[np.float64]) -> R
         key=lambda word: (-often[word], word),
     )[:_VOCABULARY]
     if len(vocabulary) < 2:
-        return {}
+        return Replacements()
     ids, text_of = _numbered(words, vocabulary)
     vectors = _vectors(ids, len(vocabulary))
     return _nearest(vocabulary, vectors, _shares(ids, classes[read][text_of], len(vocabulary)))
@@ -148,7 +148,7 @@ def _nearest(
     vocabulary: Sequence[str], vectors: NDArray[np.float32], shares: NDArray[np.float64]
 ) -> Replacements:
     """The most alike of each word that has any."""
-    found = {}
+    found = Replacements()
     least = _LEAST_ALIKE * _LENGTH * _LENGTH
     for start in range(0, len(vocabulary), _AT_ONCE):
         alike = vectors[start : start + _AT_ONCE] @ vectors.T

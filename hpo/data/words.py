@@ -53,9 +53,13 @@ class WordsOfText:
             else:
                 self.gaps[at] = before + after
 
-    def join(self, known: Collection[str]) -> None:
-        """Make one word of neighbours without a space between them that are a known one, the longest first."""
-        longest = max((len(word) for word in known if is_unspaced(word)), default=1)
+    def join(self, known: Collection[str], longest: int) -> None:
+        """Make one word of neighbours without a space between them that are a known one, the longest first.
+
+        Args:
+            known: Words of several characters among them.
+            longest: Characters of the longest of these.
+        """
         at = 0
         while longest > 1 and at < len(self.words):
             end = at + 1

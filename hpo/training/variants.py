@@ -114,7 +114,7 @@ class TextVariants:
         )
 
     def _given(self) -> Replacements:
-        return {} if self._table is None else self._table.replacements
+        return Replacements() if self._table is None else self._table.replacements
 
     def _replacements(self, texts: StoredTexts, of_texts: str) -> Replacements:
         if self._learnt is None or self._learnt[0] != of_texts:

@@ -13,7 +13,7 @@ from hpo.data.augmentation import Replacements, variant_of
 from hpo.data.words import words_of
 from hpo.spec.augment import RATES, AugmentOptions
 
-TABLE: Replacements = {"good": ("fine", "nice"), "film": ("movie",), "the": ("a",), "很": ("非常",)}
+TABLE = Replacements({"good": ("fine", "nice"), "film": ("movie",), "the": ("a",), "很": ("非常",)})
 WORDS = st.lists(
     st.sampled_from(["good", "The", "film", "plain", "10", "is", "FILM", "x"]),
     min_size=1,
@@ -143,7 +143,7 @@ def test_a_script_without_spaces_is_varied_by_characters(text: str, seed: int) -
 
 
 def test_a_word_of_several_characters_is_replaced_as_a_whole() -> None:
-    table = {"酒店": ("宾馆",)}
+    table = Replacements({"酒店": ("宾馆",)})
     assert varied("这家酒店很好", table=table, replace=1.0) == "这家宾馆很好"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpo.data.augmentation import Replacements
 from hpo.data.replacement_table import ReplacementTable, read_replacements
 from hpo.data.replacements import learnt_replacements
 from hpo.errors import DataError
@@ -75,7 +76,7 @@ class TestTable:
         other.write_text("film\tmovie\n\ngood\tfine\n")
         assert read_replacements(str(one)).fingerprint == read_replacements(str(other)).fingerprint
         assert (
-            ReplacementTable({"good": ("nice",)}).fingerprint
+            ReplacementTable(Replacements({"good": ("nice",)})).fingerprint
             != read_replacements(str(one)).fingerprint
         )
 

@@ -77,7 +77,7 @@ def test_a_word_is_put_in_with_a_space_where_the_script_has_them() -> None:
 
 def test_known_words_of_several_characters_are_joined_the_longest_first() -> None:
     parts = words_of("大酒店很好, a酒 店")
-    parts.join({"酒店", "大酒店", "很", "a"})
+    parts.join({"酒店", "大酒店", "很", "a"}, longest=3)
     assert parts.words == ["大酒店", "很", "好", "a", "酒", "店"]
     assert str(parts) == "大酒店很好, a酒 店"
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from hpo.data.augmentation import Replacements
 from hpo.data.replacement_table import ReplacementTable
 from hpo.data.tokens import TokenizedSplit
 from hpo.training.trial_context import TrialContext
 from hpo.training.variants import TextVariants
 from tests.training.tiny_trial import tiny_context
 
-TABLE = ReplacementTable({_name: (f"w{_at + 1}",) for _at in range(199) if (_name := f"w{_at}")})
+TABLE = ReplacementTable(Replacements({f"w{at}": (f"w{at + 1}",) for at in range(199)}))
 
 
 class WordTokens:
