@@ -12,6 +12,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+ENSEMBLE_FILE = "ensemble.json"
+"""Of a saved ensemble: holds the combination, and tells what else there is."""
+
 Kind = Literal["mean", "samme", "stacking"]
 
 # Where a probability is lost in fp32, its logarithm is still a number.
