@@ -22,13 +22,15 @@ from hpo.model.saved import TextClassifier
 from hpo.model.transfer import to_device
 from hpo.tasks.task import Probabilities, Task
 
+_ONE_CLASS = "single_label_classification"
+
 
 @dataclass(frozen=True)
 class EnsembleClassifier:
     """Several finished classifiers that answer as one.
 
     Attributes:
-        members: Of one pretrained model, one task and the same labels, with whole embedding tables.
+        members: Of one pretrained model, one kind of task and the same labels, with whole embedding tables.
         combination: What becomes of their probabilities.
     """
 
@@ -43,7 +45,7 @@ class EnsembleClassifier:
         asked = [_asked(member) for member in self.members]
         if any(other != asked[0] for other in asked):
             raise ValueError(f"members of different models, labels or lengths: {asked}")
-        if self.combination.kind != "mean" and self.task.name != "single_label":
+        if self.combination.kind != "mean" and self.task.problem_type != _ONE_CLASS:
             raise ValueError(f"{self.combination.kind} of the task {self.task.name}")
 
     @property
@@ -182,5 +184,5 @@ def _in_order(
 
 def _asked(member: TextClassifier) -> tuple[object, ...]:
     """What the members of an ensemble must have in common."""
-    fingerprint = member.classifier.model.fingerprint
-    return fingerprint, member.task.name, member.label_names, member.max_length
+    fingerprint, problem = member.classifier.model.fingerprint, member.task.problem_type
+    return fingerprint, problem, member.label_names, member.max_length
