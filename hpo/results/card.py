@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hpo.data.cleaning import cleaning_steps
+from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing, head_tokens
 from hpo.tracking.keys import CHAMPION_ALIAS
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ def how_to_call(
     registered_name: str,
     max_length: int,
     tokenizer: PreTrainedTokenizerBase,
+    preprocessing: Preprocessing = AS_THEY_ARE,
     *,
     ensemble: bool = False,
 ) -> str:
@@ -32,6 +35,7 @@ def how_to_call(
         registered_name: The name in MLflow's registry.
         max_length: Tokens that are read of a text.
         tokenizer: The model's.
+        preprocessing: What is done to a text before.
         ensemble: Whether it is one, which transformers cannot load.
     """
     uri = f"models:/{registered_name}@{CHAMPION_ALIAS}"
@@ -43,8 +47,8 @@ def how_to_call(
     lines = [
         "## How to call it",
         "",
-        f"It was trained and tested on the first {max_length} tokens of each text (`max_length`), in "
-        "fp32. What a longer text has beyond them is not read.",
+        f"It was trained and tested on {_tokens_read(max_length, preprocessing)}, in fp32. "
+        f"What a longer text has beyond them is not read.{_cleaned(preprocessing)}",
         "",
         "With MLflow, which truncates by itself and takes every text:",
         "",
@@ -55,7 +59,7 @@ def how_to_call(
         "classify(texts)  # a label and the probability of each class for every text",
         "```",
         "",
-        *(_NO_TRANSFORMERS if ensemble else _with_transformers(uri, texts)),
+        *(_NO_TRANSFORMERS if ensemble else _with_transformers(uri, texts, preprocessing)),
     ]
     return "\n".join(lines)
 
@@ -93,9 +97,11 @@ _NO_TRANSFORMERS: Final = (
 )
 
 
-def _with_transformers(uri: str, texts: str) -> list[str]:
+def _with_transformers(uri: str, texts: str, preprocessing: Preprocessing) -> list[str]:
+    both_ends = preprocessing.keep == "head+tail"
     return [
-        "With transformers, which has to be told to truncate; without that it fails on a longer text:",
+        "With transformers, which has to be told to truncate; without that it fails on a longer text"
+        f"{', and with it reads the head alone' * both_ends}:",
         "",
         "```python",
         "from transformers import pipeline",
@@ -107,3 +113,18 @@ def _with_transformers(uri: str, texts: str) -> list[str]:
         "",
         f'`mlflow.transformers.load_model("{uri}", truncation=True)` gives the same pipeline.',
     ]
+
+
+def _tokens_read(max_length: int, preprocessing: Preprocessing) -> str:
+    if preprocessing.keep == "head+tail":
+        head = head_tokens(max_length)
+        return (
+            f"the first {head} and the last {max_length - head} tokens of each text (`max_length`)"
+        )
+    end = "last" if preprocessing.keep == "tail" else "first"
+    return f"the {end} {max_length} tokens of each text (`max_length`)"
+
+
+def _cleaned(preprocessing: Preprocessing) -> str:
+    done = [step.what for step in cleaning_steps(preprocessing.cleaning)]
+    return f" Its tokenizer cleans every text first: {', '.join(done)}." if done else ""

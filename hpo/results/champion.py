@@ -148,7 +148,7 @@ def _publish(
     study_name: str,
     metric: Metric,
 ) -> None:
-    tokenizer, source = predictor.model.tokenizer, champion.source
+    source = champion.source
     with TemporaryDirectory(prefix="hpo-champion-") as folder:
         whole = Path(folder) / "model"
         save_champion(whole, predictor, trained)
@@ -157,7 +157,8 @@ def _publish(
         calls = how_to_call(
             champion.registered_name,
             predictor.max_length,
-            tokenizer,
+            predictor.model.tokenizer,
+            predictor.preprocessing,
             ensemble=source.how == "ensemble",
         )
         tracker.publish_champion(

@@ -60,7 +60,12 @@ def save_champion(folder: Path, champion: Predictor, trained: Sequence[Path]) ->
         return
     assert isinstance(champion, TextClassifier)
     save_transformers(
-        folder, champion.classifier, champion.task, champion.label_names, champion.max_length
+        folder,
+        champion.classifier,
+        champion.task,
+        champion.label_names,
+        champion.max_length,
+        champion.preprocessing,
     )
 
 

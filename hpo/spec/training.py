@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hpo.spec.augment import AugmentOptions, AugmentSection
 from hpo.spec.numbers import LARGEST_WHOLE
+from hpo.spec.options import option_fields, option_tables
 from hpo.spec.registries import OPTIMIZERS, SCHEDULES
 from hpo.spec.registry import MemberOf
 
@@ -58,6 +60,7 @@ class TrialParams(BaseModel):
     max_grad_norm: float = Field(
         1.0, ge=0, description="gradients are clipped to this norm; 0 clips nothing"
     )
+    augment: AugmentOptions = AugmentOptions()
 
 
 class TrainingSection(TrialParams):
@@ -82,6 +85,8 @@ class TrainingSection(TrialParams):
         description="when evaluations write a checkpoint; "
         "auto: when the time it protects outweighs its cost",
     )
+    augment: AugmentSection = AugmentSection()
 
 
-SEARCHABLE_OPTIONS: tuple[str, ...] = tuple(TrialParams.model_fields)
+SEARCHABLE_OPTIONS: tuple[str, ...] = tuple(option_fields(TrialParams))
+OPTION_TABLES: tuple[str, ...] = option_tables(TrialParams)

@@ -12,12 +12,20 @@ from hpo.spec.reference import study_keys
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import known_studies, read_study, study_toml
 
-DEMO_LACKS = ("a hub data set", "a hub model", "the optimizer sgd")
+DEMO_LACKS = (
+    "a hub data set",
+    "a hub model",
+    "the optimizer sgd",
+    "a rate of augmentation above 0",
+    "augmentation by replaced or inserted words",
+)
 ANOTHER: dict[str, object] = {
     "data.config": "plain",
     "data.revision": "v1",
     "model.revision": "v1",
     "training.momentum": 0.5,
+    "training.augment.variants": 2,
+    "training.augment.table": "synonyms.tsv",
 }
 
 
@@ -65,6 +73,8 @@ def test_a_searched_option_that_does_nothing_is_refused(tmp_path: Path) -> None:
         "[training]\nmomentum = 0.5\n[search.space]\noptimizer = ['adamw', 'sgd']\n",
         "[search.space]\noptimizer = ['adamw', 'sgd']\nmomentum = [0.5, 0.9]\n",
         "[training]\noptimizer = 'sgd'\n[search.space]\nmomentum = [0.5, 0.9]\n",
+        "[training.augment]\ndelete = 0.1\nvariants = 2\n",
+        "[training.augment]\ntable = 'synonyms.tsv'\n[search.space]\naugment.insert = [0.0, 0.1]\n",
     ],
 )
 def test_a_setting_that_some_trials_need_is_taken(tmp_path: Path, toml: str) -> None:
