@@ -119,10 +119,29 @@ def finish_study(session: Session) -> Champion | None:
     if not entries:
         return None
     known = known_champion(study)
-    source = champion_source(entries, None if known is None else known.source)
+    return crown(
+        session, entries, champion_source(entries, None if known is None else known.source)
+    )
+
+
+def crown(
+    session: Session, entries: list[Entry], source: ChampionSource, value: float | None = None
+) -> Champion:
+    """Promote what the champion of a study is to be, unless it is the champion already.
+
+    Args:
+        session: Of the study.
+        entries: Its leaderboard.
+        source: What the champion is made of.
+        value: As for `promote`.
+
+    Raises:
+        ModelError: Weights are nowhere, and another training does not bring them back.
+    """
+    study, known = session.study, known_champion(session.study)
     promotion = Once(study.storage, study.study_id, promotion_of(source))
     while known is None or known.source != source:
-        known = _promote_in_turn(session, entries, source, promotion)
+        known = _promote_in_turn(session, entries, source, promotion, value)
         if known is None:
             time.sleep(_LOOK_SECONDS)
             known = known_champion(study)
@@ -139,7 +158,11 @@ def promotion_of(source: ChampionSource) -> str:
 
 
 def _promote_in_turn(
-    session: Session, entries: list[Entry], source: ChampionSource, promotion: Once
+    session: Session,
+    entries: list[Entry],
+    source: ChampionSource,
+    promotion: Once,
+    value: float | None,
 ) -> Champion | None:
     """The champion; None while another process is at it, for the test split is to be looked at by one."""
     turn = promotion.begin()
@@ -150,7 +173,7 @@ def _promote_in_turn(
             known = known_champion(session.study)
             if known is not None and known.source == source:
                 return known  # by whoever had the turn before
-            return _promote(session, entries, source, known, turn)
+            return _promote(session, entries, source, known, turn, value)
     except TurnLost as lost:
         logger.warning("study %s: %s", session.study.name, lost)
         return None
@@ -162,6 +185,7 @@ def _promote(
     source: ChampionSource,
     known: Champion | None,
     turn: Turn,
+    value: float | None,
 ) -> Champion:
     study, context, best = session.study, session.prepared.context, source.lead_entry(entries)
     with TemporaryDirectory(prefix="hpo-download-") as folder:
@@ -178,6 +202,7 @@ def _promote(
             metric=study.spec.study.metric,
             seed=study.spec.study.seed,
             times_tested_before=0 if known is None else known.times_tested,
+            value=value,
             before_publishing=turn.check,
         )
     turn.end_with(CHAMPION_KEY, champion.as_json())
