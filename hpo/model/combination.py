@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ ENSEMBLE_FILE = "ensemble.json"
 
 Kind = Literal["mean", "samme", "stacking"]
 
-LEAST_PROBABILITY: Final = 1e-6
-"""Of stacking, which raises probabilities to it before their logarithm is taken."""
+LEAST = 1e-6
+"""Probabilities are raised to it before stacking takes their logarithm: what is kept of trials is fp16."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Combination:
         return _softmax(np.tensordot(np.array(self.weights), chosen, axes=1))
 
     def _stacked(self, stacked: NDArray[np.float64]) -> NDArray[np.float64]:
-        logs = np.log(np.maximum(stacked, LEAST_PROBABILITY))
+        logs = np.log(np.maximum(stacked, LEAST))
         features = np.concatenate(list(logs), axis=1)
         return _softmax(features @ np.array(self.matrix) + np.array(self.bias))
 
