@@ -30,6 +30,7 @@ from hpo.model.weights_file import write_weights
 
 _BASE = "base"
 _TOKENIZER = "tokenizer"
+_SERVED_TASK = "single_label"
 
 
 def save_ensemble(
@@ -44,7 +45,9 @@ def save_ensemble(
 
     Raises:
         OSError: Where it cannot be written.
+        ModelError: Where serving could not answer as its members do.
     """
+    _check_served(ensemble)
     _save_base(folder / _BASE, ensemble.model)
     tokenizer = folder / _TOKENIZER
     tokenizer.mkdir(exist_ok=True)
@@ -111,6 +114,18 @@ def load_ensemble(folder: Path) -> EnsembleClassifier:
             expected=f"{ENSEMBLE_FILE}, its members and their base model",
             hint="Publish it again.",
         ) from error
+
+
+def _check_served(ensemble: EnsembleClassifier) -> None:
+    """Raise ModelError for members whose logits the served code would not read as their task does."""
+    for member in ensemble.members:
+        if member.task.name != _SERVED_TASK:
+            raise ModelError(
+                "ensemble",
+                found=f"a member of the task {member.task.name}",
+                expected=f"members of the task {_SERVED_TASK}",
+                hint="Leave it out.",
+            )
 
 
 def _save_base(folder: Path, model: PretrainedModel) -> None:
