@@ -69,6 +69,11 @@ class TextClassifier:
     max_length: int
     preprocessing: Preprocessing = AS_THEY_ARE
 
+    @property
+    def model(self) -> PretrainedModel:
+        """The pretrained model that it was trained from."""
+        return self.classifier.model
+
     @staticmethod
     def of(
         trained: Classifier,

@@ -11,7 +11,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial
 
 from hpo.errors import ModelError
 from hpo.model.saved import FACTS_FILE, damage_in_trained
+from hpo.results.champion_source import ChampionSource
 from hpo.results.leaderboard import Entry
 from hpo.runtime.events import TrialEnded, TrialEvaluated, TrialStarted
 from hpo.runtime.kept_models import keep_trained
@@ -41,6 +42,24 @@ logger = logging.getLogger(__name__)
 _FLUSH_SECONDS = 60.0
 # Threads and kernels may add up in another order on another day; a wrong bit tells much more than this.
 _SAME = 1e-6
+
+
+def trained_parts(
+    session: Session, source: ChampionSource, entries: Sequence[Entry], download_to: Path
+) -> list[Path]:
+    """A folder of what was trained for each trial that a champion is made of, in their order.
+
+    Args:
+        session: Of the trials' study.
+        source: What the champion is made of.
+        entries: The study's leaderboard.
+        download_to: As for `trained_part`, and what is raised.
+    """
+    by_number = {entry.number: entry for entry in entries}
+    return [
+        trained_part(session, by_number[number], download_to / str(number))
+        for number in source.trials
+    ]
 
 
 def trained_part(session: Session, best: Entry, download_to: Path) -> Path:

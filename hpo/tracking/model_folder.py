@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.digests import write_digests
+from hpo.model.combination import ENSEMBLE_FILE
 from hpo.tracking.registry import MLMODEL
 from hpo.tracking.serving import add_own_pyfunc, describe
 
@@ -72,6 +73,12 @@ def pyfunc_flavor(model: Any, folder: Path) -> None:
     )
 
 
+def champion_flavor(model: Any, folder: Path) -> None:
+    """What is served of a study: an ensemble, or one classifier that transformers reads."""
+    is_ensemble = (folder / "model" / ENSEMBLE_FILE).is_file()
+    (ensemble_flavor if is_ensemble else transformers_flavor)(model, folder)
+
+
 def transformers_flavor(model: Any, folder: Path) -> None:
     """MLflow's transformers flavor for a sequence classifier, as its `save_model` writes it.
 
@@ -109,6 +116,20 @@ def transformers_flavor(model: Any, folder: Path) -> None:
     max_length = min(settings.get("model_max_length", math.inf), config["n_positions"])
     problem_type = config.get("problem_type") or _FIRST_PROBLEM_TYPE
     add_own_pyfunc(model, folder, label_names, max_length, problem_type)
+    write_digests(folder, but=[MLMODEL])
+
+
+def ensemble_flavor(model: Any, folder: Path) -> None:
+    """What `save_ensemble` wrote, for which there is no flavor but our own pyfunc."""
+    document = json.loads((folder / "model" / ENSEMBLE_FILE).read_text(encoding="utf-8"))
+    add_own_pyfunc(
+        model,
+        folder,
+        document["label_names"],
+        document["max_length"],
+        document["problem_type"],
+        ensemble=True,
+    )
     write_digests(folder, but=[MLMODEL])
 
 

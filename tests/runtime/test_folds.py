@@ -92,7 +92,7 @@ def test_the_champion_is_trained_on_all_texts_once_and_again_where_it_is_lost(
             champion = finish_study(session)
             assert champion is not None
             best = session.study.read(leaderboard)[0]
-            assert (champion.number, champion.how) == (best.number, "refit")
+            assert (champion.number, champion.source.how) == (best.number, "refit")
             assert champion.times_tested == 1
             assert finish_study(session) == champion
             assert [e.state for e in events if isinstance(e, TrialEnded)][-1] == "RETRAINED"
