@@ -20,7 +20,7 @@ from hpo.training.refit import refit
 from hpo.training.result import Evaluation, TrialResult, Verdict
 from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import StoredTexts, TrialData
-from tests.training.test_heads import KINDS, labelled_for
+from tests.training.test_heads import KINDS
 from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_context, tiny_data, tiny_params
 
 TEXTS = 45
@@ -228,7 +228,7 @@ def test_a_refit_can_be_stopped(context: TrialContext) -> None:
 )
 def test_folds_serve_every_task(tmp_path: Path, kind: str, metric: str, tuned: set[str]) -> None:
     of = KINDS[kind]
-    data = labelled_for(of.task, tiny_data(train=TEXTS))
+    data = of.labelled(tiny_data(train=TEXTS))
     context = tiny_context(tmp_path, data=data, task=of.task, metric=metric)
     trial = FoldedTraining(
         replace(context, folds=folds_of(3)),
