@@ -12,6 +12,8 @@ from typing import Final, Literal
 from pydantic import BaseModel
 
 from hpo.errors import StudyFileError
+from hpo.spec.augment import RATES
+from hpo.spec.options import option_fields, option_values
 from hpo.spec.space import Choice, SearchSpace
 from hpo.spec.study import DEMO, StudySpec
 
@@ -25,6 +27,8 @@ Need = Literal[
     "the optimizer sgd",
     "a freeze_depth that leaves blocks to train",
     "an unfreeze of two_stage or gradual",
+    "a rate of augmentation above 0",
+    "augmentation by replaced or inserted words",
 ]
 
 NEEDS: Final[Mapping[str, Need]] = {
@@ -46,6 +50,15 @@ NEEDS: Final[Mapping[str, Need]] = {
     # Limits that are not reached are kept all the same.
     "data.max_length": "nothing",
     "data.max_train_examples": "nothing",
+    "data.keep": "nothing",
+    "cleaning.html": "nothing",
+    "cleaning.urls": "nothing",
+    "cleaning.unicode": "nothing",
+    "cleaning.lowercase": "nothing",
+    "cleaning.whitespace": "nothing",
+    "cleaning.min_words": "nothing",
+    "cleaning.max_words": "nothing",
+    "cleaning.near_duplicates": "nothing",
     "model.name": "nothing",
     "model.revision": "a hub model",
     # Options that sampler or pruner would not take are refused by them.
@@ -67,6 +80,13 @@ NEEDS: Final[Mapping[str, Need]] = {
     "training.max_grad_norm": "nothing",
     "training.unfreeze": "a freeze_depth that leaves blocks to train",
     "training.unfreeze_epochs": "an unfreeze of two_stage or gradual",
+    "training.augment.delete": "nothing",
+    "training.augment.swap": "nothing",
+    "training.augment.replace": "nothing",
+    "training.augment.insert": "nothing",
+    "training.augment.characters": "nothing",
+    "training.augment.variants": "a rate of augmentation above 0",
+    "training.augment.table": "augmentation by replaced or inserted words",
     "training.early_stopping": "nothing",
     "training.evaluations_per_epoch": "nothing",
     "training.precision": "nothing",
@@ -78,9 +98,9 @@ NEEDS: Final[Mapping[str, Need]] = {
 
 def idle_keys(section: str, values: BaseModel, lacking: Need) -> Iterator[tuple[str, object]]:
     """Keys of a section, with values that are not their defaults, that need what a study lacks."""
-    for name, field in type(values).model_fields.items():
-        value = getattr(values, name)
-        if NEEDS[f"{section}.{name}"] == lacking and value != field.default:
+    fields = option_fields(type(values))
+    for name, value in option_values(values):
+        if NEEDS[f"{section}.{name}"] == lacking and value != fields[name].default:
             yield f"{section}.{name}", value
 
 
@@ -105,6 +125,15 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
     ways = searched.values if isinstance(searched, Choice) else (spec.training.unfreeze,)
     if set(ways) == {"none"}:
         yield "an unfreeze of two_stage or gradual", "unfreeze is none"
+    used = [rate for rate in RATES if _is_used(spec, space, rate)]
+    if not used:
+        yield "a rate of augmentation above 0", "all of them are 0"
+    if not {"replace", "insert"} & set(used):
+        yield "augmentation by replaced or inserted words", "augment.replace and .insert are 0"
+
+
+def _is_used(spec: StudySpec, space: SearchSpace, rate: str) -> bool:
+    return f"augment.{rate}" in space or getattr(spec.training.augment, rate) > 0
 
 
 def refuse_idle(section: str, values: BaseModel, lacking: Need, why: str) -> None:

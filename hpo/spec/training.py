@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hpo.spec.augment import AugmentOptions, AugmentSection
 from hpo.spec.numbers import LARGEST_WHOLE
+from hpo.spec.options import option_fields, option_tables
 from hpo.spec.registries import OPTIMIZERS, SCHEDULES
 from hpo.spec.registry import MemberOf
 
@@ -70,6 +72,7 @@ class TrialParams(BaseModel):
         le=1000,
         description="epochs of each stage but the last; less where together they would be more than half",
     )
+    augment: AugmentOptions = AugmentOptions()
 
 
 class TrainingSection(TrialParams):
@@ -94,6 +97,8 @@ class TrainingSection(TrialParams):
         description="when evaluations write a checkpoint; "
         "auto: when the time it protects outweighs its cost",
     )
+    augment: AugmentSection = AugmentSection()
 
 
-SEARCHABLE_OPTIONS: tuple[str, ...] = tuple(TrialParams.model_fields)
+SEARCHABLE_OPTIONS: tuple[str, ...] = tuple(option_fields(TrialParams))
+OPTION_TABLES: tuple[str, ...] = option_tables(TrialParams)

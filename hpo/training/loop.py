@@ -209,7 +209,7 @@ class TrialTraining:
         def forward_and_backward(batch: Batch) -> Tensor:
             logits = self.classifier.logits(batch.inputs, batch.layout, self.dropout)
             loss = self.context.task.loss(
-                logits, batch.labels, label_smoothing=self.params.label_smoothing
+                logits, batch.labels, weights=batch.weights, params=self.params
             )
             self.optimizer.backward(loss / len(texts))
             return loss.detach()

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.family import Trained
 from hpo.model.inputs import SplitInputs
 from hpo.spec.training import TrialParams
 from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import TrialData
+from hpo.training.weights import weights_of_texts
 
 _MOST_OF_TRAINING = 0.5  # before all is trained that is to be
 
@@ -47,7 +51,8 @@ def stages_of(
         Exception: Whatever is raised to stop the building.
     """
     plan = freeze_depths(params, context.model.architecture.n_layer, steps_per_epoch)
-    return tuple(_stage(context, texts, first, depth) for first, depth in plan.items())
+    weights = weights_of_texts(context.task, params, texts, context.data)
+    return tuple(_stage(context, texts, weights, first, depth) for first, depth in plan.items())
 
 
 def stage_at(stages: Sequence[Stage], step: int) -> Stage:
@@ -85,13 +90,18 @@ def freeze_depths(params: TrialParams, n_layer: int, steps_per_epoch: int) -> Ma
     return {round(index * each): depth for index, depth in enumerate(depths)}
 
 
-def _stage(context: TrialContext, texts: TrialData, first_step: int, freeze_depth: int) -> Stage:
+def _stage(
+    context: TrialContext,
+    texts: TrialData,
+    weights: NDArray[np.float32] | None,
+    first_step: int,
+    freeze_depth: int,
+) -> Stage:
     trained, rows = Trained.of(freeze_depth), None
     if trained.embeddings:
         parts, data = (texts.train, texts.validation), context.data
         max_seqlen = max(part.max_seqlen(data) for part in parts)
         rows = EmbeddingRows.of(*(part.tokens(data) for part in parts), max_seqlen=max_seqlen)
-    train, validation = (
-        context.inputs(part, trained, rows) for part in (texts.train, texts.validation)
-    )
+    train = context.inputs(texts.train, trained, rows, weights)
+    validation = context.inputs(texts.validation, trained, rows)
     return Stage(first_step, trained, rows, train, validation)

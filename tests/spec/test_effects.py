@@ -17,6 +17,8 @@ DEMO_LACKS = (
     "a hub model",
     "the optimizer sgd",
     "an unfreeze of two_stage or gradual",
+    "a rate of augmentation above 0",
+    "augmentation by replaced or inserted words",
 )
 ANOTHER: dict[str, object] = {
     "data.config": "plain",
@@ -24,6 +26,8 @@ ANOTHER: dict[str, object] = {
     "model.revision": "v1",
     "training.momentum": 0.5,
     "training.unfreeze_epochs": 2.0,
+    "training.augment.variants": 2,
+    "training.augment.table": "synonyms.tsv",
 }
 
 
@@ -71,6 +75,8 @@ def test_a_searched_option_that_does_nothing_is_refused(tmp_path: Path) -> None:
         "[training]\nmomentum = 0.5\n[search.space]\noptimizer = ['adamw', 'sgd']\n",
         "[search.space]\noptimizer = ['adamw', 'sgd']\nmomentum = [0.5, 0.9]\n",
         "[training]\noptimizer = 'sgd'\n[search.space]\nmomentum = [0.5, 0.9]\n",
+        "[training.augment]\ndelete = 0.1\nvariants = 2\n",
+        "[training.augment]\ntable = 'synonyms.tsv'\n[search.space]\naugment.insert = [0.0, 0.1]\n",
     ],
 )
 def test_a_setting_that_some_trials_need_is_taken(tmp_path: Path, toml: str) -> None:
