@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +97,17 @@ class TrainingState:
         optimizer.restore(self.optimizer.state())
         self.classifier, self.optimizer = classifier, optimizer
         self.progress.without_improvement = 0
+
+    @contextmanager
+    def evaluation_weights(self) -> Iterator[None]:
+        """While it lasts, have the classifier hold what is evaluated, where that is not what is trained."""
+        decay = self.classifier.decay
+        with self.optimizer.evaluation_weights() as factor:
+            self.classifier.decay = decay * factor
+            try:
+                yield
+            finally:
+                self.classifier.decay = decay
 
     def checkpoint(self, identity: Mapping[str, Any]) -> Checkpoint:
         """The state as one file holds it.
