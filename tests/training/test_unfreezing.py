@@ -17,6 +17,7 @@ from hpo.model.dropout import NO_DROPOUT
 from hpo.model.family import trained_names
 from hpo.model.gpt2 import GPT2
 from hpo.model.saved import load_trained, predict, save_trained
+from hpo.spec.registries import OPTIMIZERS
 from hpo.spec.training import TrialParams
 from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.training.loop import TrialInterrupted, TrialTraining
@@ -187,9 +188,9 @@ def test_rows_of_embeddings_that_no_text_uses_decay_from_their_stage_on(
 
 @pytest.mark.parametrize(
     ("unfreeze", "freeze_depth", "optimizer"),
-    [*itertools.product(WAYS, range(N_LAYER), ["adamw", "sgd"])],
+    [*itertools.product(WAYS, range(N_LAYER), OPTIMIZERS)],
 )
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(stops=st.sets(st.integers(1, 23), min_size=1, max_size=5))
 def test_stopped_and_resumed_in_any_stage_it_ends_bit_for_bit_the_same(
     context: TrialContext,
