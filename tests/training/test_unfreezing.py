@@ -26,6 +26,7 @@ from hpo.training.result import Evaluation, Verdict
 from hpo.training.stages import freeze_depths
 from hpo.training.trial_context import TrialContext
 from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_context, tiny_params
+from tests.training.varied_context import varied_context
 from tests.training.with_stops import with_stops
 
 WAYS = ("two_stage", "gradual")
@@ -210,6 +211,21 @@ def test_stopped_and_resumed_in_any_stage_it_ends_bit_for_bit_the_same(
     again, told_again, resumed = with_stops(context, params, stops, path)
     assert [scores(e) for e in told_again] == [scores(e) for e in told]
     assert again.best.index == result.best.index
+    np.testing.assert_array_equal(again.probabilities, result.probabilities)
+    assert_same_weights(resumed, whole)
+
+
+@EARLY
+def test_with_varied_texts_it_is_resumed_bit_for_bit_where_a_stage_begins_within_an_epoch(
+    tmp_path: Path, unfreeze: str, freeze_depth: int
+) -> None:
+    varied = varied_context(tmp_path, dropout=0.2, cache=tmp_path / "cache")
+    augment = {"delete": 0.3, "variants": 2}
+    params = params_of(unfreeze, freeze_depth=freeze_depth, unfreeze_epochs=0.5, augment=augment)
+    whole = TrialTraining(varied, params, seed=3)
+    result, told = finish(whole)
+    again, told_again, resumed = with_stops(varied, params, {2, 3, 4, 6, 7, 13}, tmp_path / "t")
+    assert [scores(e) for e in told_again] == [scores(e) for e in told]
     np.testing.assert_array_equal(again.probabilities, result.probabilities)
     assert_same_weights(resumed, whole)
 
