@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.atomic import discard_folder, whole_folder
-from hpo.data.labelled import LabelledData, Split
+from hpo.data.labelled import LabelledData, Labels, Split
 from hpo.data.table import shortened
 from hpo.digests import file_digest
 from hpo.errors import DataError
@@ -50,14 +50,14 @@ class TokenizedSplit:
     Attributes:
         tokens: (total,) int32.
         offsets: (n + 1,) int64, text i is tokens[offsets[i]:offsets[i + 1]].
-        labels: (n,) int64.
+        labels: Those of `Split`.
         cut: (n,) int64, how many tokens of each text were beyond max_length and are not there, or
             empty where nobody counted.
     """
 
     tokens: NDArray[np.int32]
     offsets: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    labels: Labels
     cut: NDArray[np.int64] = field(default_factory=_not_counted)
 
     def __len__(self) -> int:
@@ -87,6 +87,7 @@ class TokenizedData:
 
     Attributes:
         fingerprint: Of data, tokenizer and length together.
+        task: What the texts are asked: a name of `hpo.tasks`.
     """
 
     train: TokenizedSplit
@@ -95,6 +96,7 @@ class TokenizedData:
     label_names: tuple[str, ...]
     fingerprint: str
     max_length: int
+    task: str = "single_label"
 
 
 def tokenize(
@@ -141,6 +143,7 @@ def tokenize(
         label_names=data.label_names,
         fingerprint=fingerprint,
         max_length=max_length,
+        task=data.task,
     )
 
 
@@ -226,7 +229,7 @@ def _tokenized(
     return TokenizedSplit(
         tokens=np.concatenate(runs) if runs else np.empty(0, dtype=np.int32),
         offsets=offsets,
-        labels=np.asarray(split.labels, dtype=np.int64),
+        labels=np.asarray(split.labels),
         cut=np.concatenate(cuts) if cuts else _not_counted(),
     )
 

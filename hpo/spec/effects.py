@@ -22,6 +22,7 @@ Need = Literal[
     "a source without a validation split",
     "a source without a test split",
     "a hub model",
+    "several labels in a cell of text",
     "the optimizer sgd",
     "a freeze_depth that leaves blocks to train",
 ]
@@ -45,6 +46,8 @@ NEEDS: Final[Mapping[str, Need]] = {
     # Limits that are not reached are kept all the same.
     "data.max_length": "nothing",
     "data.max_train_examples": "nothing",
+    "data.task": "nothing",
+    "data.label_delimiter": "several labels in a cell of text",
     "model.name": "nothing",
     "model.revision": "a hub model",
     # Options that sampler or pruner would not take are refused by them.
