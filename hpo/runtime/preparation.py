@@ -18,6 +18,7 @@ from hpo.model.feature_cache import FeatureCache
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.model_files import is_on_the_hub
 from hpo.model.pretrained import PretrainedModel, load_pretrained
+from hpo.runtime.task_checks import check_against_task
 from hpo.spec.effects import Need, idle, idle_searched, refuse_idle
 from hpo.spec.locations import Locations
 from hpo.spec.space import Choice, IntRange, OptionValue
@@ -116,6 +117,7 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
         refuse_idle("model", spec.model, "a hub model", f"{spec.model.name} is a directory")
     # The data first: a fault in somebody's own file should be told before a model is fetched.
     data = load_data(spec.data, seed=spec.study.seed)
+    check_against_task(spec, SINGLE_LABEL.name, data.label_names)
     model = load_pretrained(spec.model.name, spec.model.revision)
     max_length = check_against_model(spec, model)
     check_plan(spec, model.architecture.n_layer)

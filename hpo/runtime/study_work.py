@@ -184,7 +184,7 @@ class StudyWork:
         self._models.keep(
             number,
             lambda folder: save_trained(
-                folder, trial.classifier, context.task, labels, max_length, facts
+                folder, trial.classifier, trial.tuned_task, labels, max_length, facts
             ),
         )
         return log_confusion(attempt.run, result, labels)

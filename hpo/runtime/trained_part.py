@@ -133,7 +133,7 @@ def _train_again(session: Session, best: Entry) -> Path:
     return session.models.keep(
         best.number,
         lambda folder: save_trained(
-            folder, trial.classifier, context.task, data.label_names, data.max_length, facts
+            folder, trial.classifier, trial.tuned_task, data.label_names, data.max_length, facts
         ),
     )
 

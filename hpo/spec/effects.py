@@ -25,6 +25,8 @@ Need = Literal[
     "several labels in a cell of text",
     "the optimizer sgd",
     "a freeze_depth that leaves blocks to train",
+    "data with one label a text",
+    "data with classes",
 ]
 
 NEEDS: Final[Mapping[str, Need]] = {
@@ -64,9 +66,13 @@ NEEDS: Final[Mapping[str, Need]] = {
     "training.optimizer": "nothing",
     "training.momentum": "the optimizer sgd",
     "training.dropout": "a freeze_depth that leaves blocks to train",
-    "training.label_smoothing": "nothing",
+    "training.label_smoothing": "data with classes",
     "training.layer_decay": "a freeze_depth that leaves blocks to train",
     "training.max_grad_norm": "nothing",
+    "training.head": "data with one label a text",
+    "training.head_dropout": "nothing",
+    "training.class_weight": "data with classes",
+    "training.focal_gamma": "data with classes",
     "training.early_stopping": "nothing",
     "training.evaluations_per_epoch": "nothing",
     "training.precision": "nothing",

@@ -16,6 +16,8 @@ from hpo.spec.registry import MemberOf
 
 Precision = Literal["auto", "fp32", "bf16"]
 CheckpointPolicy = Literal["auto", "always", "never"]
+Head = Literal["softmax", "sigmoid"]
+ClassWeight = Literal["none", "balanced"]
 Schedule = Annotated[str, MemberOf(SCHEDULES)]
 Optimizer = Annotated[str, MemberOf(OPTIMIZERS)]
 
@@ -57,6 +59,24 @@ class TrialParams(BaseModel):
     )
     max_grad_norm: float = Field(
         1.0, ge=0, description="gradients are clipped to this norm; 0 clips nothing"
+    )
+    head: Head = Field(
+        "softmax",
+        description="a logit for each class and cross-entropy, or, for two classes, "
+        "one logit and binary cross-entropy",
+    )
+    head_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout on the state of each text that the head reads"
+    )
+    class_weight: ClassWeight = Field(
+        "none",
+        description="balanced: texts count for n / (classes × texts of their class) in the loss",
+    )
+    focal_gamma: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="focal loss: what has probability p counts for (1 − p)^gamma; 0 is plain",
     )
 
 

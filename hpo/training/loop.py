@@ -26,6 +26,7 @@ from hpo.model.inputs import Batch
 from hpo.model.pretrained import PretrainedModel
 from hpo.spec.training import TrialParams
 from hpo.tasks.metrics import recalls
+from hpo.tasks.task import Task
 from hpo.training.allocator import keep_freed_memory
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.cuda_graphs import passes_on
@@ -33,11 +34,12 @@ from hpo.training.determinism import choose_deterministic_kernels
 from hpo.training.evaluate import evaluate, evaluations_by_step, improves
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.optimizer import TrialOptimizer
-from hpo.training.progress import Progress, TrainingState
+from hpo.training.progress import Progress, TrainingState, identity_in
 from hpo.training.result import End, Evaluation, TrialResult, Verdict
 from hpo.training.schedule import learning_rate_factor
 from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import TrialData
+from hpo.training.weights import weights_of_texts
 
 logger = logging.getLogger(__name__)
 
@@ -73,12 +75,14 @@ class TrialTraining:
             parts = texts.train, texts.validation
             max_seqlen = max(part.max_seqlen(data) for part in parts)
             rows = EmbeddingRows.of(*(part.tokens(data) for part in parts), max_seqlen=max_seqlen)
-        self.train_inputs = context.inputs(texts.train, trained, rows)
+        self.task = context.task.of_trial(texts.train.labels(data), params)
+        weights = weights_of_texts(self.task, params, texts, data)
+        self.train_inputs = context.inputs(texts.train, trained, rows, weights)
         self.validation_inputs = context.inputs(texts.validation, trained, rows)
         self.classifier = Classifier(
             model,
             trained=trained,
-            classes=context.task.outputs(data.label_names),
+            classes=self.task.outputs(data.label_names),
             embedding_rows=rows,
             seed=seed,
             dtype=features.dtype,
@@ -105,6 +109,12 @@ class TrialTraining:
         """All evaluations so far, those before `resume` included."""
         return self.progress.history
 
+    @property
+    def tuned_task(self) -> Task:
+        """The task as the classifier answers it whose weights `run` has left."""
+        labels = self.validation_inputs.labels
+        return self.task.tuned(self.progress.best_probabilities, labels)
+
     def resume(self, checkpoint: CheckpointFile) -> bool:
         """Go on from a checkpoint of this same trial; False, and nothing changed, where there is none.
 
@@ -113,8 +123,7 @@ class TrialTraining:
         saved = checkpoint.read()
         if saved is None:
             return False
-        # One of an earlier version does not name its task, of which there was one.
-        if {"task": "single_label", **saved.facts.get("trial", {})} != self._identity():
+        if identity_in(saved) != self._identity():
             logger.warning("%s is of another trial; this one starts anew", checkpoint.path)
             return False
         self.state.restore(saved)
@@ -190,9 +199,7 @@ class TrialTraining:
 
         def forward_and_backward(batch: Batch) -> Tensor:
             logits = self.classifier.logits(batch.inputs, batch.layout, self.dropout)
-            loss = self.context.task.loss(
-                logits, batch.labels, label_smoothing=self.params.label_smoothing
-            )
+            loss = self.task.loss(logits, batch.labels, weights=batch.weights, params=self.params)
             self.optimizer.backward(loss / len(texts))
             return loss.detach()
 
@@ -227,7 +234,7 @@ class TrialTraining:
         probabilities, scores = evaluate(
             self.classifier,
             self.validation_inputs,
-            self.context.task,
+            self.task,
             train_loss,
             metric=self.context.metric,
             at=f"step {progress.step} of {self.steps}",
@@ -254,7 +261,7 @@ class TrialTraining:
         assert progress.best is not None, "the last step is always evaluated"
         self.classifier.restore(progress.best_weights, progress.best_decay)
         labels = self.validation_inputs.labels
-        matrix = self.context.task.confusion(progress.best_probabilities, labels)
+        matrix = self.task.confusion(progress.best_probabilities, labels)
         return TrialResult(
             value=progress.best.metrics[f"val/{self.context.metric}"],
             best=progress.best,
@@ -276,7 +283,7 @@ class TrialTraining:
             "seed": self.seed,
             "model": context.model.fingerprint,
             "data": self.texts.fingerprint(context.data.fingerprint),
-            "task": context.task.name,
+            "task": self.task.name,
             "dtype": str(context.features.dtype),
             "metric": context.metric,
             "evaluations_per_epoch": context.settings.evaluations_per_epoch,
@@ -291,6 +298,7 @@ def _dropout_of(
         embedding=architecture.embedding_dropout if chosen is None else chosen,
         attention=architecture.attention_dropout if chosen is None else chosen,
         residual=architecture.residual_dropout if chosen is None else chosen,
+        head=params.head_dropout,
         seed=seed,
         device=device,
     )

@@ -28,8 +28,11 @@ REAL = (
     "label_smoothing",
     "layer_decay",
     "max_grad_norm",
+    "head_dropout",
+    "focal_gamma",
 )
 NAMES = ("schedule", "optimizer")
+WORDS = ("head", "class_weight")
 
 
 def refusal(option: str, entry: object) -> SpaceError:
@@ -40,7 +43,7 @@ def refusal(option: str, entry: object) -> SpaceError:
 
 
 def test_these_are_all_the_options() -> None:
-    assert set(SEARCHABLE_OPTIONS) == {*WHOLE, *REAL, *NAMES}
+    assert set(SEARCHABLE_OPTIONS) == {*WHOLE, *REAL, *NAMES, *WORDS}
 
 
 @pytest.mark.parametrize("option", WHOLE)

@@ -17,6 +17,7 @@ from torch.nn import functional
 from hpo.data.tokens import TokenizedData
 from hpo.model.gpt2 import HEAD
 from hpo.model.saved import save_transformers
+from hpo.spec.training import TrialParams
 from hpo.tasks.metrics import classification_metrics, confusion
 from hpo.tasks.task import Labels, Probabilities, Task
 from hpo.training.checkpoint import CheckpointFile
@@ -26,7 +27,7 @@ from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_context, tin
 
 
 @dataclass(frozen=True)
-class TwoClasses:
+class TwoClasses(Task):
     """Two classes told apart by one logit."""
 
     name: str = "two_classes"
@@ -36,8 +37,11 @@ class TwoClasses:
     def outputs(self, label_names: Sequence[str]) -> int:
         return 1
 
-    def loss(self, logits: Tensor, labels: Tensor, *, label_smoothing: float) -> Tensor:
-        wanted = labels.float() * (1 - label_smoothing) + label_smoothing / 2
+    def loss(
+        self, logits: Tensor, labels: Tensor, *, weights: Tensor | None, params: TrialParams
+    ) -> Tensor:
+        smoothing = params.label_smoothing
+        wanted = labels.float() * (1 - smoothing) + smoothing / 2
         return functional.binary_cross_entropy_with_logits(logits[:, 0], wanted, reduction="sum")
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -57,7 +61,7 @@ class TwoClasses:
 
 
 @dataclass(frozen=True)
-class SeveralLabels:
+class SeveralLabels(Task):
     """Each text has any of the labels, (texts, labels) float32, or none."""
 
     name: str = "several_labels"
@@ -67,7 +71,9 @@ class SeveralLabels:
     def outputs(self, label_names: Sequence[str]) -> int:
         return len(label_names)
 
-    def loss(self, logits: Tensor, labels: Tensor, *, label_smoothing: float) -> Tensor:
+    def loss(
+        self, logits: Tensor, labels: Tensor, *, weights: Tensor | None, params: TrialParams
+    ) -> Tensor:
         each = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         return each.mean(1).sum()
 
@@ -86,9 +92,6 @@ class SeveralLabels:
             "accuracy": float(hits.mean()),
             "log_loss": float(-np.log(of_label.clip(1e-15)).mean()),
         }
-
-    def confusion(self, probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
-        return np.empty((0, 0), np.int64)
 
 
 def with_label_rows(data: TokenizedData) -> TokenizedData:
