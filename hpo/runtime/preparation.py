@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 
 import torch
@@ -27,7 +28,9 @@ from hpo.spec.study_file import search_space
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
 from hpo.studies.fingerprints import Fingerprints
 from hpo.studies.studies import check_plan
-from hpo.tasks.single_label import SINGLE_LABEL
+from hpo.tasks import task_named
+from hpo.tasks.constant import same_answer
+from hpo.tasks.task import Labels
 from hpo.tracking.opening import DatasetInfo
 from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.trial_context import TrialContext
@@ -62,12 +65,20 @@ class Prepared:
         """What all trials of the study must share."""
         return Fingerprints(self.data.fingerprint, self.context.model.fingerprint)
 
-    @property
+    @cached_property
     def reading(self) -> Reading:
         """What was read, in numbers."""
-        context = self.context
-        side = context.model.tokenizer.truncation_side
-        return reading_of(self.data, context.data, truncation_side=side)
+        data, context = self.data, self.context
+
+        def same(labels: Labels) -> dict[str, float]:
+            return same_answer(context.task, labels, data.label_names, [context.metric])
+
+        return reading_of(
+            data,
+            context.data,
+            truncation_side=context.model.tokenizer.truncation_side,
+            same_answer=None if data.task == "single_label" else same,
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -117,7 +128,7 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
         refuse_idle("model", spec.model, "a hub model", f"{spec.model.name} is a directory")
     # The data first: a fault in somebody's own file should be told before a model is fetched.
     data = load_data(spec.data, seed=spec.study.seed)
-    check_against_task(spec, SINGLE_LABEL.name, data.label_names)
+    check_against_task(spec, data.task, data.label_names)
     model = load_pretrained(spec.model.name, spec.model.revision)
     max_length = check_against_model(spec, model)
     check_plan(spec, model.architecture.n_layer)
@@ -139,7 +150,7 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
         device=device,
     )
     metric, settings = spec.study.metric, spec.training
-    context = TrialContext(model, tokens, features, SINGLE_LABEL, metric, settings)
+    context = TrialContext(model, tokens, features, task_named(data.task), metric, settings)
     return Prepared(spec, data, context)
 
 
