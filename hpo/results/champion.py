@@ -140,10 +140,16 @@ def _publish(
             classifier.task,
             classifier.label_names,
             classifier.max_length,
+            classifier.preprocessing,
         )
         metrics = {f"test/{name}": value for name, value in champion.test.metrics.items()}
         card = _card(champion, best, model.name, study_name, metric, classifier.label_names)
-        calls = how_to_call(champion.registered_name, classifier.max_length, model.tokenizer)
+        calls = how_to_call(
+            champion.registered_name,
+            classifier.max_length,
+            model.tokenizer,
+            classifier.preprocessing,
+        )
         tracker.publish_champion(
             whole,
             f"{card}\n\n{calls}",

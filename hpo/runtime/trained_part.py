@@ -22,7 +22,7 @@ from hpo.model.saved import FACTS_FILE, damage_in_trained, save_trained
 from hpo.results.leaderboard import Entry
 from hpo.runtime.events import TrialEnded, TrialEvaluated, TrialStarted
 from hpo.runtime.outcomes import THREADS
-from hpo.runtime.preparation import trial_params
+from hpo.runtime.preparation import told_params, trial_params
 from hpo.runtime.session import Session
 from hpo.search.samplers import seed_for
 from hpo.training.evaluate import TrainingDiverged
@@ -127,14 +127,20 @@ def _train_again(session: Session, best: Entry) -> Path:
     facts = {
         "study": session.study.name,
         "number": best.number,
-        "params": params.model_dump(),
+        "params": told_params(spec, params),
         "value": result.value,
     }
     data = context.data
     return session.models.keep(
         best.number,
         lambda folder: save_trained(
-            folder, trial.classifier, trial.tuned_task, data.label_names, data.max_length, facts
+            folder,
+            trial.classifier,
+            trial.tuned_task,
+            data.label_names,
+            data.max_length,
+            facts,
+            context.data.preprocessing,
         ),
     )
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from hpo.spec.cleaning import CleaningSection, Keep
 from hpo.spec.numbers import LARGEST_WHOLE, whole
 from hpo.spec.registries import DATA_FORMATS, METRICS, PRUNERS, SAMPLERS
 from hpo.spec.registry import MemberOf
@@ -125,6 +126,11 @@ class DataSection(_Section):
         le=LARGEST_WHOLE,
         description="a stratified sample of the training split of this size",
     )
+    keep: Keep | None = Field(
+        None,
+        description="which tokens of a text of more than max_length are read; "
+        "left out, as the model's tokenizer truncates, which is the head as a rule",
+    )
     task: TaskName | Literal["auto"] = Field(
         "auto",
         description="one class for each text, any number of labels, or a number; "
@@ -234,6 +240,7 @@ class StudySpec(_Section):
 
     study: StudySection = StudySection()
     data: DataSection = DataSection()
+    cleaning: CleaningSection = CleaningSection()
     model: ModelSection = ModelSection()
     search: SearchSection = SearchSection()
     training: TrainingSection = TrainingSection()

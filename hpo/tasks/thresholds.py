@@ -34,7 +34,8 @@ def _best_threshold(probabilities: NDArray[np.float64], has_label: NDArray[np.bo
     given = np.arange(1, len(order) + 1)
     scores = 2 * hits / (given + has_label.sum())
     next_lower = np.append(falling[1:], 0.0)
-    scores[falling == next_lower] = -1  # a threshold takes all texts of one probability, or none
+    # A threshold takes all texts of one probability, or none.
+    scores[:-1][falling[1:] == falling[:-1]] = -1
     halfway = (falling + next_lower) / 2
     usual = probabilities >= USUAL_THRESHOLD
     of_usual = 2 * (usual & has_label).sum() / (usual.sum() + has_label.sum())

@@ -67,6 +67,8 @@ class ServedClassifier:
         self.max_length = int(
             min(self._tokenizer.model_max_length, model.config.max_position_embeddings)
         )
+        # Of a longer text, where both its ends are read; None where truncating is enough.
+        self._head_tokens: int | None = self._tokenizer.init_kwargs.get("head_tokens")
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Classify texts, in any of the forms that `rows_of` reads; the table is `answer`'s."""
@@ -81,7 +83,7 @@ class ServedClassifier:
         return found
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text as in training: truncated by the tokenizer, without padding at the end.
+        """The tokens of each text as in training: cleaned and cut as then, without padding at the end.
 
         A text that gives no tokens is read as one padding token.
         """
@@ -89,10 +91,16 @@ class ServedClassifier:
         # Tokenizers cannot be used by two threads at once.
         with self._tokenizing:
             encoded = self._tokenizer(
-                texts, truncation=True, max_length=self.max_length, return_attention_mask=False
+                texts,
+                truncation=self._head_tokens is None,
+                max_length=self.max_length,
+                return_attention_mask=False,
+                verbose=False,
             )
         runs: list[list[int]] = encoded["input_ids"]
         for run in runs:
+            if self._head_tokens is not None and len(run) > self.max_length:
+                del run[self._head_tokens : self._head_tokens + len(run) - self.max_length]
             while len(run) > 1 and run[-1] == padding:
                 run.pop()
         return [run or [padding] for run in runs]
