@@ -252,7 +252,7 @@ def print_summary(summary: Summary, stream: TextIO) -> None:
 
 def _beside_the_leaderboard(summary: Summary) -> list[str]:
     """What the validation scores are to be held against, and how many of them are alike."""
-    from hpo.results.appraisal import beside
+    from hpo.results.baseline import baseline_in
     from hpo.results.noise import near_best_in_words
 
     lines = []
@@ -260,8 +260,8 @@ def _beside_the_leaderboard(summary: Summary) -> list[str]:
         folds = summary.reading.folds
         if folds:
             lines.append(f"{summary.metric}: mean ± standard deviation over {folds} folds.")
-        counts = summary.reading.class_counts["validation"]
-        lines.append(beside((summary.metric,), counts, summary.label_names))
+        validation = baseline_in(summary.reading, "validation", [summary.metric])
+        lines.append(validation.in_words([summary.metric]))
     if summary.noise is not None and summary.noise.near_best:
         lines.append(near_best_in_words(summary.noise, len(summary.entries)))
     return lines
@@ -269,12 +269,14 @@ def _beside_the_leaderboard(summary: Summary) -> list[str]:
 
 def _test_score(summary: Summary, champion: Champion) -> list[str]:
     """The study's metric and another one, the same answer's scores, and what speaks against it."""
-    from hpo.results.appraisal import appraise, beside, second_metric
+    from hpo.results.appraisal import appraise, second_metric
+    from hpo.results.baseline import baseline_of
 
-    test, metric, second = champion.test, summary.metric, second_metric(summary.metric)
+    test, metric = champion.test, summary.metric
+    second = second_metric(metric, test.metrics)
     low, high = test.intervals[metric]
     second_low, second_high = test.intervals[second]
-    counts = [sum(row) for row in test.confusion]
+    constant = baseline_of(test, summary.label_names, [metric, second])
     appraisal = appraise(test, metric, summary.label_names)
     return [
         f"Test {metric} of {champion.source.words}: {test.metrics[metric]:.4f} "
@@ -282,7 +284,7 @@ def _test_score(summary: Summary, champion: Champion) -> list[str]:
         f"looked at {champion.times_tested} time(s))",
         f"Test {second} of {champion.source.words}: {test.metrics[second]:.4f} "
         f"(95 % interval {second_low:.4f} to {second_high:.4f})",
-        beside((metric, second), counts, summary.label_names),
+        constant.in_words([metric, second]),
         *(f"Beware: {remark}." for remark in appraisal.remarks),
         *([appraisal.hint] if appraisal.hint else []),
         *_registered(summary),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.labelled import Fold, Split
-from hpo.data.splits import rank
+from hpo.data.quotas import rank_of
 from hpo.data.table import shortened
 from hpo.errors import DataError
 
@@ -156,7 +156,7 @@ def units_of(split: Split) -> list[list[int]]:
 
 def by_hash(split: Split, units: Iterable[list[int]], purpose: str, seed: int) -> list[list[int]]:
     """Units of texts in the order of the least hash of their texts."""
-    ranks = [rank(text, purpose, seed) for text in split.texts]
+    ranks = [rank_of(text, purpose, seed) for text in split.texts]
     return sorted(units, key=lambda rows: min(ranks[row] for row in rows))
 
 

@@ -62,9 +62,7 @@ class Champion:
         assert isinstance(test, dict)
         told = values.pop("source", None)  # earlier releases knew of one trial alone
         made_of = None if told is None else ChampionSource.from_json(told)  # type: ignore[arg-type]
-        test["intervals"] = {name: tuple(pair) for name, pair in test["intervals"].items()}
-        test["confusion"] = tuple(tuple(row) for row in test["confusion"])
-        return Champion(test=TestScore(**test), made_of=made_of, **values)  # type: ignore[arg-type]
+        return Champion(test=TestScore.from_json(test), made_of=made_of, **values)  # type: ignore[arg-type]
 
 
 def promote(
@@ -186,13 +184,12 @@ def _card(
         for name, value in champion.test.metrics.items()
     ]
     params = [f"| {name} | {value} |" for name, value in best.params.items()]
-    shown = ", ".join(label_names[:10]) + (" …" if len(label_names) > 10 else "")
     return "\n".join(
         [
             f"# {study_name}",
             "",
-            f"GPT-2 text classifier: `{predictor.model.name}` fine-tuned to tell {len(label_names)} classes "
-            f"apart ({shown}).",
+            f"GPT-2 text classifier: `{predictor.model.name}` fine-tuned to "
+            f"{_purpose(champion, label_names)}.",
             *_what_it_is(champion, best, metric),
             "",
             f"On the test split ({champion.test.texts} texts, looked at "
@@ -202,6 +199,7 @@ def _card(
             "|---|---|---|",
             *rows,
             *card_section(champion.test, metric, label_names),
+            *_label_table(champion, label_names),
             "",
             "Parameters:" if champion.made_of is None else f"Parameters of trial {best.number}:",
             "",
@@ -231,3 +229,26 @@ def _what_it_is(champion: Champion, best: Entry, metric: Metric) -> list[str]:
         f"The best of the study's trials by validation {metric}: trial {best.number}, "
         f"{best.score_in_words()}{_over_folds(best)}.",
     ]
+
+
+def _purpose(champion: Champion, label_names: tuple[str, ...]) -> str:
+    """What the model does, in words that follow `fine-tuned to`."""
+    shown = ", ".join(label_names[:10]) + (" …" if len(label_names) > 10 else "")
+    if champion.test.confusion:
+        return f"tell {len(label_names)} classes apart ({shown})"
+    if champion.test.label_counts:
+        return f"find which of {len(label_names)} labels a text has ({shown})"
+    return f"give a text a number ({shown})"
+
+
+def _label_table(champion: Champion, label_names: tuple[str, ...]) -> list[str]:
+    """Each label's precision, recall and F1, where a text may have several."""
+    rows = [
+        f"| {name.replace('|', chr(92) + '|')} | {texts} | {right / max(given, 1):.4f} "
+        f"| {right / max(texts, 1):.4f} | {2 * right / max(texts + given, 1):.4f} |"
+        for name, (texts, given, right) in zip(
+            label_names, champion.test.label_counts, strict=False
+        )
+    ]
+    head = ["", "| label | texts | precision | recall | F1 |", "|---|---|---|---|---|"]
+    return [*head, *rows] if rows else []

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo.data.reading import Reading
-from hpo.results.appraisal import beside, warnings
+from hpo.results.appraisal import warnings
+from hpo.results.baseline import baseline_in
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import BEST_EPOCH, FOLDS, STD_OVER_FOLDS, Counts, Entry
 from hpo.results.noise import near_best_in_words, noise_of
@@ -134,10 +135,10 @@ def _caveats(
     if champion is not None:
         lines += warnings(champion.test, metric, names)
     if reading is not None:
-        validation = reading.class_counts["validation"]
+        validation = baseline_in(reading, "validation", [metric])
         if entries:
             on = "On the validation folds" if reading.folds else "On the validation split"
-            lines.append(f"{on}: {beside((metric,), validation, names)}")
+            lines.append(f"{on}: {validation.in_words([metric])}")
         noise = noise_of([entry.value for entry in entries], metric, validation)
         if noise is not None and noise.near_best:
             lines.append(near_best_in_words(noise, len(entries)))

@@ -19,6 +19,7 @@ from hpo.errors import TrackingError
 from hpo.leases.once import Once, Turn, TurnLost
 from hpo.outbox.outbox import waiting_in
 from hpo.results.appraisal import appraise
+from hpo.results.baseline import baseline_in
 from hpo.results.champion import Champion, promote
 from hpo.results.champion_source import ChampionSource, champion_source
 from hpo.results.dashboard_drawings import show_with_study
@@ -32,7 +33,6 @@ from hpo.spec.study import Metric
 from hpo.studies.memory import recall
 from hpo.studies.reading import known_reading
 from hpo.studies.studies import OpenStudy
-from hpo.tasks.metrics import constant_answer
 from hpo.tracking.registry import Registered
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Summary:
     def _baselines(self, reading: Reading) -> dict[str, dict[str, float]]:
         """What the same answer for every text would give, by split and metric."""
         return {
-            split: constant_answer(reading.class_counts[split], [self.metric])
+            split: dict(baseline_in(reading, split, [self.metric]).scores)
             for split in ("validation", "test")
         }
 
@@ -253,12 +253,6 @@ def _show_drawings(session: Session, entries: list[Entry], champion: Champion) -
     study, metric = session.study, session.study.spec.study.metric
     folds = bool(study.spec.validation.folds)
     drawings = {
-        "test_confusion.svg": draw_confusion(
-            np.array(champion.test.confusion, np.int64),
-            session.prepared.context.data.label_names,
-            "Confusion on the test split",
-            f"champion: {champion.source.words}, {metric} {champion.test.metrics[metric]:.4f}",
-        ),
         "learning_curves.svg": draw_curves(
             _learning_curves(study, entries[:_CURVES]),
             "Learning curves of the best trials",
@@ -267,6 +261,13 @@ def _show_drawings(session: Session, entries: list[Entry], champion: Champion) -
             subtitle=f"study {study.name}",
         ),
     }
+    if champion.test.confusion:
+        drawings["test_confusion.svg"] = draw_confusion(
+            np.array(champion.test.confusion, np.int64),
+            session.prepared.context.data.label_names,
+            "Confusion on the test split",
+            f"champion: {champion.source.words}, {metric} {champion.test.metrics[metric]:.4f}",
+        )
     for name, drawing in drawings.items():
         session.tracker.log_study_text(drawing, f"figures/{name}")
         show_with_study(study.storage, study.study_id, session.work.state, name, drawing)
@@ -311,9 +312,9 @@ def summarise(
     """The study as it stands, for people and programs."""
     metric, entries = study.spec.study.metric, linked_leaderboard(study)
     reading = known_reading(study.storage, study.study_id)
-    counted = None if reading is None else reading.class_counts["validation"]
+    validation = None if reading is None else baseline_in(reading, "validation", [metric])
     values = [entry.value for entry in entries]
-    unexplained = why_no_importances(values, metric, counted)
+    unexplained = why_no_importances(values, metric, validation)
     return Summary(
         name=study.name,
         metric=metric,
@@ -321,7 +322,7 @@ def summarise(
         entries=entries,
         importances={} if unexplained else study.read(importances),
         importances_left_out=unexplained,
-        noise=None if counted is None else noise_of(values, metric, counted),
+        noise=None if validation is None else noise_of(values, metric, validation),
         reading=reading,
         champion=champion,
         registered=registered,

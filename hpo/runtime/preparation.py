@@ -6,7 +6,7 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 
 import torch
@@ -36,7 +36,9 @@ from hpo.spec.study_file import search_space
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
 from hpo.studies.fingerprints import Fingerprints
 from hpo.studies.studies import check_plan
-from hpo.tasks.single_label import SINGLE_LABEL
+from hpo.tasks import task_named
+from hpo.tasks.constant import same_answer
+from hpo.tasks.task import Labels
 from hpo.tracking.opening import DatasetInfo
 from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.trial_context import TrialContext
@@ -79,12 +81,20 @@ class Prepared:
             data = hashlib.sha256(f"{data}:{table.fingerprint}".encode()).hexdigest()
         return Fingerprints(data, self.context.model.fingerprint)
 
-    @property
+    @cached_property
     def reading(self) -> Reading:
         """What was read, in numbers."""
-        context = self.context
-        side = context.model.tokenizer.truncation_side
-        return reading_of(self.data, context.data, truncation_side=side)
+        data, context = self.data, self.context
+
+        def same(labels: Labels) -> dict[str, float]:
+            return same_answer(context.task, labels, data.label_names, [context.metric])
+
+        return reading_of(
+            data,
+            context.data,
+            truncation_side=context.model.tokenizer.truncation_side,
+            same_answer=None if data.task == "single_label" else same,
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -138,7 +148,7 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
     data = load_data(
         spec.data, seed=spec.study.seed, cleaning=spec.cleaning, validation=spec.validation
     )
-    check_against_task(spec, SINGLE_LABEL.name, data.label_names)
+    check_against_task(spec, data.task, data.label_names)
     model = load_pretrained(spec.model.name, spec.model.revision)
     max_length = check_against_model(spec, model)
     check_plan(spec, model.architecture.n_layer)
@@ -179,7 +189,8 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
         TrialData(StoredTexts("train", fold.train), StoredTexts("train", fold.validation))
         for fold in data.folds
     )
-    context = TrialContext(model, tokens, features, SINGLE_LABEL, metric, settings, variants, folds)
+    task = task_named(data.task)
+    context = TrialContext(model, tokens, features, task, metric, settings, variants, folds)
     return Prepared(spec, data, context, table)
 
 

@@ -178,7 +178,7 @@ class StudyWork:
         A trial over folds trains as many models and keeps none: the champion's is trained by itself.
 
         Returns:
-            The confusion matrix of a complete trial, as SVG.
+            The confusion matrix of a complete trial, as SVG, if its texts are of one class each.
         """
         if result.micro_batch is not None:
             remember(self.study.storage, self.study.study_id, _MICRO_BATCH, result.micro_batch)
@@ -204,11 +204,11 @@ class StudyWork:
         Args:
             attempt: What is closed.
             end: What the storage, MLflow and the dashboard are told.
-            drawing: The confusion matrix of a complete trial, as SVG.
+            drawing: The confusion matrix of a complete trial, as SVG, where it has one.
         """
         claim, run, complete = attempt.claim, attempt.run, end.state == "COMPLETE"
         claim.finish(TrialState[end.state], end.value if complete else None, reason=end.reason)
-        leads = drawing is not None and self._take_its_place(attempt, drawing)
+        leads = complete and self._take_its_place(attempt, drawing)
         best = f"val/best_{self.study.spec.study.metric}"
         run.finish(end.state, {} if end.value is None else {best: end.value}, reason=end.reason)
         present_trial(self.study.storage, self.study.uid, claim.number)
@@ -216,13 +216,14 @@ class StudyWork:
             present_study(self.study, self.tracker)
         attempt.checkpoint.remove()
 
-    def _take_its_place(self, attempt: _Attempt, drawing: str) -> bool:
+    def _take_its_place(self, attempt: _Attempt, drawing: str | None) -> bool:
         """Show a complete trial, and keep its model where it is among the best; whether it leads now."""
         claim, run = attempt.claim, attempt.run
         try:
-            show_with_trial(
-                self.study.storage, claim.trial_id, self.state, "confusion_matrix.svg", drawing
-            )
+            if drawing is not None:
+                show_with_trial(
+                    self.study.storage, claim.trial_id, self.state, "confusion_matrix.svg", drawing
+                )
             entries = self.study.read(leaderboard)
             kept = top_numbers(entries, self.study.spec.kept_models)
             if claim.number in kept:

@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 _FLUSH_SECONDS = 60.0
 # Threads and kernels may add up in another order on another day; a wrong bit tells much more than this.
 _SAME = 1e-6
+_COMPARED = ("accuracy", "f1_macro", "log_loss", "f1_micro", "rmse", "mae")
 
 
 def trained_parts(
@@ -223,9 +224,7 @@ def _trial(study: optuna.Study, number: int) -> FrozenTrial:
 
 def _scores(stored: FrozenTrial, best: Entry, metric: str) -> dict[str, float]:
     """What the trial scored at its best evaluation: the more that agrees, the surer that it is the same."""
-    noted = {
-        n: v for n, v in stored.user_attrs.items() if n in ("accuracy", "f1_macro", "log_loss")
-    }
+    noted = {name: value for name, value in stored.user_attrs.items() if name in _COMPARED}
     return {**noted, metric: best.value}
 
 

@@ -16,12 +16,14 @@ from hpo.training.folds import deviation_of
 from hpo.training.result import Evaluation, TrialResult
 
 
-def log_confusion(run: TrialRun, result: TrialResult, label_names: tuple[str, ...]) -> str:
+def log_confusion(run: TrialRun, result: TrialResult, label_names: tuple[str, ...]) -> str | None:
     """Log the confusion matrix at the best evaluation and each class's recall.
 
     Returns:
-        The matrix drawn, as SVG.
+        The matrix drawn, as SVG; None where a text is not of one class.
     """
+    if not len(result.confusion):
+        return None
     run.log_text(_confusion_table(result, label_names), "confusion_matrix.json")
     recalls = zip(recall_names(label_names), result.recalls, strict=True)
     metrics = {name: float(recall) for name, recall in recalls}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from hpo.spec.cleaning import CleaningSection, Keep
 from hpo.spec.numbers import LARGEST_WHOLE, whole
@@ -15,6 +16,7 @@ from hpo.spec.training import TrainingSection
 
 Metric = Annotated[str, MemberOf(METRICS)]
 Direction = Literal["maximize", "minimize"]
+TaskName = Literal["single_label", "multi_label", "regression"]
 SamplerName = Annotated[str, MemberOf(SAMPLERS)]
 PrunerName = Annotated[str, MemberOf(PRUNERS)]
 
@@ -32,6 +34,18 @@ def direction_of(metric: Metric) -> Direction:
     """
     direction: Direction = METRICS[metric].direction
     return direction
+
+
+def _column_or_columns(value: object) -> object:
+    columns = value if isinstance(value, list) and len(value) > 1 else [value]
+    if not all(isinstance(column, str) for column in columns):
+        raise ValueError("a column, or a list of two columns or more")
+    if not all(columns):
+        raise PydanticCustomError("string_too_short", "some text")
+    return value
+
+
+Columns = Annotated[str | list[str], BeforeValidator(_column_or_columns)]
 
 
 class _Section(BaseModel):
@@ -75,8 +89,10 @@ class DataSection(_Section):
     text: str | None = Field(
         None, min_length=1, description="column of the texts; left out, found by convention"
     )
-    label: str | None = Field(
-        None, min_length=1, description="column of the labels; left out, found by convention"
+    label: Columns | None = Field(
+        None,
+        description="column of the labels; left out, found by convention; "
+        "a list: columns of 0 and 1, one for each label that a text may have",
     )
     train_split: str = Field("train", min_length=1, description="name of the training split")
     validation_split: str | None = Field(
@@ -115,6 +131,16 @@ class DataSection(_Section):
         None,
         description="which tokens of a text of more than max_length are read; "
         "left out, as the model's tokenizer truncates, which is the head as a rule",
+    )
+    task: TaskName | Literal["auto"] = Field(
+        "auto",
+        description="one class for each text, any number of labels, or a number; "
+        "`auto` takes lists, label_delimiter and several label columns for multi_label",
+    )
+    label_delimiter: str | None = Field(
+        None,
+        min_length=1,
+        description="what parts the labels in a cell of text, for multi_label: `,`",
     )
 
 

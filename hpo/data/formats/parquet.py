@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ def read_parquet(path: Path) -> Table:
         raise _no_parquet(path, error) from error
     check_repeated(str(path), file.schema_arrow.names)
 
+    @cache
     def column(name: str) -> list[object]:
         try:
             values: list[object] = file.read(columns=[name]).column(name).to_pylist()
@@ -59,9 +61,10 @@ def _class_names(file: pyarrow.parquet.ParquetFile) -> dict[str, tuple[str, ...]
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
         return {
-            name: tuple(feature["names"])
+            name: tuple(named["names"])
             for name, feature in features.items()
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+            if isinstance(feature, dict)
+            and (named := feature.get("feature", feature)).get("_type") == "ClassLabel"
         }
     except (KeyError, TypeError, AttributeError, ValueError):
         return {}
