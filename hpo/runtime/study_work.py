@@ -173,6 +173,7 @@ class StudyWork:
         attempt.claim.set_user_attrs(dashboard_columns(result))
         if result.end == "pruned":
             return None
+        attempt.claim.keep_probabilities(result.probabilities)
         number, context = attempt.claim.number, self.prepared.context
         facts = {
             "study": self.study.name,
