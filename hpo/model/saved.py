@@ -65,6 +65,11 @@ class TextClassifier:
     label_names: tuple[str, ...]
     max_length: int
 
+    @property
+    def model(self) -> PretrainedModel:
+        """The pretrained model that it was trained from."""
+        return self.classifier.model
+
     @staticmethod
     def of(
         trained: Classifier,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.tokens import TokenizedSplit
-from hpo.model.saved import TextClassifier
+from hpo.model.predictor import Predictor
 from hpo.spec.study import Metric
 from hpo.tasks.task import Task
 
@@ -33,12 +33,12 @@ class TestScore:
 
 
 def final_test(
-    classifier: TextClassifier, test: TokenizedSplit, *, metric: Metric, seed: int
+    classifier: Predictor, test: TokenizedSplit, *, metric: Metric, seed: int
 ) -> TestScore:
     """Classify the test split once and say how well, and how sure that is (Efron, 1979).
 
     Args:
-        classifier: The best trial's.
+        classifier: The best trial's, or an ensemble of several.
         test: The test split.
         metric: The study's, which is among the metrics whatever it is.
         seed: Of the texts that are drawn again.

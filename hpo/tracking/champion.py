@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.errors import TrackingError
+from hpo.model.combination import ENSEMBLE_FILE
 from hpo.outbox.outbox import Outbox
 from hpo.outbox.records import PublishModel
 from hpo.tracking.download import look_for_champion
@@ -81,11 +82,13 @@ def refusal_of_champion(outbox: Outbox) -> str | None:
 
 
 def _check_folder(folder: Path) -> None:
+    if (folder / ENSEMBLE_FILE).is_file():
+        return
     for needed in ("config.json", "tokenizer_config.json"):
         if not (folder / needed).is_file():
             raise TrackingError(
                 str(folder),
                 found=f"no {needed}",
-                expected="a model and its tokenizer as save_pretrained writes them",
+                expected="a model and its tokenizer as save_pretrained writes them, or an ensemble",
                 hint="Save both there.",
             )

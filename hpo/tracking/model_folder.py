@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.digests import write_digests
+from hpo.model.combination import ENSEMBLE_FILE
 from hpo.tracking.registry import MLMODEL
 from hpo.tracking.serving import add_own_pyfunc, describe
 
@@ -65,6 +66,12 @@ def pyfunc_flavor(model: Any, folder: Path) -> None:
     )
 
 
+def champion_flavor(model: Any, folder: Path) -> None:
+    """What is served of a study: an ensemble, or one classifier that transformers reads."""
+    is_ensemble = (folder / "model" / ENSEMBLE_FILE).is_file()
+    (ensemble_flavor if is_ensemble else transformers_flavor)(model, folder)
+
+
 def transformers_flavor(model: Any, folder: Path) -> None:
     """MLflow's transformers flavor for a sequence classifier, as its `save_model` writes it.
 
@@ -101,6 +108,13 @@ def transformers_flavor(model: Any, folder: Path) -> None:
     label_names = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
     max_length = min(settings.get("model_max_length", math.inf), config["n_positions"])
     add_own_pyfunc(model, folder, label_names, max_length)
+    write_digests(folder, but=[MLMODEL])
+
+
+def ensemble_flavor(model: Any, folder: Path) -> None:
+    """What `save_ensemble` wrote, for which there is no flavor but our own pyfunc."""
+    document = json.loads((folder / "model" / ENSEMBLE_FILE).read_text(encoding="utf-8"))
+    add_own_pyfunc(model, folder, document["label_names"], document["max_length"], ensemble=True)
     write_digests(folder, but=[MLMODEL])
 
 

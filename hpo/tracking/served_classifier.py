@@ -11,6 +11,7 @@ import json
 import logging
 import numbers
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,13 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
 TEXT_COLUMN = "text"
 DIGESTS_FILE = "digests.json"
-_MODEL_FOLDER = "model"
+MODEL_FOLDER = "model"
 
 # What is held at once: cells of a padded batch, and what the tokenizer makes of texts, whose parts
 # beyond the model's length it drops only afterwards.
@@ -45,28 +47,28 @@ class NoText:
     why: str
 
 
-class ServedClassifier:
-    """A classifier in the folder that `save_pretrained` wrote, behind pyfunc's `predict`.
+class ServedModel(ABC):
+    """A model of texts behind pyfunc's `predict`: all but its forward pass.
 
     A text gets the probabilities that the test score is made of: of `max_length` tokens at most, in
     fp32. Safe among the threads of a server.
     """
 
-    def __init__(self, folder: Path) -> None:
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, local_files_only=True, dtype=torch.float32
-        )
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model = model.to(self._device).eval()
+    def __init__(self, tokenizer: Any, label_names: tuple[str, ...], max_length: int) -> None:
+        self.label_names = label_names
+        self.max_length = max_length
+        self._tokenizer = tokenizer
         self._tokenizing = threading.Lock()
-        names = model.config.id2label
-        self.label_names: tuple[str, ...] = tuple(names[index] for index in range(len(names)))
-        self.max_length = int(
-            min(self._tokenizer.model_max_length, model.config.max_position_embeddings)
-        )
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @abstractmethod
+    def _scores(self, ids: Tensor, mask: Tensor) -> NDArray[np.float32]:
+        """Class probabilities, (texts, classes), of token ids, (texts, tokens), padded on the right.
+
+        Args:
+            ids: On the model's device.
+            mask: 1 for a token, 0 for padding.
+        """
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Classify texts, in any of the forms that `rows_of` reads; the table is `answer`'s."""
@@ -105,12 +107,30 @@ class ServedClassifier:
             ids[row, : len(run)] = torch.tensor(run)
             mask[row, : len(run)] = 1
         with torch.inference_mode():
-            logits = self._model(
-                input_ids=ids.to(self._device),
-                attention_mask=mask.to(self._device),
-                use_cache=False,
-            ).logits
-            found: NDArray[np.float32] = logits.float().softmax(-1).cpu().numpy()
+            return self._scores(ids.to(self._device), mask.to(self._device))
+
+
+class ServedClassifier(ServedModel):
+    """A classifier in the folder that `save_pretrained` wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, dtype=torch.float32
+        )
+        names = model.config.id2label
+        super().__init__(
+            tokenizer,
+            tuple(names[index] for index in range(len(names))),
+            int(min(tokenizer.model_max_length, model.config.max_position_embeddings)),
+        )
+        self._model = model.to(self._device).eval()
+
+    def _scores(self, ids: Tensor, mask: Tensor) -> NDArray[np.float32]:
+        logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        found: NDArray[np.float32] = logits.float().softmax(-1).cpu().numpy()
         return found
 
 
@@ -281,4 +301,4 @@ def _batches(lengths: Sequence[int]) -> Iterator[NDArray[np.int64]]:
 def _load_pyfunc(data_path: str) -> ServedClassifier:
     folder = Path(data_path)
     check_digests(folder)
-    return ServedClassifier(folder / _MODEL_FOLDER)
+    return ServedClassifier(folder / MODEL_FOLDER)

@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 _SOURCE = Path(__file__).with_name("served_classifier.py")
+_ENSEMBLE_SOURCES = (
+    Path(__file__).parents[1] / "model" / "combination.py",
+    _SOURCE,
+    Path(__file__).with_name("served_ensemble.py"),
+)
 _CODE_FOLDER = "code"
 _ENVIRONMENT = {"conda_env": "conda.yaml", "python_env": "python_env.yaml"}
 _EXAMPLE = ["A joy from start to finish.", "I want my money back."]
@@ -18,23 +23,47 @@ _EXAMPLE_FILES = {
 }
 
 
-def add_own_pyfunc(model: Any, folder: Path, label_names: Sequence[str], max_length: int) -> None:
-    """Have a transformers model in `folder` served by our own code, which needs no hpo.
+def add_own_pyfunc(
+    model: Any,
+    folder: Path,
+    label_names: Sequence[str],
+    max_length: int,
+    *,
+    ensemble: bool = False,
+) -> None:
+    """Have a model in `folder` served by our own code, which needs no hpo.
 
     Args:
         model: MLflow's, without its pyfunc.
         max_length: Tokens read of a text.
+        ensemble: Whether it is what `save_ensemble` wrote; else what `save_pretrained` did.
     """
     from mlflow import pyfunc
 
     describe(model, folder, label_names, max_length)
-    source = _SOURCE.read_bytes()
-    # Python loads a module name once for the whole process: other code has another name.
-    module = f"served_classifier_{hashlib.sha256(source).hexdigest()[:16]}"
     code = folder / _CODE_FOLDER
     code.mkdir(exist_ok=True)
-    (code / f"{module}.py").write_bytes(source)
+    module = _copy_code(_ENSEMBLE_SOURCES if ensemble else (_SOURCE,), code)
     pyfunc.add_to_model(model, loader_module=module, code=_CODE_FOLDER, **_ENVIRONMENT)
+
+
+def _copy_code(sources: Sequence[Path], code: Path) -> str:
+    """Copy modules of ours so that they import each other alone; the name that the last one has then.
+
+    Args:
+        sources: None imports one that comes after it.
+        code: The folder that they go to.
+    """
+    texts = [source.read_text(encoding="utf-8") for source in sources]
+    # Python loads a module name once for the whole process: other code has another name.
+    suffix = hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
+    renamed: dict[str, str] = {}
+    for source, text in zip(sources, texts, strict=True):
+        for ours, copied in renamed.items():
+            text = text.replace(f"from {ours} import", f"from {copied} import")
+        renamed[f"hpo.{source.parent.name}.{source.stem}"] = name = f"{source.stem}_{suffix}"
+        (code / f"{name}.py").write_text(text, encoding="utf-8")
+    return name
 
 
 def describe(model: Any, folder: Path, label_names: Sequence[str], max_length: int | None) -> None:

@@ -203,7 +203,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         The version gets the alias `champion`; the one that had it keeps its number.
 
         Args:
-            folder: What `save_pretrained` wrote, model and tokenizer. It is held to the disk's free space
+            folder: What `save_pretrained` or `save_ensemble` wrote. It is held to the disk's free space
                 only, not to the outbox's limit: there is one for each study, and it is what the study
                 was for.
             card: The model card, Markdown.
