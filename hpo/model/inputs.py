@@ -24,12 +24,15 @@ class Batch:
     Attributes:
         inputs: Of `Classifier.logits`.
         layout: Of the texts; None where one vector a text is read.
-        labels: (texts,) int64.
+        labels: (texts,) int64, or whatever else the task reads.
+        weights: What each text counts for in the loss, (texts,) fp32, or each of its outputs,
+            (texts, outputs) fp32; None: 1 each.
     """
 
     inputs: Tensor
     layout: Layout | None
     labels: Tensor
+    weights: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -39,12 +42,15 @@ class Batch:
     def copy(self) -> Batch:
         """The same batch in memory of its own."""
         layout = None if self.layout is None else self.layout.copy()
-        return Batch(self.inputs.clone(), layout, self.labels.clone())
+        weights = None if self.weights is None else self.weights.clone()
+        return Batch(self.inputs.clone(), layout, self.labels.clone(), weights)
 
     def become(self, other: Batch) -> None:
         """Take over the contents of a batch of the same shape."""
         self.inputs.copy_(other.inputs)
         self.labels.copy_(other.labels)
+        if self.weights is not None and other.weights is not None:
+            self.weights.copy_(other.weights)
         if self.layout is not None and other.layout is not None:
             self.layout.indices.copy_(other.layout.indices)
 
@@ -66,6 +72,7 @@ class SplitInputs:
         features: FrozenFeatures,
         embedding_rows: EmbeddingRows | None,
         indices: NDArray[np.int64] | None = None,
+        weights: NDArray[np.float32] | None = None,
     ) -> None:
         """Make them ready; hidden states are built where the cache lacks them.
 
@@ -76,12 +83,14 @@ class SplitInputs:
             features: The frozen part.
             embedding_rows: Needed where the embeddings are trained, as token rows are read then.
             indices: The texts that are read, (texts,); None for all.
+            weights: What each text that is read counts for, (texts,) or (texts, outputs); None: 1.
         """
         self.split = split
         self.indices = indices
         self._device = features.device
         self._rounding = features.blocks.rounding
         self._labels = torch.from_numpy(np.array(split.labels))
+        self._weights = None if weights is None else _in_stored_order(split, indices, weights)
         self._states: HiddenStates | None = None
         self._token_rows: NDArray[np.int64] | None = None
         if trained.embeddings:
@@ -115,14 +124,28 @@ class SplitInputs:
             texts: Their indices into the stored split, (texts,).
         """
         labels = to_device(self._labels[torch.from_numpy(texts)], self._device)
+        weights = None
+        if self._weights is not None:
+            weights = to_device(self._weights[torch.from_numpy(texts)], self._device)
         if self._states is not None and self._states.is_per_text:
-            return Batch(self._states.read_per_text(texts), None, labels)
+            return Batch(self._states.read_per_text(texts), None, labels, weights)
         rows, layout = rows_and_layout(self.split, texts, self._device, self._rounding)
         if self._states is not None:
-            return Batch(self._states.read(texts, layout, rows), layout, labels)
+            return Batch(self._states.read(texts, layout, rows), layout, labels, weights)
         assert self._token_rows is not None
         tokens = to_device(torch.from_numpy(self._token_rows[rows]), self._device)
-        return Batch(tokens, layout, labels)
+        return Batch(tokens, layout, labels, weights)
+
+
+def _in_stored_order(
+    split: TokenizedSplit, indices: NDArray[np.int64] | None, weights: NDArray[np.float32]
+) -> Tensor:
+    """The weight of each text of the stored split; 0 for texts that are not read."""
+    if indices is None:
+        return torch.from_numpy(weights)
+    stored = np.zeros((len(split), *weights.shape[1:]), np.float32)
+    stored[indices] = weights
+    return torch.from_numpy(stored)
 
 
 def _token_rows(

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from hpo.spec.training import TrialParams
 from hpo.tasks.metrics import classification_metrics, confusion
-from hpo.tasks.task import Labels, Probabilities, Task
+from hpo.tasks.task import Labels, Probabilities, Task, Weights
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,23 @@ class SingleLabel:
         """One logit for each class."""
         return len(label_names)
 
-    def loss(self, logits: Tensor, labels: Tensor, *, label_smoothing: float) -> Tensor:
+    def weights(self, labels: Labels, params: TrialParams) -> Weights | None:
+        """None: all texts count alike."""
+        return None
+
+    def loss(
+        self, logits: Tensor, labels: Tensor, *, weights: Tensor | None, params: TrialParams
+    ) -> Tensor:
         """Cross-entropy, summed; with the smoothing of Szegedy et al., 2016."""
-        return functional.cross_entropy(
-            logits, labels, reduction="sum", label_smoothing=label_smoothing
+        smoothing = params.label_smoothing
+        if weights is None:
+            return functional.cross_entropy(
+                logits, labels, reduction="sum", label_smoothing=smoothing
+            )
+        of_each = functional.cross_entropy(
+            logits, labels, reduction="none", label_smoothing=smoothing
         )
+        return (weights * of_each).sum()
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Class probabilities, (texts, classes), which add up to 1."""

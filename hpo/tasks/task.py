@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.spec.training import TrialParams
+
 if TYPE_CHECKING:
     from torch import Tensor  # which a metric's direction, looked up early, does without
 
@@ -16,6 +18,9 @@ Labels = NDArray[Any]
 
 Probabilities = NDArray[np.float32]
 """(texts, scores): what `Task.probabilities` makes of logits."""
+
+Weights = NDArray[np.float32]
+"""What each text counts for in the loss, (texts,), or each of its outputs, (texts, outputs)."""
 
 
 class Task(Protocol):
@@ -39,15 +44,29 @@ class Task(Protocol):
     def outputs(self, label_names: Sequence[str]) -> int:
         """How many logits a text gets, which need not be as many as there are labels."""
 
-    def loss(self, logits: Tensor, labels: Tensor, *, label_smoothing: float) -> Tensor:
+    def weights(self, labels: Labels, params: TrialParams) -> Weights | None:
+        """What each text of a training split counts for; None where all count alike.
+
+        Args:
+            labels: Theirs.
+            params: The trial's; `class_weight` is what is read of them.
+
+        Returns:
+            (texts,) float32, or a weight for each output, (texts, outputs) float32.
+        """
+
+    def loss(
+        self, logits: Tensor, labels: Tensor, *, weights: Tensor | None, params: TrialParams
+    ) -> Tensor:
         """The loss of a batch, summed over its texts.
 
         It is recorded in CUDA graphs, so nothing in it may read a tensor back from the device.
 
         Args:
             logits: (texts, outputs) fp32.
-            labels: those of the same texts, on the same device.
-            label_smoothing: the share of certainty that is taken from the true label, in 0..1.
+            labels: Those of the same texts, on the same device.
+            weights: What each text counts for, as `weights` has them; None: 1 each.
+            params: The trial's; `label_smoothing` and whatever else the task reads of them.
 
         Returns:
             A scalar with a gradient.

@@ -33,11 +33,12 @@ from hpo.training.determinism import choose_deterministic_kernels
 from hpo.training.evaluate import evaluate, evaluations_by_step, improves
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.optimizer import TrialOptimizer
-from hpo.training.progress import Progress, TrainingState
+from hpo.training.progress import Progress, TrainingState, identity_in
 from hpo.training.result import End, Evaluation, TrialResult, Verdict
 from hpo.training.schedule import learning_rate_factor
 from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import TrialData
+from hpo.training.weights import weights_of_texts
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ class TrialTraining:
             parts = texts.train, texts.validation
             max_seqlen = max(part.max_seqlen(data) for part in parts)
             rows = EmbeddingRows.of(*(part.tokens(data) for part in parts), max_seqlen=max_seqlen)
-        self.train_inputs = context.inputs(texts.train, trained, rows)
+        weights = weights_of_texts(context.task, params, texts, data)
+        self.train_inputs = context.inputs(texts.train, trained, rows, weights)
         self.validation_inputs = context.inputs(texts.validation, trained, rows)
         self.classifier = Classifier(
             model,
@@ -113,8 +115,7 @@ class TrialTraining:
         saved = checkpoint.read()
         if saved is None:
             return False
-        # One of an earlier version does not name its task, of which there was one.
-        if {"task": "single_label", **saved.facts.get("trial", {})} != self._identity():
+        if identity_in(saved) != self._identity():
             logger.warning("%s is of another trial; this one starts anew", checkpoint.path)
             return False
         self.state.restore(saved)
@@ -191,7 +192,7 @@ class TrialTraining:
         def forward_and_backward(batch: Batch) -> Tensor:
             logits = self.classifier.logits(batch.inputs, batch.layout, self.dropout)
             loss = self.context.task.loss(
-                logits, batch.labels, label_smoothing=self.params.label_smoothing
+                logits, batch.labels, weights=batch.weights, params=self.params
             )
             self.optimizer.backward(loss / len(texts))
             return loss.detach()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hpo.model.classifier import Classifier
 from hpo.model.dropout import Dropout
+from hpo.spec.training import TrialParams
 from hpo.training.checkpoint import Checkpoint
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.optimizer import TrialOptimizer
@@ -140,6 +141,17 @@ class TrainingState:
         """About how large a checkpoint is: weights, best weights, and the rule's state of each."""
         weights = sum(tensor.nbytes for tensor in self.classifier.parameters.values())
         return (2 + self.optimizer.slots) * weights
+
+
+def identity_in(saved: Checkpoint) -> Mapping[str, Any]:
+    """What a checkpoint says that it is of, as this version writes it.
+
+    One of an earlier version lacks the options that it did not have, which meant their defaults, and
+    the task, of which there was one.
+    """
+    written = saved.facts.get("trial", {})
+    params = TrialParams().model_dump(mode="json") | written.get("params", {})
+    return {"task": "single_label", **written, "params": params}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

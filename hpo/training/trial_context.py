@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hpo.data.tokens import TokenizedData
 from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.family import Trained
@@ -28,7 +31,11 @@ class TrialContext:
     settings: TrainingSection
 
     def inputs(
-        self, texts: StoredTexts, trained: Trained, rows: EmbeddingRows | None
+        self,
+        texts: StoredTexts,
+        trained: Trained,
+        rows: EmbeddingRows | None,
+        weights: NDArray[np.float32] | None = None,
     ) -> SplitInputs:
         """The batches of some texts for a classifier that trains so much.
 
@@ -36,6 +43,8 @@ class TrialContext:
             texts: Which texts of which stored split.
             trained: What the classifier trains, and so what it reads.
             rows: The rows of the embedding tables that the texts use, where those are trained.
+            weights: What each of the texts counts for in the loss, (texts,) or (texts, outputs);
+                None: 1.
         """
         return SplitInputs(
             texts.of(self.data),
@@ -44,4 +53,5 @@ class TrialContext:
             trained=trained,
             features=self.features,
             embedding_rows=rows,
+            weights=weights,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,11 @@ class StoredTexts:
         split: TokenizedSplit = getattr(data, self.split)
         return split
 
+    def labels(self, data: TokenizedData) -> NDArray[Any]:
+        """The labels of these texts, one row a text."""
+        labels = self.of(data).labels
+        return labels if self.indices is None else labels[self.indices]
+
     def tokens(self, data: TokenizedData) -> NDArray[np.int32]:
         """The tokens of these texts, one after the other, (tokens,)."""
         split = self.of(data)
@@ -48,10 +53,15 @@ class TrialData:
     """What one trial is trained and evaluated on: by default the whole splits of these names.
 
     A fold is two selections of the same split.
+
+    Attributes:
+        weights: What each training text counts for in the loss, (texts,) float32, as boosting has
+            it; class weights are factors on these. None: 1 each.
     """
 
     train: StoredTexts = field(default_factory=lambda: StoredTexts("train"))
     validation: StoredTexts = field(default_factory=lambda: StoredTexts("validation"))
+    weights: NDArray[np.float32] | None = None
 
     def fingerprint(self, of_store: str) -> str:
         """The same for the same texts of the same store; that of the store where all are read.
@@ -61,10 +71,14 @@ class TrialData:
         """
         parts = (self.train, self.validation)
         names = tuple(part.split for part in parts)
-        if names == ("train", "validation") and all(part.indices is None for part in parts):
+        all_texts = all(part.indices is None for part in parts)
+        if names == ("train", "validation") and all_texts and self.weights is None:
             return of_store
         digest = hashlib.sha256(of_store.encode())
         for part in parts:
             digest.update(part.split.encode())
             digest.update(b"all" if part.indices is None else part.indices.tobytes())
+        if self.weights is not None:
+            digest.update(b"weights")
+            digest.update(self.weights.tobytes())
         return digest.hexdigest()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from hpo.spec.training import TrialParams
 from hpo.tasks import TASKS, task_named
 from hpo.tasks.single_label import SINGLE_LABEL
 
@@ -20,9 +21,11 @@ def test_every_task_is_found_by_its_own_name() -> None:
 
 def test_the_loss_is_the_sum_over_texts_of_the_cross_entropy() -> None:
     logits, labels = torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 0.0]]), torch.tensor([0, 2])
-    loss = SINGLE_LABEL.loss(logits, labels, label_smoothing=0.0)
+    loss = SINGLE_LABEL.loss(logits, labels, weights=None, params=TrialParams())
     torch.testing.assert_close(loss, 2 * functional.cross_entropy(logits, labels))
-    smoothed = SINGLE_LABEL.loss(logits, labels, label_smoothing=0.3)
+    smoothed = SINGLE_LABEL.loss(
+        logits, labels, weights=None, params=TrialParams(label_smoothing=0.3)
+    )
     spread = -logits.log_softmax(-1).mean(1).sum()
     torch.testing.assert_close(smoothed, 0.7 * loss + 0.3 * spread)
 

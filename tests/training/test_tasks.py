@@ -17,8 +17,9 @@ from torch.nn import functional
 from hpo.data.tokens import TokenizedData
 from hpo.model.gpt2 import HEAD
 from hpo.model.saved import save_transformers
+from hpo.spec.training import TrialParams
 from hpo.tasks.metrics import classification_metrics, confusion
-from hpo.tasks.task import Labels, Probabilities, Task
+from hpo.tasks.task import Labels, Probabilities, Task, Weights
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.loop import TrialInterrupted, TrialTraining
 from hpo.training.trial_context import TrialContext
@@ -36,8 +37,14 @@ class TwoClasses:
     def outputs(self, label_names: Sequence[str]) -> int:
         return 1
 
-    def loss(self, logits: Tensor, labels: Tensor, *, label_smoothing: float) -> Tensor:
-        wanted = labels.float() * (1 - label_smoothing) + label_smoothing / 2
+    def weights(self, labels: Labels, params: TrialParams) -> Weights | None:
+        return None
+
+    def loss(
+        self, logits: Tensor, labels: Tensor, *, weights: Tensor | None, params: TrialParams
+    ) -> Tensor:
+        smoothing = params.label_smoothing
+        wanted = labels.float() * (1 - smoothing) + smoothing / 2
         return functional.binary_cross_entropy_with_logits(logits[:, 0], wanted, reduction="sum")
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -67,7 +74,12 @@ class SeveralLabels:
     def outputs(self, label_names: Sequence[str]) -> int:
         return len(label_names)
 
-    def loss(self, logits: Tensor, labels: Tensor, *, label_smoothing: float) -> Tensor:
+    def weights(self, labels: Labels, params: TrialParams) -> Weights | None:
+        return None
+
+    def loss(
+        self, logits: Tensor, labels: Tensor, *, weights: Tensor | None, params: TrialParams
+    ) -> Tensor:
         each = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         return each.mean(1).sum()
 
