@@ -274,10 +274,10 @@ def _test_score(summary: Summary, champion: Champion) -> list[str]:
     counts = [sum(row) for row in test.confusion]
     appraisal = appraise(test, metric, summary.label_names)
     return [
-        f"Test {metric} of trial {champion.number}: {test.metrics[metric]:.4f} "
+        f"Test {metric} of {champion.source.words}: {test.metrics[metric]:.4f} "
         f"(95 % interval {low:.4f} to {high:.4f}, {test.texts} texts, "
         f"looked at {champion.times_tested} time(s))",
-        f"Test {second} of trial {champion.number}: {test.metrics[second]:.4f} "
+        f"Test {second} of {champion.source.words}: {test.metrics[second]:.4f} "
         f"(95 % interval {second_low:.4f} to {second_high:.4f})",
         beside((metric, second), counts, summary.label_names),
         *(f"Beware: {remark}." for remark in appraisal.remarks),

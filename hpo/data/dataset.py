@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data import checks
+from hpo.data.cleaning import cleaned_source
 from hpo.data.columns import find_columns, listed_columns
+from hpo.data.filters import filtered
 from hpo.data.labelled import LabelledData, Split
 from hpo.data.labels import NO_CLASS, Classes, find_classes, unknown_label
 from hpo.data.sources import SourceTables, read_source
 from hpo.data.splits import split_off, stratified_sample
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
+from hpo.spec.cleaning import CleaningSection
 from hpo.spec.effects import refuse_idle
 
 if TYPE_CHECKING:
@@ -27,13 +30,18 @@ __all__ = ["LabelledData", "Split", "load_data"]
 
 logger = logging.getLogger(__name__)
 
+_AS_IT_IS: Final = CleaningSection()
 
-def load_data(section: DataSection, *, seed: int) -> LabelledData:
+
+def load_data(
+    section: DataSection, *, seed: int, cleaning: CleaningSection = _AS_IT_IS
+) -> LabelledData:
     """Read, check and split a study's data; the same section, seed and files give the same result.
 
     Rows without a text or a label are left out. Texts that two splits share stay in the test split,
     else in validation: what is measured on them is honest. Splits that the source lacks are split
-    off the training split by class; `max_train_examples` samples what then remains of it. All that
+    off the training split by class; `max_train_examples` samples what then remains of it. Cleaning
+    comes before all of it, so that texts which it makes equal count as copies. All that
     is left out is counted in the warnings.
 
     Raises:
@@ -43,12 +51,16 @@ def load_data(section: DataSection, *, seed: int) -> LabelledData:
     source = read_source(section)
     text, label = find_columns(source.train, section.text, section.label)
     warnings = list(source.warnings)
+    source, notes = cleaned_source(source, text, cleaning)
+    warnings += notes
 
     train, classes, notes = _training_split(source.train, text, label)
     warnings += notes
     given, notes = _held_out_splits(source, text, label, classes, section)
     warnings += notes
     train, given, notes = _without_shared_texts(train, given)
+    warnings += notes
+    train, notes = filtered(train, given, cleaning)
     warnings += notes
     warnings += checks.check_classes(train, given, classes.names)
     warnings += checks.clashing_labels(train)

@@ -11,6 +11,7 @@ import numpy as np
 from hpo.data.labelled import LabelledData
 from hpo.data.table import shortened
 from hpo.data.tokens import TokenizedData
+from hpo.spec.cleaning import Keep
 
 _ROLES: Final = {"train": "training", "validation": "validation", "test": "test"}
 _MOST_NAMED: Final = 3
@@ -30,7 +31,7 @@ class Reading:
         split_off: The splits that the source lacked and that were split off its training split.
         texts_cut: Texts of more than max_length tokens.
         tokens: Of all texts, before tokens_cut of them were cut off.
-        cut_from: The end of the text that lost them, "end" or "beginning".
+        cut_from: The part of the text that lost them, "end", "beginning" or "middle".
     """
 
     source: str
@@ -136,8 +137,14 @@ def reading_of(data: LabelledData, tokens: TokenizedData, *, truncation_side: st
         texts_cut=sum(int(np.count_nonzero(each)) for each in cut),
         tokens=sum(int(split.offsets[-1]) for split in tokenized) + tokens_cut,
         tokens_cut=tokens_cut,
-        cut_from="beginning" if truncation_side == "left" else "end",
+        cut_from=_cut_from(tokens.preprocessing.keep, truncation_side),
     )
+
+
+def _cut_from(keep: Keep | None, truncation_side: str) -> str:
+    if keep is None:
+        return "beginning" if truncation_side == "left" else "end"
+    return {"head": "end", "tail": "beginning", "head+tail": "middle"}[keep]
 
 
 def unbalanced(counts: Sequence[int]) -> bool:

@@ -6,7 +6,8 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -17,10 +18,12 @@ from numpy.typing import NDArray
 
 from hpo.atomic import discard_folder, whole_folder
 from hpo.data.labelled import LabelledData, Split
+from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing, head_tokens
 from hpo.data.table import shortened
 from hpo.digests import file_digest
 from hpo.errors import DataError
 from hpo.formats import TOKENS
+from hpo.spec.cleaning import Keep
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -86,7 +89,8 @@ class TokenizedData:
     """The data of a study as tokens.
 
     Attributes:
-        fingerprint: Of data, tokenizer and length together.
+        fingerprint: Of data, tokenizer, length and what is kept of long texts together.
+        preprocessing: What was done to the texts.
     """
 
     train: TokenizedSplit
@@ -95,6 +99,7 @@ class TokenizedData:
     label_names: tuple[str, ...]
     fingerprint: str
     max_length: int
+    preprocessing: Preprocessing = AS_THEY_ARE
 
 
 def tokenize(
@@ -104,6 +109,7 @@ def tokenize(
     tokenizer_fingerprint: str,
     max_length: int,
     cache_dir: Path | None,
+    preprocessing: Preprocessing = AS_THEY_ARE,
 ) -> TokenizedData:
     """Tokenise all splits, or read them from the store under `cache_dir`, where there is one.
 
@@ -113,19 +119,22 @@ def tokenize(
     Args:
         tokenizer_fingerprint: What tells this tokenizer from every other.
         max_length: Tokens kept of each text.
+        preprocessing: What was done to the texts, and which tokens of a long one are kept.
 
     Raises:
         DataError: A text gives no tokens, or where max_length leaves no room for any.
     """
-    _check_length(tokenizer, max_length)
+    keep = preprocessing.keep
+    _check_length(tokenizer, max_length, keep)
     # Raised when the layout of an entry changes, or what tokens are kept.
     key = f"{TOKENS.number}\n{data.fingerprint}\n{tokenizer_fingerprint}\n{max_length}"
+    key += "" if keep is None else f"\n{keep}"
     fingerprint = hashlib.sha256(key.encode()).hexdigest()
     entry = None if cache_dir is None else cache_dir / "tokens" / fingerprint
     splits = None if entry is None else _read_entry(entry)
     if splits is None:
         splits = {
-            name: _tokenized(name, split, tokenizer, max_length)
+            name: _tokenized(name, split, tokenizer, max_length, keep)
             for name, split in zip(_SPLITS, (data.train, data.validation, data.test), strict=True)
         }
         if entry is not None:
@@ -141,14 +150,20 @@ def tokenize(
         label_names=data.label_names,
         fingerprint=fingerprint,
         max_length=max_length,
+        preprocessing=preprocessing,
     )
 
 
 def tokenize_texts(
-    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, max_length: int
+    texts: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    preprocessing: Preprocessing = AS_THEY_ARE,
 ) -> TokenizedSplit:
-    """Texts without labels as one run of tokens; one that gives none gets the padding token."""
-    ids, cut = _token_ids(texts, tokenizer, max_length)
+    """Texts without labels, cleaned, as one run of tokens; one that gives none gets the padding token."""
+    clean = preprocessing.clean(texts)
+    ids, cut = _token_ids(clean, tokenizer, max_length, preprocessing.keep)
     runs = [run or [tokenizer.pad_token_id] for run in ids]
     offsets = np.cumsum([0, *map(len, runs)], dtype=np.int64)
     tokens = np.fromiter(chain.from_iterable(runs), dtype=np.int32, count=int(offsets[-1]))
@@ -156,7 +171,7 @@ def tokenize_texts(
 
 
 def _token_ids(
-    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int, keep: Keep | None
 ) -> tuple[list[list[int]], NDArray[np.int64]]:
     """The token ids of each text, without the padding tokens that it ends in, but for a first one.
 
@@ -165,9 +180,12 @@ def _token_ids(
     A text may end in a padding token when padding and end of text are the same. GPT-2 as
     transformers has it reads a text's last token that is no padding, and the first where all are.
     """
-    encoded = tokenizer(
-        list(texts), truncation=True, max_length=max_length, return_attention_mask=False
-    )
+    if keep == "head+tail":
+        return _both_ends(texts, tokenizer, max_length)
+    with _truncating_at(tokenizer, keep):
+        encoded = tokenizer(
+            list(texts), truncation=True, max_length=max_length, return_attention_mask=False
+        )
     ids: list[list[int]] = encoded["input_ids"]
     full = [index for index, run in enumerate(ids) if len(run) == max_length]
     cut = np.zeros(len(ids), dtype=np.int64)
@@ -178,9 +196,39 @@ def _token_ids(
         whole = tokenizer([texts[index] for index in full], verbose=False)["input_ids"]
         cut[full] = [len(run) - max_length for run in whole]
     for run in ids:
-        while len(run) > 1 and run[-1] == tokenizer.pad_token_id:
-            run.pop()
+        _drop_padding(run, tokenizer.pad_token_id)
     return ids, cut
+
+
+def _both_ends(
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> tuple[list[list[int]], NDArray[np.int64]]:
+    ids: list[list[int]] = tokenizer(list(texts), return_attention_mask=False, verbose=False)[
+        "input_ids"
+    ]
+    cut = np.array([max(0, len(run) - max_length) for run in ids], dtype=np.int64)
+    head = head_tokens(max_length)
+    for run in ids:
+        if len(run) > max_length:
+            del run[head : head + len(run) - max_length]
+        _drop_padding(run, tokenizer.pad_token_id)
+    return ids, cut
+
+
+def _drop_padding(run: list[int], padding: int) -> None:
+    while len(run) > 1 and run[-1] == padding:
+        run.pop()
+
+
+@contextmanager
+def _truncating_at(tokenizer: PreTrainedTokenizerBase, keep: Keep | None) -> Iterator[None]:
+    usual = tokenizer.truncation_side
+    if keep is not None:
+        tokenizer.truncation_side = "left" if keep == "tail" else "right"
+    try:
+        yield
+    finally:
+        tokenizer.truncation_side = usual
 
 
 def _beyond(encoding: Encoding) -> int:
@@ -188,7 +236,7 @@ def _beyond(encoding: Encoding) -> int:
     return sum(len(piece) - sum(piece.special_tokens_mask) for piece in encoding.overflowing)
 
 
-def _check_length(tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+def _check_length(tokenizer: PreTrainedTokenizerBase, max_length: int, keep: Keep | None) -> None:
     # With less, the tokenizers library does not truncate at all.
     added = tokenizer.num_special_tokens_to_add(pair=False)
     if max_length <= added:
@@ -198,16 +246,28 @@ def _check_length(tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
             expected=f"more than {added}, for the tokenizer adds {added} to the tokens of a text",
             hint="Raise it, or leave it out.",
         )
+    if keep == "head+tail" and added:
+        raise DataError(
+            "data.keep",
+            found=f"head+tail with a tokenizer that adds {added} tokens to each text",
+            expected="head or tail",
+            hint="Write one of them.",
+        )
 
 
 def _tokenized(
-    name: str, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int
+    name: str,
+    split: Split,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    keep: Keep | None,
 ) -> TokenizedSplit:
     runs: list[NDArray[np.int32]] = []
     cuts: list[NDArray[np.int64]] = []
     offsets = np.zeros(len(split) + 1, dtype=np.int64)
     for start in range(0, len(split), _TEXTS_AT_ONCE):
-        ids, cut = _token_ids(split.texts[start : start + _TEXTS_AT_ONCE], tokenizer, max_length)
+        texts = split.texts[start : start + _TEXTS_AT_ONCE]
+        ids, cut = _token_ids(texts, tokenizer, max_length, keep)
         lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
         empty = np.flatnonzero(lengths == 0)
         if len(empty):

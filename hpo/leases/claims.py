@@ -22,7 +22,7 @@ from hpo.leases.heartbeat import Worker
 from hpo.leases.lease import Assignment, Lease, LeaseLost
 from hpo.search.distributions import suggest
 from hpo.search.plugins import quietly
-from hpo.spec.space import OptionValue
+from hpo.spec.options import OptionValue
 from hpo.storage import optuna_rows
 from hpo.storage.optuna_rows import cached_trial
 from hpo.storage.optuna_tables import TRIAL_USER_ATTRIBUTES

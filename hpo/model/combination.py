@@ -17,8 +17,8 @@ ENSEMBLE_FILE = "ensemble.json"
 
 Kind = Literal["mean", "samme", "stacking"]
 
-# Where a probability is lost in fp32, its logarithm is still a number.
-_LEAST = 1e-12
+LEAST = 1e-6
+"""Probabilities are raised to it before stacking takes their logarithm: what is kept of trials is fp16."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Combination:
         return _softmax(np.tensordot(np.array(self.weights), chosen, axes=1))
 
     def _stacked(self, stacked: NDArray[np.float64]) -> NDArray[np.float64]:
-        logs = np.log(np.maximum(stacked, _LEAST))
+        logs = np.log(np.maximum(stacked, LEAST))
         features = np.concatenate(list(logs), axis=1)
         return _softmax(features @ np.array(self.matrix) + np.array(self.bias))
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.data.batches import evaluation_batches
+from hpo.data.preprocessing import Preprocessing
 from hpo.data.tokens import TokenizedSplit, tokenize_texts
 from hpo.model.combination import Combination
 from hpo.model.dropout import NO_DROPOUT
@@ -22,13 +23,15 @@ from hpo.model.saved import TextClassifier
 from hpo.model.transfer import to_device
 from hpo.tasks.task import Probabilities, Task
 
+_ONE_CLASS = "single_label_classification"
+
 
 @dataclass(frozen=True)
 class EnsembleClassifier:
     """Several finished classifiers that answer as one.
 
     Attributes:
-        members: Of one pretrained model, one task and the same labels, with whole embedding tables.
+        members: Of one pretrained model, one kind of task and the same labels, with whole embedding tables.
         combination: What becomes of their probabilities.
     """
 
@@ -42,8 +45,8 @@ class EnsembleClassifier:
             )
         asked = [_asked(member) for member in self.members]
         if any(other != asked[0] for other in asked):
-            raise ValueError(f"members of different models, labels or lengths: {asked}")
-        if self.combination.kind != "mean" and self.task.name != "single_label":
+            raise ValueError(f"members of different models, labels or ways to read a text: {asked}")
+        if self.combination.kind != "mean" and self.task.problem_type != _ONE_CLASS:
             raise ValueError(f"{self.combination.kind} of the task {self.task.name}")
 
     @property
@@ -71,11 +74,21 @@ class EnsembleClassifier:
         """Tokens that are read of a text."""
         return self.members[0].max_length
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to a text before."""
+        return self.members[0].preprocessing
+
     def classify(self, texts: Sequence[str]) -> tuple[list[str], Probabilities]:
         """As `TextClassifier.classify`."""
         if not texts:
             return [], np.empty((0, len(self.label_names)), np.float32)
-        split = tokenize_texts(texts, self.model.tokenizer, max_length=self.max_length)
+        split = tokenize_texts(
+            texts,
+            self.model.tokenizer,
+            max_length=self.max_length,
+            preprocessing=self.preprocessing,
+        )
         probabilities = self.probabilities(split, "")
         answers = self.task.predictions(probabilities)
         return [self.label_names[index] for index in answers], probabilities
@@ -182,5 +195,6 @@ def _in_order(
 
 def _asked(member: TextClassifier) -> tuple[object, ...]:
     """What the members of an ensemble must have in common."""
-    fingerprint = member.classifier.model.fingerprint
-    return fingerprint, member.task.name, member.label_names, member.max_length
+    fingerprint, problem = member.classifier.model.fingerprint, member.task.problem_type
+    read = member.max_length, member.preprocessing
+    return fingerprint, problem, member.label_names, *read

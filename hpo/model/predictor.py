@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from hpo.data.preprocessing import Preprocessing
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.pretrained import PretrainedModel
 from hpo.tasks.task import Probabilities, Task
@@ -28,6 +29,10 @@ class Predictor(Protocol):
     @property
     def max_length(self) -> int:
         """Tokens that are read of a text."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to a text before."""
 
     def classify(self, texts: Sequence[str]) -> tuple[list[str], Probabilities]:
         """The label of each text, and its probabilities, (texts, classes) fp32."""

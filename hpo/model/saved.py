@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hpo.data.batches import evaluation_batches
+from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing
 from hpo.data.tokens import TokenizedSplit, tokenize_texts
 from hpo.digests import damage_in, write_digests
 from hpo.errors import ModelError
@@ -24,6 +25,7 @@ from hpo.model.base_place import base_place
 from hpo.model.classifier import Classifier
 from hpo.model.dropout import NO_DROPOUT
 from hpo.model.embedding_rows import EmbeddingRows
+from hpo.model.exported_tokenizer import save_tokenizer
 from hpo.model.family import Trained
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.inputs import SplitInputs
@@ -57,6 +59,7 @@ class TextClassifier:
         features: The frozen part below it.
         label_names: In the order of the classes.
         max_length: Tokens that are read of a text.
+        preprocessing: What is done to a text before.
     """
 
     classifier: Classifier
@@ -64,6 +67,7 @@ class TextClassifier:
     task: Task
     label_names: tuple[str, ...]
     max_length: int
+    preprocessing: Preprocessing = AS_THEY_ARE
 
     @property
     def model(self) -> PretrainedModel:
@@ -77,13 +81,14 @@ class TextClassifier:
         task: Task,
         label_names: tuple[str, ...],
         max_length: int,
+        preprocessing: Preprocessing = AS_THEY_ARE,
     ) -> TextClassifier:
         """A classifier for any text, with whole embedding tables, from one that a trial trained."""
         if trained.embedding_rows is None:
-            return TextClassifier(trained, features, task, label_names, max_length)
+            return TextClassifier(trained, features, task, label_names, max_length, preprocessing)
         whole = _blank(trained.model, trained.trained, task.outputs(label_names), features)
         whole.restore(dict(trained.full_weights()), trained.decay)
-        return TextClassifier(whole, features, task, label_names, max_length)
+        return TextClassifier(whole, features, task, label_names, max_length, preprocessing)
 
     def classify(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
         """The label of each text, and its class probabilities.
@@ -93,7 +98,12 @@ class TextClassifier:
         """
         if not texts:
             return [], np.empty((0, len(self.label_names)), np.float32)
-        split = tokenize_texts(texts, self.classifier.model.tokenizer, max_length=self.max_length)
+        split = tokenize_texts(
+            texts,
+            self.classifier.model.tokenizer,
+            max_length=self.max_length,
+            preprocessing=self.preprocessing,
+        )
         probabilities = self.probabilities(split, "")
         answers = self.task.predictions(probabilities)
         return [self.label_names[index] for index in answers], probabilities
@@ -147,6 +157,7 @@ def save_trained(
     label_names: Sequence[str],
     max_length: int,
     facts: Mapping[str, Any],
+    preprocessing: Preprocessing = AS_THEY_ARE,
 ) -> None:
     """Write what a trial trained, and the name and fingerprint of the base model that it needs.
 
@@ -156,6 +167,7 @@ def save_trained(
         label_names: In the order of the classes.
         max_length: Tokens that are read of a text.
         facts: Anything JSON that a person may want to know of the trial.
+        preprocessing: What is done to a text before.
 
     Raises:
         OSError: Where it cannot be written.
@@ -176,6 +188,7 @@ def save_trained(
         "label_names": list(label_names),
         "max_length": max_length,
         "decay": classifier.decay,
+        "preprocessing": preprocessing.as_json(),
         "trial": dict(facts),
     }
     (folder / FACTS_FILE).write_text(
@@ -267,7 +280,9 @@ def from_tensors(
             tensors[name] = whole(model.weights[name], tensors[name], decay)
     classifier = _blank(model, trained, task.outputs(label_names), features)
     classifier.restore(tensors, decay)
-    return TextClassifier(classifier, features, task, label_names, int(document["max_length"]))
+    max_length = int(document["max_length"])
+    preprocessing = Preprocessing.from_json(document.get("preprocessing", {}))
+    return TextClassifier(classifier, features, task, label_names, max_length, preprocessing)
 
 
 def save_transformers(
@@ -276,6 +291,7 @@ def save_transformers(
     task: Task,
     label_names: Sequence[str],
     max_length: int,
+    preprocessing: Preprocessing = AS_THEY_ARE,
 ) -> None:
     """Write the whole classifier and its tokenizer as `AutoModelForSequenceClassification` reads them.
 
@@ -287,6 +303,7 @@ def save_transformers(
         classifier: With compact or whole embedding tables.
         label_names: In the order of the classes.
         max_length: Tokens that are read of a text.
+        preprocessing: What is done to a text before; the tokenizer that is written does it too.
 
     Raises:
         OSError: Where it cannot be written.
@@ -307,27 +324,8 @@ def save_transformers(
     (folder / "config.json").write_text(
         json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8"
     )
-    usual_length, tokenizer.model_max_length = tokenizer.model_max_length, max_length
-    tokenizer.save_pretrained(folder)
-    tokenizer.model_max_length = usual_length
-    # GPT-2 would add the embeddings of tokens 0 and 1 for BERT's token_type_ids, and count the
-    # positions of padding on the left.
-    inputs = {"model_input_names": ["input_ids", "attention_mask"], "padding_side": "right"}
-    _lay_over(folder / "tokenizer_config.json", inputs)
-    truncation = {
-        "direction": tokenizer.truncation_side.capitalize(),
-        "max_length": max_length,
-        "strategy": "LongestFirst",
-        "stride": 0,
-    }
-    if (folder / "tokenizer.json").exists():
-        _lay_over(folder / "tokenizer.json", {"truncation": truncation, "padding": None})
+    save_tokenizer(folder, tokenizer, max_length, preprocessing)
     write_digests(folder)
-
-
-def _lay_over(path: Path, values: Mapping[str, Any]) -> None:
-    document = json.loads(path.read_text(encoding="utf-8")) | values
-    path.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _blank(

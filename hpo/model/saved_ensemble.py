@@ -1,9 +1,14 @@
 """Ensembles as files: what each member trained, and once the pretrained model that all of them stand on.
 
-ensemble.json    how they are combined, and what serving needs to know of the model
-base/            the pretrained model and its tokenizer, as transformers writes them
-members/00/ …    what `save_trained` writes of each member
-digests.json     of all of these
+A folder holds
+
+    ensemble.json    how the members are combined, and what serving needs to know of the model
+    base/            the pretrained model and its tokenizer, as transformers writes them
+    tokenizer/       the tokenizer for serving, which cleans and cuts texts as was done in training
+    members/00/ …    what `save_trained` writes of each member
+    digests.json     of all of these
+
+so that it loads where neither the study nor its base model is.
 """
 
 from __future__ import annotations
@@ -18,11 +23,13 @@ from hpo.errors import ModelError
 from hpo.formats import ENSEMBLE, check_format
 from hpo.model.combination import ENSEMBLE_FILE, Combination
 from hpo.model.ensemble import EnsembleClassifier
+from hpo.model.exported_tokenizer import save_tokenizer
 from hpo.model.pretrained import PretrainedModel, load_pretrained
 from hpo.model.saved import TRAINED_FILE, load_trained, save_trained
 from hpo.model.weights_file import write_weights
 
 _BASE = "base"
+_TOKENIZER = "tokenizer"
 
 
 def save_ensemble(
@@ -39,6 +46,9 @@ def save_ensemble(
         OSError: Where it cannot be written.
     """
     _save_base(folder / _BASE, ensemble.model)
+    tokenizer = folder / _TOKENIZER
+    tokenizer.mkdir(exist_ok=True)
+    save_tokenizer(tokenizer, ensemble.model.tokenizer, ensemble.max_length, ensemble.preprocessing)
     members = []
     for index, (member, of_trial) in enumerate(zip(ensemble.members, facts, strict=True)):
         name = f"members/{index:02d}"
@@ -49,6 +59,7 @@ def save_ensemble(
             member.label_names,
             member.max_length,
             of_trial,
+            member.preprocessing,
         )
         members.append(
             {
@@ -60,6 +71,7 @@ def save_ensemble(
     document = {
         "format": ENSEMBLE.number,
         "base": _BASE,
+        "tokenizer": _TOKENIZER,
         "members": members,
         "combination": ensemble.combination.as_json(),
         "task": ensemble.task.name,

@@ -112,7 +112,7 @@ def _standing(
         low, high = champion.test.intervals[metric]
         place = "" if registered is None else f"Registered as `{registered}`. "
         return (
-            f"**Best: trial {champion.number}**, validation {metric} **{champion.value:.4f}**, "
+            f"**Best: {champion.source.words}**, validation {metric} **{champion.value:.4f}**, "
             f"test {metric} **{champion.test.metrics[metric]:.4f}** (95 % interval {low:.4f} to "
             f"{high:.4f}). {place}{trials}."
         )

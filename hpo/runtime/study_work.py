@@ -21,7 +21,7 @@ from hpo.results.leaderboard import leaderboard, top_numbers
 from hpo.results.presentation import present_study, present_trial
 from hpo.runtime.events import Listener, TrialEnded, TrialEvaluated, TrialStarted
 from hpo.runtime.kept_models import KeptModels, study_folder
-from hpo.runtime.preparation import Prepared, trial_params
+from hpo.runtime.preparation import Prepared, told_params, trial_params
 from hpo.runtime.trial_end import BrokenOff, Ended, end_by, end_of
 from hpo.runtime.trial_report import dashboard_columns, log_confusion
 from hpo.search.samplers import seed_for
@@ -122,7 +122,8 @@ class StudyWork:
     def _attempt(self, claim: Claim) -> Ended:
         """Train the trial and close it; raises what ends the attempt and not the trial."""
         params = trial_params(self.study.spec, claim.suggest())
-        run = self.tracker.start_trial(claim.number, claim.attempt, params.model_dump())
+        told = told_params(self.study.spec, params)
+        run = self.tracker.start_trial(claim.number, claim.attempt, told)
         attempt = _Attempt(claim, run, self.checkpoint_of(claim.number))
         end: Ended | None = None
         try:
@@ -178,14 +179,20 @@ class StudyWork:
         facts = {
             "study": self.study.name,
             "number": number,
-            "params": trial.params.model_dump(),
+            "params": told_params(self.study.spec, trial.params),
             "value": result.value,
         }
         labels, max_length = context.data.label_names, context.data.max_length
         self._models.keep(
             number,
             lambda folder: save_trained(
-                folder, trial.classifier, context.task, labels, max_length, facts
+                folder,
+                trial.classifier,
+                context.task,
+                labels,
+                max_length,
+                facts,
+                context.data.preprocessing,
             ),
         )
         return log_confusion(attempt.run, result, labels)

@@ -10,7 +10,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,10 +19,11 @@ import torch
 
 from hpo.errors import ModelError
 from hpo.model.saved import FACTS_FILE, damage_in_trained, save_trained
+from hpo.results.champion_source import ChampionSource
 from hpo.results.leaderboard import Entry
 from hpo.runtime.events import TrialEnded, TrialEvaluated, TrialStarted
 from hpo.runtime.outcomes import THREADS
-from hpo.runtime.preparation import trial_params
+from hpo.runtime.preparation import told_params, trial_params
 from hpo.runtime.session import Session
 from hpo.search.samplers import seed_for
 from hpo.training.evaluate import TrainingDiverged
@@ -35,6 +36,24 @@ logger = logging.getLogger(__name__)
 _FLUSH_SECONDS = 60.0
 # Threads and kernels may add up in another order on another day; a wrong bit tells much more than this.
 _SAME = 1e-6
+
+
+def trained_parts(
+    session: Session, source: ChampionSource, entries: Sequence[Entry], download_to: Path
+) -> list[Path]:
+    """A folder of what was trained for each trial that a champion is made of, in their order.
+
+    Args:
+        session: Of the trials' study.
+        source: What the champion is made of.
+        entries: The study's leaderboard.
+        download_to: As for `trained_part`, and what is raised.
+    """
+    by_number = {entry.number: entry for entry in entries}
+    return [
+        trained_part(session, by_number[number], download_to / str(number))
+        for number in source.trials
+    ]
 
 
 def trained_part(session: Session, best: Entry, download_to: Path) -> Path:
@@ -126,14 +145,20 @@ def _train_again(session: Session, best: Entry) -> Path:
     facts = {
         "study": session.study.name,
         "number": best.number,
-        "params": params.model_dump(),
+        "params": told_params(spec, params),
         "value": result.value,
     }
     data = context.data
     return session.models.keep(
         best.number,
         lambda folder: save_trained(
-            folder, trial.classifier, context.task, data.label_names, data.max_length, facts
+            folder,
+            trial.classifier,
+            context.task,
+            data.label_names,
+            data.max_length,
+            facts,
+            context.data.preprocessing,
         ),
     )
 

@@ -15,7 +15,8 @@ from optuna.distributions import (
 from optuna.trial import Trial
 
 from hpo.spec.numbers import steps_within
-from hpo.spec.space import Choice, Dimension, FloatRange, IntRange, OptionValue
+from hpo.spec.options import OptionValue
+from hpo.spec.space import Choice, Dimension, FloatRange, IntRange
 
 Space = Mapping[str, Dimension]
 

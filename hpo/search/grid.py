@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial
 
 from hpo.errors import StudyFileError
 from hpo.search.distributions import Space, count_of, distributions, is_continuous, values_of
-from hpo.spec.space import FloatRange, OptionValue
+from hpo.spec.options import OptionValue
+from hpo.spec.space import FloatRange
 
 GRID_SLOT: Final = "hpo:grid_slot"
 LARGEST_GRID: Final = 1_000_000

@@ -7,13 +7,18 @@ keeps. A new key has to be entered here, which a test holds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from pydantic import BaseModel
 
 from hpo.errors import StudyFileError
+from hpo.spec.augment import RATES
+from hpo.spec.options import option_fields, option_values
+from hpo.spec.registry import MemberOf
 from hpo.spec.space import Choice, SearchSpace
 from hpo.spec.study import DEMO, StudySpec
+from hpo.spec.training import TrialParams
 
 Need = Literal[
     "nothing",
@@ -22,11 +27,39 @@ Need = Literal[
     "a source without a validation split",
     "a source without a test split",
     "a hub model",
-    "the optimizer sgd",
     "a freeze_depth that leaves blocks to train",
+    "a rate of augmentation above 0",
+    "augmentation by replaced or inserted words",
+    "an unfreeze of two_stage or gradual",
 ]
 
-NEEDS: Final[Mapping[str, Need]] = {
+
+@dataclass(frozen=True)
+class OneOf:
+    """The need that a training option is one of some names, or one that another package has added."""
+
+    option: str
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        *most, last = self.names
+        return f"the {self.option} {', '.join(most) + ' or ' if most else ''}{last}"
+
+    def is_met_by(self, name: object) -> bool:
+        """Whether a value of the option is one of them."""
+        kinds = TrialParams.model_fields[self.option].metadata
+        ours = [kind.registry.ours for kind in kinds if isinstance(kind, MemberOf)]
+        return name in self.names or any(name not in names for names in ours)
+
+
+_PLATEAU: Final = OneOf("schedule", ("plateau",))
+_SGD: Final = OneOf("optimizer", ("sgd",))
+_WITH_BETAS: Final = OneOf("optimizer", ("adamw", "adam", "lion", "muon", "schedule_free_adamw"))
+_WITH_EPSILON: Final = OneOf(
+    "optimizer", ("adamw", "adam", "adafactor", "muon", "schedule_free_adamw")
+)
+
+NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "study.name": "nothing",
     "study.description": "nothing",
     "study.metric": "nothing",
@@ -45,6 +78,15 @@ NEEDS: Final[Mapping[str, Need]] = {
     # Limits that are not reached are kept all the same.
     "data.max_length": "nothing",
     "data.max_train_examples": "nothing",
+    "data.keep": "nothing",
+    "cleaning.html": "nothing",
+    "cleaning.urls": "nothing",
+    "cleaning.unicode": "nothing",
+    "cleaning.lowercase": "nothing",
+    "cleaning.whitespace": "nothing",
+    "cleaning.min_words": "nothing",
+    "cleaning.max_words": "nothing",
+    "cleaning.near_duplicates": "nothing",
     "model.name": "nothing",
     "model.revision": "a hub model",
     # Options that sampler or pruner would not take are refused by them.
@@ -59,11 +101,29 @@ NEEDS: Final[Mapping[str, Need]] = {
     "training.warmup_ratio": "nothing",  # a constant rate is warmed up too
     "training.schedule": "nothing",
     "training.optimizer": "nothing",
-    "training.momentum": "the optimizer sgd",
+    "training.momentum": _SGD,
     "training.dropout": "a freeze_depth that leaves blocks to train",
     "training.label_smoothing": "nothing",
     "training.layer_decay": "a freeze_depth that leaves blocks to train",
     "training.max_grad_norm": "nothing",
+    "training.nesterov": _SGD,
+    "training.beta1": _WITH_BETAS,
+    "training.beta2": _WITH_BETAS,
+    "training.epsilon": _WITH_EPSILON,
+    "training.head_learning_rate_factor": "nothing",
+    "training.polynomial_power": OneOf("schedule", ("polynomial",)),
+    "training.decay_ratio": OneOf("schedule", ("wsd",)),
+    "training.plateau_patience": _PLATEAU,
+    "training.plateau_factor": _PLATEAU,
+    "training.augment.delete": "nothing",
+    "training.augment.swap": "nothing",
+    "training.augment.replace": "nothing",
+    "training.augment.insert": "nothing",
+    "training.augment.characters": "nothing",
+    "training.augment.variants": "a rate of augmentation above 0",
+    "training.augment.table": "augmentation by replaced or inserted words",
+    "training.unfreeze": "a freeze_depth that leaves blocks to train",
+    "training.unfreeze_epochs": "an unfreeze of two_stage or gradual",
     "training.early_stopping": "nothing",
     "training.evaluations_per_epoch": "nothing",
     "training.precision": "nothing",
@@ -73,40 +133,56 @@ NEEDS: Final[Mapping[str, Need]] = {
 }
 
 
-def idle_keys(section: str, values: BaseModel, lacking: Need) -> Iterator[tuple[str, object]]:
+def idle_keys(
+    section: str, values: BaseModel, lacking: Need | OneOf
+) -> Iterator[tuple[str, object]]:
     """Keys of a section, with values that are not their defaults, that need what a study lacks."""
-    for name, field in type(values).model_fields.items():
-        value = getattr(values, name)
-        if NEEDS[f"{section}.{name}"] == lacking and value != field.default:
+    fields = option_fields(type(values))
+    for name, value in option_values(values):
+        if NEEDS[f"{section}.{name}"] == lacking and value != fields[name].default:
             yield f"{section}.{name}", value
 
 
-def idle_searched(space: SearchSpace, lacking: Need) -> Iterator[str]:
+def idle_searched(space: SearchSpace, lacking: Need | OneOf) -> Iterator[str]:
     """Searched options that need what a study lacks."""
     for option in space:
         if NEEDS[f"training.{option}"] == lacking:
             yield f"search.space.{option}"
 
 
-def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Need, str]]:
+def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Need | OneOf, str]]:
     """What a study lacks as its file stands, before data and model are looked at; and why."""
     if spec.data.source == DEMO:
         yield "a hub data set", "the data are the demo's"
     if spec.model.name == DEMO:
         yield "a hub model", "the model is the demo's"
-    searched = space.get("optimizer")
-    optimizers = searched.values if isinstance(searched, Choice) else (spec.training.optimizer,)
-    if "sgd" not in optimizers:
-        yield "the optimizer sgd", f"the optimizer is {optimizers[0]}"
+    for need in dict.fromkeys(need for need in NEEDS.values() if isinstance(need, OneOf)):
+        searched, fixed = space.get(need.option), getattr(spec.training, need.option)
+        values = searched.values if isinstance(searched, Choice) else (fixed,)
+        if not any(need.is_met_by(value) for value in values):
+            yield need, f"the {need.option} is {' or '.join(map(str, values))}"
+    used = [rate for rate in RATES if _is_used(spec, space, rate)]
+    if not used:
+        yield "a rate of augmentation above 0", "all of them are 0"
+    if not {"replace", "insert"} & set(used):
+        yield "augmentation by replaced or inserted words", "augment.replace and .insert are 0"
+    searched = space.get("unfreeze")
+    ways = searched.values if isinstance(searched, Choice) else (spec.training.unfreeze,)
+    if set(ways) == {"none"}:
+        yield "an unfreeze of two_stage or gradual", "unfreeze is none"
 
 
-def refuse_idle(section: str, values: BaseModel, lacking: Need, why: str) -> None:
+def _is_used(spec: StudySpec, space: SearchSpace, rate: str) -> bool:
+    return f"augment.{rate}" in space or getattr(spec.training.augment, rate) > 0
+
+
+def refuse_idle(section: str, values: BaseModel, lacking: Need | OneOf, why: str) -> None:
     """Raise StudyFileError where a key of the section is set that does nothing without what is lacking."""
     for key, value in idle_keys(section, values, lacking):
         raise StudyFileError(key, **idle(repr(value), lacking, why))
 
 
-def idle(found: str, lacking: Need, why: str) -> dict[str, str]:
+def idle(found: str, lacking: Need | OneOf, why: str) -> dict[str, str]:
     """The words of the error for a setting that would do nothing."""
     return {
         "found": f"{found}, but {why}",

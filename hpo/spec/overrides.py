@@ -27,6 +27,15 @@ An option that is fixed is no longer searched, and one that is searched is no lo
 >>> laid_over("training = { epochs = 2, batch_size = 8 }", "search.space={epochs=[1, 2]}")
 {'training': {'batch_size': 8}, 'search': {'space': {'epochs': [1, 2]}}}
 
+The options of a table have dotted names, in the search space too:
+
+>>> laid_over("training.augment = { delete = 0.1, swap = 0.1 }", "search.space.augment.swap=[0.0, 0.2]")["training"]
+{'augment': {'delete': 0.1}}
+>>> laid_over("search.space = { epochs = [1], augment.swap = [0.0, 0.2] }", "search.space.augment.delete=[0.1]")
+{'search': {'space': {'epochs': [1], 'augment.swap': [0.0, 0.2], 'augment.delete': [0.1]}}}
+>>> laid_over("search.space = { epochs = [1], 'augment.swap' = [0.0, 0.2] }", "training.augment.swap=0.1")
+{'search': {'space': {'epochs': [1]}}, 'training': {'augment': {'swap': 0.1}}}
+
 One dimension is added to the search space that the study would have without it:
 
 >>> space = laid_over("", "search.space.dropout=[0.0, 0.1]")["search"]["space"]
@@ -51,7 +60,9 @@ from typing import Any
 
 from hpo.errors import OptionError
 from hpo.spec.numbers import beyond_toml
+from hpo.spec.options import drop_option, flat
 from hpo.spec.study import DEFAULT_SPACE, DEMO
+from hpo.spec.training import OPTION_TABLES
 
 
 def parse_setting(setting: str) -> tuple[str, object]:
@@ -93,8 +104,10 @@ def overridden(document: Mapping[str, Any], overrides: Mapping[str, object]) -> 
         OptionError: A key leads through something that is not a table.
     """
     changed = deepcopy(dict(document))
+    _name_the_options(changed)
     for key, value in overrides.items():
         _lay_over(changed, key, value)
+        _name_the_options(changed)
     _drop_what_was_said_of_others(changed, document, overrides)
     return changed
 
@@ -121,7 +134,7 @@ def _too_large(key: str) -> OptionError:
 
 
 def _lay_over(document: dict[str, Any], key: str, value: object) -> None:
-    *tables, last = path = key.split(".")
+    *tables, last = path = _path(key)
     if path[:2] == ["search", "space"] and len(path) > 2:
         _spell_out_space(document)
     table = document
@@ -140,7 +153,22 @@ def _lay_over(document: dict[str, Any], key: str, value: object) -> None:
     for option in _options_set(path, value, ["training"]):
         table_of(table_of(document, "search"), "space").pop(option, None)
     for option in _options_set(path, value, ["search", "space"]):
-        table_of(document, "training").pop(option, None)
+        drop_option(table_of(document, "training"), option)
+
+
+def _path(key: str) -> list[str]:
+    """The names of the tables on the way to a key, and its own; an option of the space is one of them."""
+    path = key.split(".")
+    if path[:2] == ["search", "space"] and len(path) > 3 and path[2] in OPTION_TABLES:
+        path[2:4] = [".".join(path[2:4])]
+    return path
+
+
+def _name_the_options(document: dict[str, Any]) -> None:
+    """Give the searched options that TOML has nested their dotted names."""
+    search = table_of(document, "search")
+    if isinstance(search.get("space"), dict):
+        search["space"] = flat(search["space"], OPTION_TABLES)
 
 
 def _drop_what_was_said_of_others(
@@ -163,11 +191,11 @@ def _options_set(path: Sequence[str], value: object, table: Sequence[str]) -> li
     """The options of a table that a setting gives: one of them, or a table that holds them."""
     if path[: len(table)] != table[: len(path)]:
         return []
-    if len(path) > len(table):
-        return [path[len(table)]]
+    for name in reversed(path[len(table) :]):
+        value = {name: value}
     for name in table[len(path) :]:
         value = value.get(name) if isinstance(value, dict) else None
-    return list(value) if isinstance(value, dict) else []
+    return list(flat(value, OPTION_TABLES)) if isinstance(value, dict) else []
 
 
 def _spell_out_space(document: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hpo.formats import FORMATS
+from hpo.spec.options import option_fields
 from hpo.spec.registry import MemberOf
 from hpo.spec.study import DEFAULT_SPACE, StudySpec
 from hpo.spec.training import SEARCHABLE_OPTIONS
@@ -150,7 +151,7 @@ def study_keys() -> list[Key]:
         assert isinstance(field.annotation, type)
         assert issubclass(field.annotation, BaseModel)
         keys += [
-            _key(section, name, inner) for name, inner in field.annotation.model_fields.items()
+            _key(section, name, inner) for name, inner in option_fields(field.annotation).items()
         ]
     return keys
 

@@ -11,9 +11,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from hpo.errors import nearest_name
 from hpo.spec.numbers import LARGEST_WHOLE, steps_within
+from hpo.spec.options import OptionValue, option_fields
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrainingSection, TrialParams
 
-OptionValue = int | float | str
 N_LAYER = "n_layer"
 
 
@@ -55,6 +55,7 @@ class Choice:
 Dimension = IntRange | FloatRange | Choice
 SearchSpace = Mapping[str, Dimension]
 
+_FIELDS = option_fields(TrialParams)
 _RANGE_KEYS = ("low", "high", "log", "step")
 
 
@@ -67,7 +68,7 @@ def parse_dimension(option: str, entry: object) -> Dimension:
     Raises:
         SpaceError: The option is unknown or the entry does not fit it.
     """
-    if option in TrainingSection.model_fields and option not in SEARCHABLE_OPTIONS:
+    if option in option_fields(TrainingSection) and option not in SEARCHABLE_OPTIONS:
         raise SpaceError(
             option,
             "an option that cannot be searched",
@@ -128,13 +129,16 @@ def _range(option: str, entry: dict[str, Any]) -> Dimension:
     log = entry.get("log", False)
     if not isinstance(log, bool):
         raise SpaceError(f"{option}.log", repr(log), "true or false", "Write log = true.")
-    kind = TrialParams.model_fields[option].annotation
+    kind = _FIELDS[option].annotation
     if kind is int:
         return _int_range(option, entry, log)
     if kind in (float, float | None):
         return _float_range(option, entry, log)
     raise SpaceError(
-        option, "a range", "a list, for the option is not a number", f'Write {option} = ["…", "…"].'
+        option,
+        "a range",
+        "a list, for the option is not a number",
+        f"Write {option} = [true, false]." if kind is bool else f'Write {option} = ["…", "…"].',
     )
 
 
@@ -209,8 +213,9 @@ def _checked_value(
     exclusive_bounds: False lets a range begin at a bound that the option itself excludes, so that
     the caller can say why (a logarithm of 0).
     """
-    field = TrialParams.model_fields[option]
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    field = _FIELDS[option]
+    is_bool = isinstance(value, bool)
+    if is_bool != (field.annotation is bool) or not isinstance(value, int | float | str):
         raise SpaceError(key, repr(value), _kind_in_words(option), "Correct the value.")
     kind: Any = field.annotation
     if field.metadata:
@@ -230,7 +235,9 @@ def _checked_value(
 
 
 def _kind_in_words(option: str) -> str:
-    kind = TrialParams.model_fields[option].annotation
+    kind = _FIELDS[option].annotation
+    if kind is bool:
+        return "true or false"
     if kind is int:
         return "a whole number"
     if kind in (float, float | None):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from hpo.spec.cleaning import CleaningSection, Keep
 from hpo.spec.numbers import LARGEST_WHOLE, whole
 from hpo.spec.registries import DATA_FORMATS, METRICS, PRUNERS, SAMPLERS
 from hpo.spec.registry import MemberOf
@@ -109,6 +110,11 @@ class DataSection(_Section):
         le=LARGEST_WHOLE,
         description="a stratified sample of the training split of this size",
     )
+    keep: Keep | None = Field(
+        None,
+        description="which tokens of a text of more than max_length are read; "
+        "left out, as the model's tokenizer truncates, which is the head as a rule",
+    )
 
 
 class ModelSection(_Section):
@@ -208,6 +214,7 @@ class StudySpec(_Section):
 
     study: StudySection = StudySection()
     data: DataSection = DataSection()
+    cleaning: CleaningSection = CleaningSection()
     model: ModelSection = ModelSection()
     search: SearchSection = SearchSection()
     training: TrainingSection = TrainingSection()

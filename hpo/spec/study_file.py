@@ -15,12 +15,13 @@ from hpo.spec.effects import idle, idle_keys, idle_searched, lacking_by_itself
 from hpo.spec.locations import path_of
 from hpo.spec.names import why_no_name
 from hpo.spec.numbers import beyond_toml
+from hpo.spec.options import drop_option, flat
 from hpo.spec.overrides import overridden, sources_of, table_of
 from hpo.spec.registries import data_format
 from hpo.spec.space import SearchSpace, SpaceError, parse_dimension
 from hpo.spec.study import DEMO, MAX_NAME_CHARACTERS, StudySpec
 from hpo.spec.study_errors import error_at, first_problem
-from hpo.spec.training import SEARCHABLE_OPTIONS
+from hpo.spec.training import OPTION_TABLES, SEARCHABLE_OPTIONS
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 STUDY_FOLDERS = (Path("studies"), _PACKAGE.parent / "studies", _PACKAGE / "study_files")
@@ -180,7 +181,7 @@ def _too_large(place: str) -> StudyFileError:
 
 
 def _validated(document: dict[str, Any], place: str, overrides: Mapping[str, object]) -> StudySpec:
-    training = table_of(document, "training")
+    training = flat(table_of(document, "training"), OPTION_TABLES)
     space = table_of(table_of(document, "search"), "space")
     fixed = [option for option in SEARCHABLE_OPTIONS if option in training]
     for option in fixed:
@@ -243,5 +244,5 @@ def study_toml(spec: StudySpec) -> str:
 
     document = spec.model_dump(mode="json", exclude_none=True)
     for option in spec.search.space:
-        document["training"].pop(option, None)
+        drop_option(document["training"], option)
     return tomli_w.dumps(document)

@@ -59,6 +59,8 @@ class ServedModel(ABC):
         self.max_length = max_length
         self._tokenizer = tokenizer
         self._tokenizing = threading.Lock()
+        # Of a longer text, where both its ends are read; None where truncating is enough.
+        self._head_tokens: int | None = tokenizer.init_kwargs.get("head_tokens")
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     @abstractmethod
@@ -83,7 +85,7 @@ class ServedModel(ABC):
         return found
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text as in training: truncated by the tokenizer, without padding at the end.
+        """The tokens of each text as in training: cleaned and cut as then, without padding at the end.
 
         A text that gives no tokens is read as one padding token.
         """
@@ -91,10 +93,16 @@ class ServedModel(ABC):
         # Tokenizers cannot be used by two threads at once.
         with self._tokenizing:
             encoded = self._tokenizer(
-                texts, truncation=True, max_length=self.max_length, return_attention_mask=False
+                texts,
+                truncation=self._head_tokens is None,
+                max_length=self.max_length,
+                return_attention_mask=False,
+                verbose=False,
             )
         runs: list[list[int]] = encoded["input_ids"]
         for run in runs:
+            if self._head_tokens is not None and len(run) > self.max_length:
+                del run[self._head_tokens : self._head_tokens + len(run) - self.max_length]
             while len(run) > 1 and run[-1] == padding:
                 run.pop()
         return [run or [padding] for run in runs]

@@ -50,7 +50,7 @@ class ServedEnsemble(ServedModel):
         document = json.loads((folder / ENSEMBLE_FILE).read_text(encoding="utf-8"))
         base = folder / document["base"]
         super().__init__(
-            AutoTokenizer.from_pretrained(base, local_files_only=True),
+            AutoTokenizer.from_pretrained(folder / document["tokenizer"], local_files_only=True),
             tuple(document["label_names"]),
             int(document["max_length"]),
         )

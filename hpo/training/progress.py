@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from hpo.model.classifier import Classifier
 from hpo.model.dropout import Dropout
-from hpo.spec.training import TrialParams
 from hpo.training.checkpoint import Checkpoint
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.optimizer import TrialOptimizer
@@ -87,6 +87,28 @@ class TrainingState:
     micro_batches: MicroBatches
     progress: Progress = field(default_factory=Progress)
 
+    def go_on_with(self, classifier: Classifier, optimizer: TrialOptimizer) -> None:
+        """Train more from now on.
+
+        Args:
+            classifier: With the weights so far, and more that are trained.
+            optimizer: Of its weights; it goes on with what is known of those that were trained before.
+        """
+        optimizer.restore(self.optimizer.state())
+        self.classifier, self.optimizer = classifier, optimizer
+        self.progress.without_improvement = 0
+
+    @contextmanager
+    def evaluation_weights(self) -> Iterator[None]:
+        """While it lasts, have the classifier hold what is evaluated, where that is not what is trained."""
+        decay = self.classifier.decay
+        with self.optimizer.evaluation_weights() as factor:
+            self.classifier.decay = decay * factor
+            try:
+                yield
+            finally:
+                self.classifier.decay = decay
+
     def checkpoint(self, identity: Mapping[str, Any]) -> Checkpoint:
         """The state as one file holds it.
 
@@ -141,17 +163,6 @@ class TrainingState:
         """About how large a checkpoint is: weights, best weights, and the rule's state of each."""
         weights = sum(tensor.nbytes for tensor in self.classifier.parameters.values())
         return (2 + self.optimizer.slots) * weights
-
-
-def identity_in(saved: Checkpoint) -> Mapping[str, Any]:
-    """What a checkpoint says that it is of, as this version writes it.
-
-    One of an earlier version lacks the options that it did not have, which meant their defaults, and
-    the task, of which there was one.
-    """
-    written = saved.facts.get("trial", {})
-    params = TrialParams().model_dump(mode="json") | written.get("params", {})
-    return {"task": "single_label", **written, "params": params}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

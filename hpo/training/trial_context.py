@@ -1,4 +1,4 @@
-"""What all trials of a study share in one process: model, data, frozen features, task and settings."""
+"""What all trials of a study share in one process, and the parts of a trial that are made of it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.tokens import TokenizedData
+from hpo.model.classifier import Classifier
+from hpo.model.dropout import Dropout
 from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.family import Trained
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.inputs import SplitInputs
 from hpo.model.pretrained import PretrainedModel
 from hpo.spec.study import Metric
-from hpo.spec.training import TrainingSection
+from hpo.spec.training import TrainingSection, TrialParams
 from hpo.tasks.task import Task
+from hpo.training.optimizer import TrialOptimizer
 from hpo.training.trial_data import StoredTexts
 
 
@@ -54,4 +57,32 @@ class TrialContext:
             features=self.features,
             embedding_rows=rows,
             weights=weights,
+        )
+
+    def classifier(self, trained: Trained, rows: EmbeddingRows | None, seed: int) -> Classifier:
+        """A classifier that trains so much, from the pretrained weights and a head of that seed."""
+        return Classifier(
+            self.model,
+            trained=trained,
+            classes=self.task.outputs(self.data.label_names),
+            embedding_rows=rows,
+            seed=seed,
+            dtype=self.features.dtype,
+            device=self.features.device,
+        )
+
+    def optimizer(self, classifier: Classifier, params: TrialParams) -> TrialOptimizer:
+        """A trial's update rule over what a classifier trains."""
+        n_layer = self.model.architecture.n_layer
+        return TrialOptimizer(classifier.parameters, params, self.model.family, n_layer)
+
+    def dropout(self, params: TrialParams, seed: int) -> Dropout:
+        """A trial's dropout, the model's own where the trial has none."""
+        architecture, chosen = self.model.architecture, params.dropout
+        return Dropout(
+            embedding=architecture.embedding_dropout if chosen is None else chosen,
+            attention=architecture.attention_dropout if chosen is None else chosen,
+            residual=architecture.residual_dropout if chosen is None else chosen,
+            seed=seed,
+            device=self.features.device,
         )

@@ -37,6 +37,10 @@ class StoredTexts:
         labels = self.of(data).labels
         return labels if self.indices is None else labels[self.indices]
 
+    def count(self, data: TokenizedData) -> int:
+        """How many texts these are."""
+        return len(self.of(data) if self.indices is None else self.indices)
+
     def tokens(self, data: TokenizedData) -> NDArray[np.int32]:
         """The tokens of these texts, one after the other, (tokens,)."""
         split = self.of(data)

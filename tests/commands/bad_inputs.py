@@ -977,6 +977,18 @@ MODELS = (
         "training.dropout: found 0.1, but all 4 blocks are frozen; expected a freeze_depth that "
         "leaves blocks to train, without which it does nothing. Remove it.",
     ),
+    Case(
+        "frozen blocks that nothing unfreezes",
+        "--set training.freeze_depth=4 --set training.unfreeze=gradual",
+        "training.unfreeze: found 'gradual', but all 4 blocks are frozen; expected a freeze_depth that "
+        "leaves blocks to train, without which it does nothing. Remove it.",
+    ),
+    Case(
+        "a duration of stages that there are not",
+        "--set training.unfreeze_epochs=2",
+        "--set training.unfreeze_epochs: found 2.0, but unfreeze is none; expected an unfreeze of two_stage "
+        "or gradual, without which it does nothing. Remove it.",
+    ),
     model(
         "an index that leads elsewhere",
         TINY_CONFIG,

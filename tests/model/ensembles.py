@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing
 from hpo.model.combination import Combination
 from hpo.model.ensemble import EnsembleClassifier
 from hpo.model.frozen_features import FrozenFeatures
@@ -24,6 +25,7 @@ def member_of(
     seed: int = 0,
     max_length: int = 32,
     features: FrozenFeatures | None = None,
+    preprocessing: Preprocessing = AS_THEY_ARE,
 ) -> TextClassifier:
     """A classifier over three labels all of whose trained weights have moved."""
     split = random_split([4, 9, 20], vocabulary=600)
@@ -37,7 +39,7 @@ def member_of(
     if freeze_depth == 0:
         trained.decay = 0.9
     features = features or FrozenFeatures(model, cache=None)
-    return TextClassifier.of(trained, features, SINGLE_LABEL, LABELS, max_length)
+    return TextClassifier.of(trained, features, SINGLE_LABEL, LABELS, max_length, preprocessing)
 
 
 def ensemble_of(
@@ -47,10 +49,18 @@ def ensemble_of(
     *,
     max_length: int = 32,
     features: FrozenFeatures | None = None,
+    preprocessing: Preprocessing = AS_THEY_ARE,
 ) -> EnsembleClassifier:
     """One with a member of each freeze depth; without a combination, a mean of uneven weights."""
     members = tuple(
-        member_of(model, depth, seed=seed, max_length=max_length, features=features)
+        member_of(
+            model,
+            depth,
+            seed=seed,
+            max_length=max_length,
+            features=features,
+            preprocessing=preprocessing,
+        )
         for seed, depth in enumerate(freeze_depths)
     )
     uneven = Combination.mean([1.0 + seed for seed in range(len(members))])

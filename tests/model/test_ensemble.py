@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpo.data.preprocessing import Preprocessing
 from hpo.model.combination import Combination
 from hpo.model.ensemble import EnsembleClassifier
 from hpo.model.feature_cache import FeatureCache
@@ -84,6 +85,7 @@ def test_members_that_do_not_belong_together_are_refused(
         member_of(tiny(tmp_path, n_layer=3, seed=1), 1),
         replace(member, label_names=("bad", "good", "so-so")),
         replace(member, max_length=31),
+        replace(member, preprocessing=Preprocessing(keep="tail")),
     )
     for other in others:
         with pytest.raises(ValueError, match="members of different"):

@@ -7,17 +7,39 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import HpoError, StudyFileError
-from hpo.spec.effects import NEEDS
+from hpo.spec.effects import NEEDS, OneOf
 from hpo.spec.reference import study_keys
+from hpo.spec.registries import OPTIMIZERS
+from hpo.spec.registry import MemberOf
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import known_studies, read_study, study_toml
+from hpo.spec.training import TrialParams
 
-DEMO_LACKS = ("a hub data set", "a hub model", "the optimizer sgd")
+DEMO_LACKS = (
+    "a hub data set",
+    "a hub model",
+    "a rate of augmentation above 0",
+    "augmentation by replaced or inserted words",
+    "an unfreeze of two_stage or gradual",
+)
 ANOTHER: dict[str, object] = {
     "data.config": "plain",
     "data.revision": "v1",
     "model.revision": "v1",
-    "training.momentum": 0.5,
+    "training.augment.variants": 2,
+    "training.augment.table": "synonyms.tsv",
+    "training.unfreeze_epochs": 2.0,
+}
+OF_SOME: dict[str, object] = {
+    "momentum": 0.5,
+    "nesterov": True,
+    "beta1": 0.8,
+    "beta2": 0.99,
+    "epsilon": 1e-6,
+    "polynomial_power": 3.0,
+    "decay_ratio": 0.5,
+    "plateau_patience": 5,
+    "plateau_factor": 0.1,
 }
 
 
@@ -52,6 +74,36 @@ def test_a_setting_that_would_do_nothing_is_refused_in_file_and_option(
         assert error.value.expected == f"{NEEDS[key]}, without which it does nothing"
 
 
+def test_every_option_that_some_members_of_a_registry_read_is_tried_here() -> None:
+    needy = {key for key, need in NEEDS.items() if isinstance(need, OneOf)}
+    assert needy == {f"training.{option}" for option in OF_SOME}
+
+
+@pytest.mark.parametrize("option", OF_SOME)
+def test_an_option_is_refused_where_no_member_reads_it(tmp_path: Path, option: str) -> None:
+    need = NEEDS[f"training.{option}"]
+    assert isinstance(need, OneOf)
+    kind = TrialParams.model_fields[need.option].metadata[0]
+    assert isinstance(kind, MemberOf)
+    overrides = {f"training.{option}": OF_SOME[option]}
+    for member in kind.registry:
+        chosen = study(tmp_path, f"[training]\n{need.option} = '{member}'\n")
+        if member in need.names:
+            read_study(chosen, overrides)
+            continue
+        with pytest.raises(HpoError) as error:
+            read_study(chosen, overrides)
+        assert error.value.found.endswith(f", but the {need.option} is {member}")
+        assert error.value.expected == f"{need}, without which it does nothing"
+
+
+def test_a_member_of_another_package_may_read_any_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OPTIMIZERS, "ours", ("adamw", "sgd"))
+    read_study(study(tmp_path, "[training]\noptimizer = 'lion'\nmomentum = 0.5\n"))
+
+
 def test_a_searched_option_that_does_nothing_is_refused(tmp_path: Path) -> None:
     path = study(tmp_path, "[search.space]\nmomentum = [0.5, 0.9]\nepochs = [1, 2]\n")
     with pytest.raises(StudyFileError, match=r"search\.space\.momentum: found a searched"):
@@ -65,6 +117,8 @@ def test_a_searched_option_that_does_nothing_is_refused(tmp_path: Path) -> None:
         "[training]\nmomentum = 0.5\n[search.space]\noptimizer = ['adamw', 'sgd']\n",
         "[search.space]\noptimizer = ['adamw', 'sgd']\nmomentum = [0.5, 0.9]\n",
         "[training]\noptimizer = 'sgd'\n[search.space]\nmomentum = [0.5, 0.9]\n",
+        "[training.augment]\ndelete = 0.1\nvariants = 2\n",
+        "[training.augment]\ntable = 'synonyms.tsv'\n[search.space]\naugment.insert = [0.0, 0.1]\n",
     ],
 )
 def test_a_setting_that_some_trials_need_is_taken(tmp_path: Path, toml: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.spec.options import option_fields
+from hpo.spec.registry import MemberOf
 from hpo.spec.space import (
     Choice,
     FloatRange,
@@ -18,18 +21,22 @@ from hpo.spec.space import (
 )
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
 
-WHOLE = ("batch_size", "epochs", "freeze_depth")
-REAL = (
-    "learning_rate",
-    "weight_decay",
-    "warmup_ratio",
-    "momentum",
-    "dropout",
-    "label_smoothing",
-    "layer_decay",
-    "max_grad_norm",
-)
-NAMES = ("schedule", "optimizer")
+FIELDS = option_fields(TrialParams)
+
+
+def of(*kinds: object) -> tuple[str, ...]:
+    """The options of some types."""
+    return tuple(name for name, field in FIELDS.items() if field.annotation in kinds)
+
+
+def names_of(option: str) -> list[str]:
+    """The names that an option may take."""
+    marks = [mark for mark in FIELDS[option].metadata if isinstance(mark, MemberOf)]
+    return list(marks[0].registry) if marks else list(get_args(FIELDS[option].annotation))
+
+
+WHOLE, REAL, SWITCHES = of(int), of(float, float | None), of(bool)
+NAMES = tuple(name for name in FIELDS if name not in (*WHOLE, *REAL, *SWITCHES))
 
 
 def refusal(option: str, entry: object) -> SpaceError:
@@ -39,8 +46,11 @@ def refusal(option: str, entry: object) -> SpaceError:
     return caught.value
 
 
-def test_these_are_all_the_options() -> None:
-    assert set(SEARCHABLE_OPTIONS) == {*WHOLE, *REAL, *NAMES}
+def test_options_of_every_kind_can_be_searched() -> None:
+    assert {"epochs", "augment.variants"} <= set(WHOLE)
+    assert {"learning_rate", "dropout", "augment.delete"} <= set(REAL)
+    assert {"optimizer", "schedule"} <= set(NAMES)
+    assert set(SEARCHABLE_OPTIONS) == set(FIELDS)
 
 
 @pytest.mark.parametrize("option", WHOLE)
@@ -88,8 +98,7 @@ def test_a_number_is_searched_in_a_list(option: str) -> None:
 
 @pytest.mark.parametrize("option", NAMES)
 def test_a_name_is_searched_in_a_list_of_those_that_there_are(option: str) -> None:
-    [mark] = TrialParams.model_fields[option].metadata
-    names = list(mark.registry)
+    names = names_of(option)
     assert parse_dimension(option, names) == Choice(tuple(names))
     assert refusal(option, [names[0], "newest"]).key == f"{option}[1]"
 
@@ -97,6 +106,21 @@ def test_a_name_is_searched_in_a_list_of_those_that_there_are(option: str) -> No
 @pytest.mark.parametrize("option", NAMES)
 def test_a_name_has_no_range(option: str) -> None:
     assert "a list" in refusal(option, {"low": 0, "high": 1}).expected
+
+
+@pytest.mark.parametrize("option", SWITCHES)
+def test_what_is_on_or_off_is_searched_in_a_list_of_the_two(option: str) -> None:
+    assert parse_dimension(option, [True, False]) == Choice((True, False))
+    assert "true, false" in refusal(option, {"low": 0, "high": 1}).hint
+    for wrong in (1, 0.0, "true"):
+        assert refusal(option, [True, wrong]).expected == "true or false"
+
+
+def test_an_option_of_a_table_has_a_dotted_name_in_what_is_told_of_it() -> None:
+    error = refusal("augment.delet", [0.1])
+    assert (error.key, error.hint) == ("augment.delet", "Write augment.delete instead.")
+    assert refusal("augment.delete", {"low": 0.0, "high": 2}).key == "augment.delete.high"
+    assert "cannot be searched" in refusal("augment.table", ["a.tsv"]).found
 
 
 @pytest.mark.parametrize("option", SEARCHABLE_OPTIONS)

@@ -14,6 +14,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.pretrained import load_pretrained
 from hpo.model.saved import TextClassifier, save_transformers
@@ -76,7 +77,11 @@ class Measured:
 
 
 def publish(
-    folder: Path, *, tokenizer: str = TOKENIZERS[0], max_length: int = MAX_LENGTH
+    folder: Path,
+    *,
+    tokenizer: str = TOKENIZERS[0],
+    max_length: int = MAX_LENGTH,
+    preprocessing: Preprocessing = AS_THEY_ARE,
 ) -> Measured:
     """Make a classifier that has moved away from its base, and build its MLflow model."""
     base = save_tiny(folder / "base", n_positions=320)
@@ -100,8 +105,12 @@ def publish(
         for weight in trained.parameters.values():
             weight += 0.1 * torch.randn(weight.shape, generator=generator)
     features = FrozenFeatures(model, cache=None)
-    classifier = TextClassifier.of(trained, features, SINGLE_LABEL, LABELS, max_length)
+    classifier = TextClassifier.of(
+        trained, features, SINGLE_LABEL, LABELS, max_length, preprocessing
+    )
     published = folder / "published"
-    save_transformers(published, classifier.classifier, SINGLE_LABEL, LABELS, max_length)
+    save_transformers(
+        published, classifier.classifier, SINGLE_LABEL, LABELS, max_length, preprocessing
+    )
     build(published, "model", transformers_flavor, model_id="m-1", run_id="r-1")
     return Measured(classifier, published)

@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 
+from hpo.data.preprocessing import Preprocessing
 from hpo.model.combination import Combination
 from hpo.model.ensemble import EnsembleClassifier
-from hpo.model.saved_ensemble import save_ensemble
+from hpo.model.saved_ensemble import load_ensemble, save_ensemble
+from hpo.spec.cleaning import CleaningSection, Keep
 from hpo.tracking.model_folder import build, champion_flavor
 from hpo.tracking.served_ensemble import ServedEnsemble
 from hpo.tracking.serving import _ENSEMBLE_SOURCES
@@ -83,6 +85,21 @@ def test_it_needs_no_member_of_every_kind(tmp_path: Path, depths: tuple[int, ...
         folder = publish(tmp_path / str(index), ensemble)
         found = mlflow.pyfunc.load_model(str(folder)).predict(TEXTS)[PROBABILITIES]
         np.testing.assert_allclose(found, ensemble.classify(TEXTS)[1], **CLOSE)
+
+
+@pytest.mark.parametrize("keep", [None, "tail", "head+tail"])
+def test_texts_are_cleaned_and_cut_as_in_training(tmp_path: Path, keep: Keep | None) -> None:
+    how = Preprocessing(CleaningSection(html=True, lowercase=True), keep)
+    unclean = ["A <br /><b>DULL</b> film &amp; so on", "One good, two bad. " * 9]
+    model = tiny(tmp_path / "base")
+    ensemble = ensemble_of(model, (0, 1), max_length=16, preprocessing=how)
+    expected = ensemble.classify(unclean)[1]
+    folder = publish(tmp_path / "published", ensemble)
+    found = mlflow.pyfunc.load_model(str(folder)).predict(unclean)[PROBABILITIES]
+    np.testing.assert_allclose(found, expected, **CLOSE)
+    again = load_ensemble(folder / "model")
+    assert again.preprocessing == how
+    np.testing.assert_allclose(again.classify(unclean)[1], expected, rtol=1e-5)
 
 
 def test_a_batch_passes_each_frozen_block_once(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from hpo.spec.training import TrialParams
 from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.loop import TrialInterrupted, TrialTraining
-from hpo.training.progress import identity_in
 from hpo.training.trial_data import StoredTexts, TrialData
 from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_context, tiny_params
 
@@ -68,16 +66,3 @@ def test_a_trial_with_weights_goes_on_bit_for_bit(tmp_path: Path) -> None:
     found, _ = finish(again)
     assert [scores(e) for e in again.history] == [scores(e) for e in told]
     np.testing.assert_array_equal(found.probabilities, expected.probabilities)
-
-
-def test_a_checkpoint_without_a_new_option_is_of_a_trial_with_its_default(tmp_path: Path) -> None:
-    context = tiny_context(tmp_path)
-    file = CheckpointFile(tmp_path / "trial.safetensors", "auto")
-    stopped = TrialTraining(context, tiny_params(), seed=0)
-    with pytest.raises(TrialInterrupted):
-        finish(stopped, checkpoint=file, should_stop=lambda: True)
-    saved = file.read()
-    assert saved is not None
-    expected, facts = identity_in(saved), json.loads(json.dumps(dict(saved.facts)))
-    del facts["trial"]["params"]["max_grad_norm"], facts["trial"]["task"]
-    assert identity_in(type(saved)(saved.tensors, facts)) == expected
