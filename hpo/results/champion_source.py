@@ -91,6 +91,7 @@ def champion_source(
         known: What the champion is made of that the study has. An ensemble stays the champion for as
             long as none of its trials is outdone.
     """
-    if known is not None and known.how == "ensemble" and known.lead == entries[0].number:
+    best = entries[0].value
+    if known is not None and known.how == "ensemble" and known.lead_entry(entries).value == best:
         return known
     return ChampionSource((entries[0].number,))

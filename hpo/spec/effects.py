@@ -31,6 +31,7 @@ Need = Literal[
     "a rate of augmentation above 0",
     "augmentation by replaced or inserted words",
     "an unfreeze of two_stage or gradual",
+    "a method of an ensemble",
 ]
 
 
@@ -130,6 +131,8 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "training.checkpoint": "nothing",
     "tracking.keep": "nothing",
     "tracking.system_metrics": "nothing",
+    "ensemble.method": "nothing",
+    "ensemble.size": "a method of an ensemble",
 }
 
 
@@ -170,6 +173,8 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
     ways = searched.values if isinstance(searched, Choice) else (spec.training.unfreeze,)
     if set(ways) == {"none"}:
         yield "an unfreeze of two_stage or gradual", "unfreeze is none"
+    if spec.ensemble.method == "none":
+        yield "a method of an ensemble", "ensemble.method is none"
 
 
 def _is_used(spec: StudySpec, space: SearchSpace, rate: str) -> bool:

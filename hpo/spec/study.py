@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from hpo.spec.cleaning import CleaningSection, Keep
+from hpo.spec.ensemble import EnsembleSection
 from hpo.spec.numbers import LARGEST_WHOLE, whole
 from hpo.spec.registries import DATA_FORMATS, METRICS, PRUNERS, SAMPLERS
 from hpo.spec.registry import MemberOf
@@ -219,6 +220,7 @@ class StudySpec(_Section):
     search: SearchSection = SearchSection()
     training: TrainingSection = TrainingSection()
     tracking: TrackingSection = TrackingSection()
+    ensemble: EnsembleSection = EnsembleSection()
 
     @property
     def name(self) -> str:

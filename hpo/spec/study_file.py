@@ -93,6 +93,7 @@ def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> Stu
             *((key, repr(value)) for key, value in idle_keys("data", spec.data, lacking)),
             *((key, repr(value)) for key, value in idle_keys("model", spec.model, lacking)),
             *((key, repr(value)) for key, value in idle_keys("training", spec.training, lacking)),
+            *((key, repr(value)) for key, value in idle_keys("ensemble", spec.ensemble, lacking)),
             *((key, "a searched option") for key in idle_searched(space, lacking)),
         ]
         for key, found in set_for_nothing:
