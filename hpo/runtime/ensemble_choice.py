@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -123,8 +123,9 @@ class EnsembleChoice:
         )
         places = self._ingredients(np.arange(len(self._labels)))
         members = tuple(numbers[place] for place in places)
-        share = 1 / len(members)
-        return Assembled(members, (share,) * len(members), self._models.soup(members), answers)
+        share, model = 1 / len(members), self._models.soup(members)
+        model = replace(model, task=model.task.tuned(self._cook(places), self._labels))
+        return Assembled(members, (share,) * len(members), model, answers)
 
     @cached_property
     def _candidates(self) -> tuple[list[int], Probabilities]:
@@ -161,8 +162,12 @@ class EnsembleChoice:
 
     def _ingredients(self, texts: NDArray[np.int64]) -> tuple[int, ...]:
         """The trials of a soup, by their place among the candidates, as these texts would have it."""
-        _, of_trials = self._candidates
-        ranked = self._judge.best_first(of_trials[:, texts], self._labels[texts])[: self.size]
+        numbers, of_trials = self._candidates
+        heads = {entry.number: entry.params.get("head") for entry in self.entries}
+        ranked = self._judge.best_first(of_trials[:, texts], self._labels[texts])
+        # Heads of another form have no mean.
+        alike = [each for each in ranked if heads[numbers[each]] == heads[numbers[ranked[0]]]]
+        ranked = alike[: self.size]
         if self.method == "uniform_soup":
             return tuple(ranked)
         return greedy_soup(self._judge, self._cook, ranked, self._labels, texts)

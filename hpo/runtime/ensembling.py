@@ -30,6 +30,7 @@ from hpo.tracking.keys import ENSEMBLE_ALIAS, registered_name
 _TURN: Final = "making an ensemble"  # stored
 _LOOK_SECONDS: Final = 1.0
 _OF_ONE_CLASS: Final = ("stacking", "boosting")
+_ONE_CLASS: Final = "single_label_classification"
 _CHOSEN_METHODS: Final = ("vote", "greedy", "stacking")
 
 
@@ -106,7 +107,7 @@ def champion_of_trials(
 
 def _check_task(session: Session, method: EnsembleMethod) -> None:
     task = session.prepared.context.task
-    if method in _OF_ONE_CLASS and task.name != "single_label":
+    if method in _OF_ONE_CLASS and task.problem_type != _ONE_CLASS:
         raise OptionError(
             "--method",
             found=f"{method} for a study of the task {task.name}",

@@ -163,7 +163,7 @@ class MemberTraining:
             save_trained(
                 folder,
                 trial.classifier,
-                context.task,
+                trial.tuned_task,
                 context.data.label_names,
                 context.data.max_length,
                 facts,
@@ -174,9 +174,9 @@ class MemberTraining:
 
     def _of_training_texts(self, trial: TrialTraining) -> NDArray[np.float32]:
         context = self.session.prepared.context
-        data, features, task = context.data, context.features, context.task
+        data, features = context.data, context.features
         model = TextClassifier.of(
-            trial.classifier, features, task, data.label_names, data.max_length
+            trial.classifier, features, trial.task, data.label_names, data.max_length
         )
         return model.probabilities(data.train, f"{data.fingerprint}:train")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import torch
@@ -13,17 +15,21 @@ from hpo.data.cleaning import cleaning_steps
 from hpo.data.dataset import LabelledData, load_data
 from hpo.data.preprocessing import Preprocessing
 from hpo.data.reading import Reading, reading_of
-from hpo.data.tokens import tokenize
+from hpo.data.replacement_table import ReplacementTable, read_replacements
+from hpo.data.tokens import tokenize, tokenize_texts
 from hpo.errors import StudyFileError
 from hpo.model.family import Architecture
 from hpo.model.feature_cache import FeatureCache
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.model_files import is_on_the_hub
 from hpo.model.pretrained import PretrainedModel, load_pretrained
+from hpo.runtime.task_checks import check_against_task
+from hpo.search.distributions import count_of, is_continuous
+from hpo.spec.augment import RATES
 from hpo.spec.effects import Need, idle, idle_searched, refuse_idle
 from hpo.spec.locations import Locations
 from hpo.spec.options import OptionValue, nested, option_values, options_in_use
-from hpo.spec.space import Choice, IntRange
+from hpo.spec.space import Choice, FloatRange, IntRange, SearchSpace
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import search_space
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
@@ -33,8 +39,10 @@ from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.tracking.opening import DatasetInfo
 from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.trial_context import TrialContext
+from hpo.training.variants import TextVariants
 
 USUAL_MAX_LENGTH = 256
+_FEW_POINTS = 16
 _PACKAGES = (
     "hpo",
     "torch",
@@ -54,6 +62,7 @@ class Prepared:
     spec: StudySpec
     data: LabelledData
     context: TrialContext
+    table: ReplacementTable | None = None
 
     @property
     def n_layer(self) -> int:
@@ -62,7 +71,10 @@ class Prepared:
     @property
     def fingerprints(self) -> Fingerprints:
         """What all trials of the study must share."""
-        return Fingerprints(self.data.fingerprint, self.context.model.fingerprint)
+        data, table = self.data.fingerprint, self.table
+        if table is not None:
+            data = hashlib.sha256(f"{data}:{table.fingerprint}".encode()).hexdigest()
+        return Fingerprints(data, self.context.model.fingerprint)
 
     @property
     def reading(self) -> Reading:
@@ -118,7 +130,10 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
     if not is_on_the_hub(spec.model.name):
         refuse_idle("model", spec.model, "a hub model", f"{spec.model.name} is a directory")
     # The data first: a fault in somebody's own file should be told before a model is fetched.
+    name = spec.training.augment.table
+    table = None if name is None else read_replacements(name)
     data = load_data(spec.data, seed=spec.study.seed, cleaning=spec.cleaning)
+    check_against_task(spec, SINGLE_LABEL.name, data.label_names)
     model = load_pretrained(spec.model.name, spec.model.revision)
     max_length = check_against_model(spec, model)
     check_plan(spec, model.architecture.n_layer)
@@ -142,8 +157,21 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
         device=device,
     )
     metric, settings = spec.study.metric, spec.training
-    context = TrialContext(model, tokens, features, SINGLE_LABEL, metric, settings)
-    return Prepared(spec, data, context)
+    variants = TextVariants(
+        data.train.texts,
+        tokens.train,
+        partial(
+            tokenize_texts,
+            tokenizer=model.tokenizer,
+            max_length=max_length,
+            preprocessing=tokens.preprocessing,
+        ),
+        seed=spec.study.seed,
+        table=table,
+        kept=_trials_share_variants(search_space(spec)),
+    )
+    context = TrialContext(model, tokens, features, SINGLE_LABEL, metric, settings, variants)
+    return Prepared(spec, data, context, table)
 
 
 def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:
@@ -191,6 +219,17 @@ def trial_params(spec: StudySpec, sampled: Mapping[str, OptionValue]) -> TrialPa
 def told_params(spec: StudySpec, params: TrialParams) -> dict[str, OptionValue | None]:
     """What people are told of a trial's options, by name; nothing of tables that the study leaves off."""
     return options_in_use(params, spec.search.space)
+
+
+def _trials_share_variants(space: SearchSpace) -> bool:
+    """Whether the rates that are searched are few enough for trials to have the same ones."""
+    points = 1
+    for rate in RATES:
+        dimension = space.get(f"augment.{rate}")
+        if isinstance(dimension, FloatRange) and is_continuous(dimension):
+            return False
+        points *= 1 if dimension is None else count_of(rate, dimension)
+    return points <= _FEW_POINTS
 
 
 def _deepest(spec: StudySpec) -> tuple[int, str]:

@@ -188,7 +188,7 @@ class StudyWork:
             lambda folder: save_trained(
                 folder,
                 trial.classifier,
-                context.task,
+                trial.tuned_task,
                 labels,
                 max_length,
                 facts,

@@ -154,7 +154,7 @@ def _train_again(session: Session, best: Entry) -> Path:
         lambda folder: save_trained(
             folder,
             trial.classifier,
-            context.task,
+            trial.tuned_task,
             data.label_names,
             data.max_length,
             facts,

@@ -16,7 +16,7 @@ from hpo.errors import StudyFileError
 from hpo.spec.augment import RATES
 from hpo.spec.options import option_fields, option_values
 from hpo.spec.registry import MemberOf
-from hpo.spec.space import Choice, SearchSpace
+from hpo.spec.space import Choice, IntRange, SearchSpace
 from hpo.spec.study import DEMO, StudySpec
 from hpo.spec.training import TrialParams
 
@@ -28,9 +28,12 @@ Need = Literal[
     "a source without a test split",
     "a hub model",
     "a freeze_depth that leaves blocks to train",
+    "an epoch after the first",
     "a rate of augmentation above 0",
     "augmentation by replaced or inserted words",
     "an unfreeze of two_stage or gradual",
+    "data with one label a text",
+    "data with classes",
     "a method of an ensemble",
 ]
 
@@ -104,7 +107,7 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "training.optimizer": "nothing",
     "training.momentum": _SGD,
     "training.dropout": "a freeze_depth that leaves blocks to train",
-    "training.label_smoothing": "nothing",
+    "training.label_smoothing": "data with classes",
     "training.layer_decay": "a freeze_depth that leaves blocks to train",
     "training.max_grad_norm": "nothing",
     "training.nesterov": _SGD,
@@ -116,15 +119,19 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "training.decay_ratio": OneOf("schedule", ("wsd",)),
     "training.plateau_patience": _PLATEAU,
     "training.plateau_factor": _PLATEAU,
-    "training.augment.delete": "nothing",
-    "training.augment.swap": "nothing",
-    "training.augment.replace": "nothing",
-    "training.augment.insert": "nothing",
-    "training.augment.characters": "nothing",
+    "training.augment.delete": "an epoch after the first",
+    "training.augment.swap": "an epoch after the first",
+    "training.augment.replace": "an epoch after the first",
+    "training.augment.insert": "an epoch after the first",
+    "training.augment.characters": "an epoch after the first",
     "training.augment.variants": "a rate of augmentation above 0",
     "training.augment.table": "augmentation by replaced or inserted words",
     "training.unfreeze": "a freeze_depth that leaves blocks to train",
     "training.unfreeze_epochs": "an unfreeze of two_stage or gradual",
+    "training.head": "data with one label a text",
+    "training.head_dropout": "nothing",
+    "training.class_weight": "data with classes",
+    "training.focal_gamma": "data with classes",
     "training.early_stopping": "nothing",
     "training.evaluations_per_epoch": "nothing",
     "training.precision": "nothing",
@@ -164,6 +171,8 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
         values = searched.values if isinstance(searched, Choice) else (fixed,)
         if not any(need.is_met_by(value) for value in values):
             yield need, f"the {need.option} is {' or '.join(map(str, values))}"
+    if _most_epochs(spec, space) == 1:
+        yield "an epoch after the first", "texts are varied when they are read once more"
     used = [rate for rate in RATES if _is_used(spec, space, rate)]
     if not used:
         yield "a rate of augmentation above 0", "all of them are 0"
@@ -175,6 +184,16 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
         yield "an unfreeze of two_stage or gradual", "unfreeze is none"
     if spec.ensemble.method == "none":
         yield "a method of an ensemble", "ensemble.method is none"
+
+
+def _most_epochs(spec: StudySpec, space: SearchSpace) -> int:
+    dimension = space.get("epochs")
+    if isinstance(dimension, Choice):
+        return max(int(value) for value in dimension.values)
+    if isinstance(dimension, IntRange):
+        assert dimension.high is not None, "n_layer is of freeze_depth alone"
+        return dimension.high
+    return spec.training.epochs
 
 
 def _is_used(spec: StudySpec, space: SearchSpace, rate: str) -> bool:

@@ -49,9 +49,17 @@ METRICS: Final = Registry(
         "f1_macro": "hpo.tasks.metrics:F1_MACRO",
         "mcc": "hpo.tasks.metrics:MCC",
         "log_loss": "hpo.tasks.metrics:LOG_LOSS",
+        "f1_micro": "hpo.tasks.multi_label_metrics:F1_MICRO",
+        "f1_samples": "hpo.tasks.multi_label_metrics:F1_SAMPLES",
+        "subset_accuracy": "hpo.tasks.multi_label_metrics:SUBSET_ACCURACY",
+        "mean_average_precision": "hpo.tasks.multi_label_metrics:MEAN_AVERAGE_PRECISION",
+        "rmse": "hpo.tasks.regression_metrics:RMSE",
+        "mae": "hpo.tasks.regression_metrics:MAE",
+        "spearman": "hpo.tasks.regression_metrics:SPEARMAN",
+        "r2": "hpo.tasks.regression_metrics:R2",
     },
 )
-"""Names to `hpo.tasks.metrics.Scorer`."""
+"""Names to `hpo.tasks.scorer.Scorer`."""
 
 SAMPLERS: Final = Registry(
     "hpo.samplers",

@@ -19,6 +19,8 @@ from hpo.spec.registry import MemberOf
 Precision = Literal["auto", "fp32", "bf16"]
 CheckpointPolicy = Literal["auto", "always", "never"]
 Unfreeze = Literal["none", "two_stage", "gradual"]
+Head = Literal["softmax", "sigmoid"]
+ClassWeight = Literal["none", "balanced"]
 Schedule = Annotated[str, MemberOf(SCHEDULES)]
 Optimizer = Annotated[str, MemberOf(OPTIMIZERS)]
 
@@ -110,6 +112,24 @@ class TrialParams(BaseModel):
         gt=0,
         le=1000,
         description="epochs of each stage but the last; less where together they would be more than half",
+    )
+    head: Head = Field(
+        "softmax",
+        description="a logit for each class and cross-entropy, or, for two classes, "
+        "one logit and binary cross-entropy",
+    )
+    head_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout on the state of each text that the head reads"
+    )
+    class_weight: ClassWeight = Field(
+        "none",
+        description="balanced: texts count for n / (classes × texts of their class) in the loss",
+    )
+    focal_gamma: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="focal loss: what has probability p counts for (1 − p)^gamma; 0 is plain",
     )
 
 

@@ -21,6 +21,7 @@ from hpo.model.classifier import Classifier
 from hpo.model.inputs import Batch, SplitInputs
 from hpo.spec.training import TrialParams
 from hpo.tasks.metrics import recalls
+from hpo.tasks.task import Task
 from hpo.training.allocator import keep_freed_memory
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.cuda_graphs import passes_on
@@ -69,11 +70,14 @@ class TrialTraining:
             self.texts.train.count(context.data), params.batch_size
         )
         self.steps = self.steps_per_epoch * params.epochs
-        self.stages = stages_of(context, params, self.texts, self.steps_per_epoch)
+        self.task = context.task.of_trial(self.texts.train.labels(context.data), params)
+        self.stages = stages_of(context, self.task, params, self.texts, self.steps_per_epoch)
         self.stage = self.stages[0]
         self.training_pass = passes_on(device)
         self.dropout = context.dropout(params, seed)
-        classifier = context.classifier(self.stage.trained, self.stage.embedding_rows, seed)
+        classifier = context.classifier(
+            self.task, self.stage.trained, self.stage.embedding_rows, seed
+        )
         optimizer = context.optimizer(classifier, params)
         self.state = TrainingState(classifier, optimizer, self.dropout, self.micro_batches)
 
@@ -89,8 +93,8 @@ class TrialTraining:
 
     @property
     def train_inputs(self) -> SplitInputs:
-        """The training texts as `classifier` reads them."""
-        return self.stage.train
+        """The training texts as `classifier` reads them in the epoch at hand."""
+        return self.stage.train_in(self.progress.step // self.steps_per_epoch)
 
     @property
     def validation_inputs(self) -> SplitInputs:
@@ -106,6 +110,12 @@ class TrialTraining:
     def history(self) -> Sequence[Evaluation]:
         """All evaluations so far, those before `resume` included."""
         return self.progress.history
+
+    @property
+    def tuned_task(self) -> Task:
+        """The task as the classifier answers it whose weights `run` has left."""
+        labels = self.validation_inputs.labels
+        return self.task.tuned(self.progress.best_probabilities, labels)
 
     def resume(self, checkpoint: CheckpointFile) -> bool:
         """Go on from a checkpoint of this same trial; False, and nothing changed, where there is none.
@@ -196,10 +206,11 @@ class TrialTraining:
         return self.stage is self.stages[-1] and 0 < patience <= self.progress.without_improvement
 
     def _remaining_batches(self) -> Iterator[NDArray[np.int64]]:
-        lengths, size = self.train_inputs.split.lengths, self.params.batch_size
-        among = self.train_inputs.indices
+        size = self.params.batch_size
         first_epoch, skip = divmod(self.progress.step, self.steps_per_epoch)
         for epoch in range(first_epoch, self.params.epochs):
+            inputs = stage_at(self.stages, self.progress.step).train_in(epoch)
+            lengths, among = inputs.split.lengths, inputs.indices
             batches = epoch_batches(lengths, size, seed=self.seed, epoch=epoch, among=among)
             yield from batches[skip:]
             skip = 0
@@ -210,9 +221,7 @@ class TrialTraining:
 
         def forward_and_backward(batch: Batch) -> Tensor:
             logits = self.classifier.logits(batch.inputs, batch.layout, self.dropout)
-            loss = self.context.task.loss(
-                logits, batch.labels, weights=batch.weights, params=self.params
-            )
+            loss = self.task.loss(logits, batch.labels, weights=batch.weights, params=self.params)
             self.optimizer.backward(loss / len(texts))
             return loss.detach()
 
@@ -244,7 +253,7 @@ class TrialTraining:
         probabilities, scores = evaluate(
             self.classifier,
             self.validation_inputs,
-            self.context.task,
+            self.task,
             train_loss,
             metric=self.context.metric,
             at=f"step {progress.step} of {self.steps}",
@@ -274,11 +283,11 @@ class TrialTraining:
         if stage is not self.stage:  # what was frozen then is as it was pretrained
             self.stage = stage
             self.state.classifier = self.context.classifier(
-                stage.trained, stage.embedding_rows, self.seed
+                self.task, stage.trained, stage.embedding_rows, self.seed
             )
         self.classifier.restore(progress.best_weights, progress.best_decay)
         labels = self.validation_inputs.labels
-        matrix = self.context.task.confusion(progress.best_probabilities, labels)
+        matrix = self.task.confusion(progress.best_probabilities, labels)
         return TrialResult(
             value=progress.best.metrics[f"val/{self.context.metric}"],
             best=progress.best,

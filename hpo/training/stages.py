@@ -12,8 +12,9 @@ from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.family import Trained
 from hpo.model.inputs import SplitInputs
 from hpo.spec.training import TrialParams
+from hpo.tasks.task import Task
 from hpo.training.trial_context import TrialContext
-from hpo.training.trial_data import TrialData
+from hpo.training.trial_data import StoredTexts, TrialData
 from hpo.training.weights import weights_of_texts
 
 _MOST_OF_TRAINING = 0.5  # before all is trained that is to be
@@ -27,20 +28,25 @@ class Stage:
         first_step: How many steps were made before it.
         trained: What is trained.
         embedding_rows: The rows of the embedding tables that the texts use; None where those are frozen.
-        train: The training texts as a classifier reads them that trains so much: early stages begin at
-            hidden states close to the head, which are there for all trials.
+        train: The training texts as a classifier reads them that trains so much, by the epochs that the
+            stage has steps in: early stages begin at hidden states close to the head, which are there
+            for all trials.
         validation: The validation texts, read so too.
     """
 
     first_step: int
     trained: Trained
     embedding_rows: EmbeddingRows | None
-    train: SplitInputs
+    train: dict[int, SplitInputs]
     validation: SplitInputs
+
+    def train_in(self, epoch: int) -> SplitInputs:
+        """The training texts as an epoch reads them; for a later one, as the last of the stage does."""
+        return self.train[min(epoch, next(reversed(self.train)))]
 
 
 def stages_of(
-    context: TrialContext, params: TrialParams, texts: TrialData, steps_per_epoch: int
+    context: TrialContext, task: Task, params: TrialParams, texts: TrialData, steps_per_epoch: int
 ) -> tuple[Stage, ...]:
     """The stages of a trial in their order.
 
@@ -51,8 +57,14 @@ def stages_of(
         Exception: Whatever is raised to stop the building.
     """
     plan = freeze_depths(params, context.model.architecture.n_layer, steps_per_epoch)
-    weights = weights_of_texts(context.task, params, texts, context.data)
-    return tuple(_stage(context, texts, weights, first, depth) for first, depth in plan.items())
+    weights = weights_of_texts(task, params, texts, context.data)
+    read = _Read(context.read_in_turn(texts.train, params), texts.validation, weights)
+    ends = [*list(plan)[1:], steps_per_epoch * params.epochs]
+    stages = []
+    for (first_step, freeze_depth), end in zip(plan.items(), ends, strict=True):
+        epochs = range(first_step // steps_per_epoch, -(-end // steps_per_epoch))
+        stages.append(_stage(context, read, first_step, freeze_depth, epochs))
+    return tuple(stages)
 
 
 def stage_at(stages: Sequence[Stage], step: int) -> Stage:
@@ -90,18 +102,33 @@ def freeze_depths(params: TrialParams, n_layer: int, steps_per_epoch: int) -> Ma
     return {round(index * each): depth for index, depth in enumerate(depths)}
 
 
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What a trial reads.
+
+    Attributes:
+        versions: The training texts as the epochs read them in turn.
+        validation: The validation texts.
+        weights: What each training text counts for; None: 1.
+    """
+
+    versions: Sequence[StoredTexts]
+    validation: StoredTexts
+    weights: NDArray[np.float32] | None
+
+
 def _stage(
-    context: TrialContext,
-    texts: TrialData,
-    weights: NDArray[np.float32] | None,
-    first_step: int,
-    freeze_depth: int,
+    context: TrialContext, read: _Read, first_step: int, freeze_depth: int, epochs: range
 ) -> Stage:
     trained, rows = Trained.of(freeze_depth), None
     if trained.embeddings:
-        parts, data = (texts.train, texts.validation), context.data
+        parts, data = (*read.versions, read.validation), context.data
         max_seqlen = max(part.max_seqlen(data) for part in parts)
         rows = EmbeddingRows.of(*(part.tokens(data) for part in parts), max_seqlen=max_seqlen)
-    train = context.inputs(texts.train, trained, rows, weights)
-    validation = context.inputs(texts.validation, trained, rows)
-    return Stage(first_step, trained, rows, train, validation)
+    version_of = {epoch: epoch % len(read.versions) for epoch in epochs}
+    inputs = {
+        version: context.inputs(read.versions[version], trained, rows, read.weights)
+        for version in set(version_of.values())
+    }
+    train = {epoch: inputs[version] for epoch, version in version_of.items()}
+    return Stage(first_step, trained, rows, train, context.inputs(read.validation, trained, rows))

@@ -20,6 +20,7 @@ from hpo.spec.training import TrainingSection, TrialParams
 from hpo.tasks.task import Task
 from hpo.training.optimizer import TrialOptimizer
 from hpo.training.trial_data import StoredTexts
+from hpo.training.variants import TextVariants
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,20 @@ class TrialContext:
     task: Task
     metric: Metric
     settings: TrainingSection
+    variants: TextVariants | None = None
+
+    def read_in_turn(self, texts: StoredTexts, params: TrialParams) -> tuple[StoredTexts, ...]:
+        """The training texts as the epochs of a trial read them, one version after the other, and again.
+
+        As they are first; with augmentation each text is varied whenever it is read once more.
+        """
+        augment = params.augment
+        if not augment.is_on:
+            return (texts,)
+        assert self.variants is not None, "a study that augments has variants"
+        wanted = min(augment.variants, params.epochs - 1)
+        variants = (self.variants.of(texts, augment, at) for at in range(1, wanted + 1))
+        return (texts, *variants)
 
     def inputs(
         self,
@@ -51,7 +66,7 @@ class TrialContext:
         """
         return SplitInputs(
             texts.of(self.data),
-            f"{self.data.fingerprint}:{texts.split}",
+            texts.key(self.data),
             indices=texts.indices,
             trained=trained,
             features=self.features,
@@ -59,12 +74,14 @@ class TrialContext:
             weights=weights,
         )
 
-    def classifier(self, trained: Trained, rows: EmbeddingRows | None, seed: int) -> Classifier:
+    def classifier(
+        self, task: Task, trained: Trained, rows: EmbeddingRows | None, seed: int
+    ) -> Classifier:
         """A classifier that trains so much, from the pretrained weights and a head of that seed."""
         return Classifier(
             self.model,
             trained=trained,
-            classes=self.task.outputs(self.data.label_names),
+            classes=task.outputs(self.data.label_names),
             embedding_rows=rows,
             seed=seed,
             dtype=self.features.dtype,
@@ -83,6 +100,7 @@ class TrialContext:
             embedding=architecture.embedding_dropout if chosen is None else chosen,
             attention=architecture.attention_dropout if chosen is None else chosen,
             residual=architecture.residual_dropout if chosen is None else chosen,
+            head=params.head_dropout,
             seed=seed,
             device=self.features.device,
         )

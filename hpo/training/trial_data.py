@@ -32,6 +32,10 @@ class StoredTexts:
         split: TokenizedSplit = getattr(data, self.split)
         return split
 
+    def key(self, data: TokenizedData) -> str | None:
+        """Names the stored split for the cache of frozen features; None where nothing is to be kept there."""
+        return f"{data.fingerprint}:{self.split}"
+
     def labels(self, data: TokenizedData) -> NDArray[Any]:
         """The labels of these texts, one row a text."""
         labels = self.of(data).labels

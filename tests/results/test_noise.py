@@ -10,11 +10,11 @@ from hpo.results.noise import (
     standard_error,
     why_no_importances,
 )
-from hpo.spec import registries
 from hpo.spec.study import Metric, direction_of
 from hpo.tasks.metrics import classification_metrics, constant_answer
+from hpo.tasks.scorer import metrics_for
 
-METRICS: tuple[Metric, ...] = registries.METRICS.ours
+METRICS: tuple[Metric, ...] = metrics_for("single_label")
 
 
 @pytest.mark.parametrize("metric", METRICS)

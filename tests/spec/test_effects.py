@@ -113,6 +113,19 @@ def test_a_searched_option_that_does_nothing_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "toml",
     [
+        "[training]\nepochs = 1\naugment.swap = 0.1\n",
+        "[training]\naugment.swap = 0.1\n[search.space]\nepochs = [1]\n",
+        "[search.space]\nepochs = { low = 1, high = 1 }\naugment.swap = [0.0, 0.1]\n",
+    ],
+)
+def test_texts_that_are_read_but_once_are_never_varied(tmp_path: Path, toml: str) -> None:
+    with pytest.raises(StudyFileError, match=r"augment\.swap: .*an epoch after the first"):
+        read_study(study(tmp_path, toml))
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
         "[training]\noptimizer = 'sgd'\nmomentum = 0.5\n",
         "[training]\nmomentum = 0.5\n[search.space]\noptimizer = ['adamw', 'sgd']\n",
         "[search.space]\noptimizer = ['adamw', 'sgd']\nmomentum = [0.5, 0.9]\n",

@@ -110,13 +110,13 @@ def test_a_stage_computes_what_a_plain_classifier_does_from_the_same_weights(
 
     def compare(evaluation: Evaluation) -> Verdict:
         stage = trial.stage
-        plain = context.classifier(stage.trained, stage.embedding_rows, seed=9)
+        plain = context.classifier(trial.task, stage.trained, stage.embedding_rows, seed=9)
         plain.restore(trial.classifier.snapshot(), trial.classifier.decay)
         gradients = []
         for classifier in (trial.classifier, plain):
-            batch = stage.train.batch(texts)
+            batch = trial.train_inputs.batch(texts)
             logits = classifier.logits(batch.inputs, batch.layout, NO_DROPOUT)
-            loss = SINGLE_LABEL.loss(logits, batch.labels, label_smoothing=0.0)
+            loss = SINGLE_LABEL.loss(logits, batch.labels, weights=None, params=trial.params)
             gradients.append(torch.autograd.grad(loss, list(classifier.parameters.values())))
         assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
         seen.append(stage.trained.first_block)
