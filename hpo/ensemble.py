@@ -98,9 +98,13 @@ def _make(
 ) -> tuple[Ensemble, list[str]]:
     """The ensemble, and what people are told of it."""
     from hpo.execution.machine_resources import machine_resources
+    from hpo.runtime.ensemble_choice import no_complete_trial
     from hpo.runtime.ensembling import make_ensemble
     from hpo.runtime.session import open_session
+    from hpo.studies.progress import progress
 
+    if not progress(storage, options.study).finished:
+        raise no_complete_trial(options.study)  # before anything is written
     with open_session(storage, options.study, locations, should_stop=stop.is_set) as session:
         [resources] = machine_resources(1)
         resources.take()

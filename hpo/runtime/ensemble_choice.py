@@ -68,12 +68,7 @@ class EnsembleChoice:
         """The complete trials, best first."""
         found = self.session.study.read(leaderboard)
         if not found:
-            raise ModelError(
-                f"study {self.session.study.name}",
-                found="no complete trial",
-                expected="one at least, to make an ensemble of",
-                hint="Run the study first.",
-            )
+            raise no_complete_trial(self.session.study.name)
         return found
 
     @property
@@ -205,6 +200,16 @@ def shares(combination: Combination) -> tuple[float, ...]:
     """The members' weights as shares of 1."""
     total = sum(combination.weights)
     return tuple(weight / total for weight in combination.weights)
+
+
+def no_complete_trial(study: str) -> ModelError:
+    """The refusal of a study that has nothing to make an ensemble of."""
+    return ModelError(
+        f"study {study}",
+        found="no complete trial",
+        expected="one at least, to make an ensemble of",
+        hint="Run the study first.",
+    )
 
 
 def _no_answers(study: str) -> ModelError:
