@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ class EnsembleClassifier:
         """What is done to a text before."""
         return self.members[0].preprocessing
 
-    def classify(self, texts: Sequence[str]) -> tuple[list[str], Probabilities]:
+    def classify(self, texts: Sequence[str]) -> tuple[list[Any], Probabilities]:
         """As `TextClassifier.classify`."""
         if not texts:
             return [], np.empty((0, len(self.label_names)), np.float32)
@@ -90,8 +91,7 @@ class EnsembleClassifier:
             preprocessing=self.preprocessing,
         )
         probabilities = self.probabilities(split, "")
-        answers = self.task.predictions(probabilities)
-        return [self.label_names[index] for index in answers], probabilities
+        return self.task.answers(probabilities, self.label_names), probabilities
 
     def probabilities(self, split: TokenizedSplit, split_key: str) -> Probabilities:
         """As `TextClassifier.probabilities`, of all members together."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from hpo.data.preprocessing import Preprocessing
 from hpo.data.tokens import TokenizedSplit
@@ -34,8 +34,8 @@ class Predictor(Protocol):
     def preprocessing(self) -> Preprocessing:
         """What is done to a text before."""
 
-    def classify(self, texts: Sequence[str]) -> tuple[list[str], Probabilities]:
-        """The label of each text, and its probabilities, (texts, classes) fp32."""
+    def classify(self, texts: Sequence[str]) -> tuple[list[Any], Probabilities]:
+        """The answer to each text, and its probabilities, (texts, classes) fp32."""
 
     def probabilities(self, split: TokenizedSplit, split_key: str) -> Probabilities:
         """Probabilities of a split's texts, (texts, classes) fp32.

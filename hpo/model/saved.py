@@ -185,6 +185,7 @@ def save_trained(
         "base_fingerprint": classifier.model.fingerprint,
         "freeze_depth": classifier.trained.first_block,
         "task": task.name,
+        "problem_type": task.problem_type,
         "task_facts": dict(task.facts),
         "label_names": list(label_names),
         "max_length": max_length,

@@ -5,7 +5,7 @@ A folder holds
     ensemble.json    how the members are combined, and what serving needs to know of the model
     base/            the pretrained model and its tokenizer, as transformers writes them
     tokenizer/       the tokenizer for serving, which cleans and cuts texts as was done in training
-    members/00/ …    what `save_trained` writes of each member
+    members/00/ …    what `save_trained` writes of each member, and beside it its head for serving
     digests.json     of all of these
 
 so that it loads where neither the study nor its base model is.
@@ -25,7 +25,7 @@ from hpo.model.combination import ENSEMBLE_FILE, Combination
 from hpo.model.ensemble import EnsembleClassifier
 from hpo.model.exported_tokenizer import save_tokenizer
 from hpo.model.pretrained import PretrainedModel, load_pretrained
-from hpo.model.saved import TRAINED_FILE, load_trained, save_trained
+from hpo.model.saved import TRAINED_FILE, TextClassifier, load_trained, save_trained
 from hpo.model.weights_file import write_weights
 
 _BASE = "base"
@@ -61,10 +61,12 @@ def save_ensemble(
             of_trial,
             member.preprocessing,
         )
+        _save_head(folder / f"{name}.head.safetensors", member)
         members.append(
             {
                 "folder": name,
                 "weights": f"{name}/{TRAINED_FILE}",
+                "head": f"{name}.head.safetensors",
                 "freeze_depth": member.classifier.trained.first_block,
             }
         )
@@ -74,7 +76,8 @@ def save_ensemble(
         "tokenizer": _TOKENIZER,
         "members": members,
         "combination": ensemble.combination.as_json(),
-        "task": ensemble.task.name,
+        "problem_type": ensemble.task.problem_type,
+        "thresholds": list(ensemble.task.config.get("thresholds", ())),
         "label_names": list(ensemble.label_names),
         "max_length": ensemble.max_length,
         "model": _for_serving(ensemble.model),
@@ -111,6 +114,15 @@ def load_ensemble(folder: Path) -> EnsembleClassifier:
             expected=f"{ENSEMBLE_FILE}, its members and their base model",
             hint="Publish it again.",
         ) from error
+
+
+def _save_head(path: Path, member: TextClassifier) -> None:
+    """Write a member's head as it is read without its task, and the norm's bias that goes with it."""
+    parameters, family = member.classifier.parameters, member.model.family
+    names = family.head, family.final_norm[1]
+    head, norm_bias = (parameters[name].detach().cpu() for name in names)
+    plain = member.task.plain_head(head, norm_bias)
+    write_weights(path, dict(zip(names, plain, strict=True)))
 
 
 def _save_base(folder: Path, model: PretrainedModel) -> None:

@@ -66,10 +66,10 @@ def squared_error(values: Tensor, targets: Tensor, weights: Tensor | None) -> Te
 
 def _focal_of_classes(logits: Tensor, classes: Tensor, smoothing: float, gamma: float) -> Tensor:
     logs = logits.log_softmax(-1)
-    parts = -((1 - logs.exp()).clamp_min(_LEAST_DOUBT) ** gamma) * logs
-    of_each = parts.gather(1, classes[:, None])[:, 0]
+    parts = (1 - logs.exp()).clamp_min(_LEAST_DOUBT) ** gamma * logs
+    of_each = functional.nll_loss(parts, classes, reduction="none")
     if smoothing:
-        of_each = (1 - smoothing) * of_each + smoothing * parts.mean(1)
+        of_each = (1 - smoothing) * of_each - smoothing * parts.mean(1)
     return of_each
 
 

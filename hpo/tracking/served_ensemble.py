@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hpo.model.combination import ENSEMBLE_FILE, Combination
-from hpo.tracking.served_classifier import MODEL_FOLDER, ServedModel, check_digests
+from hpo.tracking.served_classifier import MODEL_FOLDER, Answers, ServedModel, check_digests
 
 Weights = Mapping[str, Tensor]
 
@@ -51,14 +51,21 @@ class ServedEnsemble(ServedModel):
         base = folder / document["base"]
         super().__init__(
             AutoTokenizer.from_pretrained(folder / document["tokenizer"], local_files_only=True),
-            tuple(document["label_names"]),
+            Answers(
+                document["problem_type"],
+                tuple(document["label_names"]),
+                tuple(document["thresholds"]),
+            ),
             int(document["max_length"]),
         )
         self._combination = Combination.from_json(document["combination"])
         self._model: dict[str, Any] = document["model"]
         self._activation = ACT2FN[self._model["activation"]]
         self._members = [
-            Member(self._read(folder / member["weights"]), int(member["freeze_depth"]))
+            Member(
+                {**self._read(folder / member["weights"]), **self._read(folder / member["head"])},
+                int(member["freeze_depth"]),
+            )
             for member in document["members"]
         ]
         deepest = max(member.freeze_depth for member in self._members)
@@ -92,7 +99,7 @@ class ServedEnsemble(ServedModel):
         read = hidden[torch.arange(len(hidden), device=hidden.device), last]
         normed = self._norm(read, *(weights[name] for name in names["final_norm"]))
         logits = functional.linear(normed, weights[names["head"]])
-        found: NDArray[np.float32] = logits.softmax(-1).cpu().numpy()
+        found: NDArray[np.float32] = self.answers.scores(logits).cpu().numpy()
         return found
 
     def _embed(self, weights: Weights, ids: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ def add_own_pyfunc(
     folder: Path,
     label_names: Sequence[str],
     max_length: int,
+    problem_type: str,
     *,
     ensemble: bool = False,
 ) -> None:
@@ -36,11 +37,12 @@ def add_own_pyfunc(
     Args:
         model: MLflow's, without its pyfunc.
         max_length: Tokens read of a text.
+        problem_type: What transformers calls its task.
         ensemble: Whether it is what `save_ensemble` wrote; else what `save_pretrained` did.
     """
     from mlflow import pyfunc
 
-    describe(model, folder, label_names, max_length)
+    describe(model, folder, label_names, max_length, problem_type)
     code = folder / _CODE_FOLDER
     code.mkdir(exist_ok=True)
     module = _copy_code(_ENSEMBLE_SOURCES if ensemble else (_SOURCE,), code)
@@ -66,21 +68,23 @@ def _copy_code(sources: Sequence[Path], code: Path) -> str:
     return name
 
 
-def describe(model: Any, folder: Path, label_names: Sequence[str], max_length: int | None) -> None:
+def describe(
+    model: Any,
+    folder: Path,
+    label_names: Sequence[str],
+    max_length: int | None,
+    problem_type: str,
+) -> None:
     """Say in MLflow's words what the model takes and gives: signature, input example, metadata."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
-    probabilities = [
-        ColSpec(DataType.double, f"probability_{name}", required=False) for name in label_names
-    ]
     # Of the inputs no schema: with one, MLflow cuts every table to its first column, whatever that
     # is, and refuses a list that begins with a row of an odd kind, before our code sees either.
     model.signature = ModelSignature(
         outputs=Schema(
             [
-                ColSpec(DataType.string, "label", required=False),
-                *probabilities,
+                *_answers(label_names, problem_type),
                 ColSpec(DataType.string, "error", required=False),
             ]
         )
@@ -88,9 +92,26 @@ def describe(model: Any, folder: Path, label_names: Sequence[str], max_length: i
     model.metadata = {
         "max_length": max_length,
         "label_names": list(label_names),
+        "problem_type": problem_type,
         "inputs": "a text, a list or Series of texts, or a table with a column `text`",
     }
     contents = zip(_EXAMPLE_FILES.values(), (_EXAMPLE, {"inputs": _EXAMPLE}), strict=True)
     for name, content in contents:
         (folder / name).write_text(json.dumps(content), encoding="utf-8")
     model.saved_input_example_info = {"type": "json_object", **_EXAMPLE_FILES}
+
+
+def _answers(label_names: Sequence[str], problem_type: str) -> list[Any]:
+    """The columns that `served_classifier.Answers` gives, in MLflow's words."""
+    from mlflow.types import ColSpec, DataType
+    from mlflow.types.schema import Array
+
+    if problem_type == "regression":
+        return [ColSpec(DataType.double, "prediction", required=False)]
+    first = ColSpec(DataType.string, "label", required=False)
+    if problem_type == "multi_label_classification":
+        first = ColSpec(Array(DataType.string), "labels", required=False)
+    return [
+        first,
+        *(ColSpec(DataType.double, f"probability_{name}", required=False) for name in label_names),
+    ]

@@ -57,10 +57,10 @@ class TrialTraining:
         micro_batches: MicroBatches | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.context = context
+        self.texts = texts or TrialData()
+        self.context = context = context.of_trial(params, self.texts)
         self.params = params
         self.seed = seed
-        self.texts = texts or TrialData()
         self.micro_batches = micro_batches or MicroBatches()
         self._clock = clock
         device = context.features.device
@@ -115,7 +115,7 @@ class TrialTraining:
     def tuned_task(self) -> Task:
         """The task as the classifier answers it whose weights `run` has left."""
         labels = self.validation_inputs.labels
-        return self.task.tuned(self.progress.best_probabilities, labels)
+        return self.context.task.tuned(self.progress.best_probabilities, labels)
 
     def resume(self, checkpoint: CheckpointFile) -> bool:
         """Go on from a checkpoint of this same trial; False, and nothing changed, where there is none.
@@ -221,7 +221,9 @@ class TrialTraining:
 
         def forward_and_backward(batch: Batch) -> Tensor:
             logits = self.classifier.logits(batch.inputs, batch.layout, self.dropout)
-            loss = self.task.loss(logits, batch.labels, weights=batch.weights, params=self.params)
+            loss = self.context.task.loss(
+                logits, batch.labels, weights=batch.weights, params=self.params
+            )
             self.optimizer.backward(loss / len(texts))
             return loss.detach()
 
@@ -253,7 +255,7 @@ class TrialTraining:
         probabilities, scores = evaluate(
             self.classifier,
             self.validation_inputs,
-            self.task,
+            self.context.task,
             train_loss,
             metric=self.context.metric,
             at=f"step {progress.step} of {self.steps}",
@@ -287,7 +289,7 @@ class TrialTraining:
             )
         self.classifier.restore(progress.best_weights, progress.best_decay)
         labels = self.validation_inputs.labels
-        matrix = self.task.confusion(progress.best_probabilities, labels)
+        matrix = self.context.task.confusion(progress.best_probabilities, labels)
         return TrialResult(
             value=progress.best.metrics[f"val/{self.context.metric}"],
             best=progress.best,

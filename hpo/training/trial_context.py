@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from hpo.spec.study import Metric
 from hpo.spec.training import TrainingSection, TrialParams
 from hpo.tasks.task import Task
 from hpo.training.optimizer import TrialOptimizer
-from hpo.training.trial_data import StoredTexts
+from hpo.training.trial_data import StoredTexts, TrialData
 from hpo.training.variants import TextVariants
 
 
@@ -47,6 +47,11 @@ class TrialContext:
         wanted = min(augment.variants, params.epochs - 1)
         variants = (self.variants.of(texts, augment, at) for at in range(1, wanted + 1))
         return (texts, *variants)
+
+    def of_trial(self, params: TrialParams, texts: TrialData) -> TrialContext:
+        """The same with the task as one trial trains it, which may depend on both."""
+        task = self.task.of_trial(texts.train.labels(self.data), params)
+        return replace(self, task=task)
 
     def inputs(
         self,

@@ -20,6 +20,7 @@ from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import StoredTexts
 from tests.model.test_exactness import assert_bf16_near_fp32, assert_like_transformers
 from tests.model.tiny_gpt2 import random_split, tiny
+from tests.training.test_heads import KINDS, Kind
 from tests.training.test_loop import assert_same_course
 from tests.training.tiny_trial import (
     N_LAYER,
@@ -110,6 +111,27 @@ def test_recorded_passes_give_the_same_numbers_bit_for_bit(
     for probabilities, told, _ in (recorded, again):
         np.testing.assert_array_equal(probabilities, plain[0])
         assert told == plain[1]
+
+
+@pytest.mark.parametrize("freeze_depth", [0, N_LAYER])
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_recorded_passes_of_every_head_and_loss_give_the_same_numbers_bit_for_bit(
+    context: TrialContext, kind: Kind, freeze_depth: int
+) -> None:
+    params = tiny_params(freeze_depth=freeze_depth, **kind.params)
+    data = kind.labelled(context.data)
+    context = replace(context, task=kind.task, metric=kind.metric, data=data)
+
+    def course(*, records: bool) -> tuple[np.ndarray, list[float]]:
+        trial = TrialTraining(context, params, seed=3)
+        trial.training_pass._records = records
+        result, told = finish(trial)
+        assert bool(trial.training_pass._recordings) == records
+        return result.probabilities, [e.metrics["train/loss"] for e in told]
+
+    (found, losses), (expected, expected_losses) = course(records=True), course(records=False)
+    np.testing.assert_array_equal(found, expected)
+    assert losses == expected_losses
 
 
 @pytest.mark.parametrize("freeze_depth", range(N_LAYER + 1))

@@ -13,6 +13,7 @@ from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.pretrained import PretrainedModel
 from hpo.model.saved import TextClassifier
 from hpo.tasks.single_label import SINGLE_LABEL
+from hpo.tasks.task import Task
 from tests.model.tiny_gpt2 import classifier_over, random_split
 
 LABELS = ("bad", "so-so", "good")
@@ -26,11 +27,18 @@ def member_of(
     max_length: int = 32,
     features: FrozenFeatures | None = None,
     preprocessing: Preprocessing = AS_THEY_ARE,
+    task: Task = SINGLE_LABEL,
+    labels: tuple[str, ...] = LABELS,
 ) -> TextClassifier:
-    """A classifier over three labels all of whose trained weights have moved."""
+    """A classifier over three labels, or others, all of whose trained weights have moved."""
     split = random_split([4, 9, 20], vocabulary=600)
     trained, _ = classifier_over(
-        model, split, freeze_depth=freeze_depth, classes=len(LABELS), features=features, seed=seed
+        model,
+        split,
+        freeze_depth=freeze_depth,
+        classes=task.outputs(labels),
+        features=features,
+        seed=seed,
     )
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -39,7 +47,7 @@ def member_of(
     if freeze_depth == 0:
         trained.decay = 0.9
     features = features or FrozenFeatures(model, cache=None)
-    return TextClassifier.of(trained, features, SINGLE_LABEL, LABELS, max_length, preprocessing)
+    return TextClassifier.of(trained, features, task, labels, max_length, preprocessing)
 
 
 def ensemble_of(

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,14 @@ from hpo.model.combination import Combination
 from hpo.model.ensemble import EnsembleClassifier
 from hpo.model.saved_ensemble import load_ensemble, save_ensemble
 from hpo.spec.cleaning import CleaningSection, Keep
+from hpo.tasks.multi_label import MULTI_LABEL
+from hpo.tasks.regression import REGRESSION
+from hpo.tasks.single_label import SINGLE_LABEL, SINGLE_LABEL_SIGMOID
+from hpo.tasks.task import Task
 from hpo.tracking.model_folder import build, champion_flavor
 from hpo.tracking.served_ensemble import ServedEnsemble
 from hpo.tracking.serving import _ENSEMBLE_SOURCES
-from tests.model.ensembles import LABELS, ensemble_of
+from tests.model.ensembles import LABELS, ensemble_of, member_of
 from tests.model.tiny_gpt2 import tiny
 from tests.tracking.ways_in import CLOSE, PROBABILITIES
 
@@ -102,6 +107,38 @@ def test_texts_are_cleaned_and_cut_as_in_training(tmp_path: Path, keep: Keep | N
     np.testing.assert_allclose(again.classify(unclean)[1], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("tasks", "labels"),
+    [
+        ((SINGLE_LABEL, SINGLE_LABEL_SIGMOID), ("bad", "good")),
+        ((replace(MULTI_LABEL, thresholds=(0.4, 0.5, 0.6)), MULTI_LABEL), LABELS),
+        ((replace(REGRESSION, mean=3.0, scale=2.0),) * 2, ("stars",)),
+    ],
+    ids=["heads", "several labels", "numbers"],
+)
+def test_every_task_and_head_is_served(
+    tmp_path: Path, tasks: tuple[Task, Task], labels: tuple[str, ...]
+) -> None:
+    model = tiny(tmp_path / "base")
+    members = tuple(
+        member_of(model, depth, seed=depth, task=task, labels=labels)
+        for depth, task in enumerate(tasks)
+    )
+    ensemble = EnsembleClassifier(members, Combination.mean([1, 2]))
+    answers, expected = ensemble.classify(TEXTS)
+    folder = publish(tmp_path / "published", ensemble)
+    table = mlflow.pyfunc.load_model(str(folder)).predict(TEXTS)
+    if tasks[0].problem_type == "regression":
+        np.testing.assert_allclose(table["prediction"], expected[:, 0], **CLOSE)
+    else:
+        assert list(table.iloc[:, 0]) == answers
+        scores = table[[f"probability_{label}" for label in labels]]
+        np.testing.assert_allclose(scores, expected, **CLOSE)
+    np.testing.assert_allclose(
+        load_ensemble(folder / "model").classify(TEXTS)[1], expected, rtol=1e-5, atol=1e-6
+    )
+
+
 def test_a_batch_passes_each_frozen_block_once(
     published: tuple[EnsembleClassifier, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,7 +151,7 @@ def test_a_batch_passes_each_frozen_block_once(
         return run(self, weights, hidden, first, end)
 
     monkeypatch.setattr(ServedEnsemble, "_run", counted)
-    ServedEnsemble(published[1] / "model").probabilities(["good", "a dull film"])
+    ServedEnsemble(published[1] / "model").scores(["good", "a dull film"])
     assert passed == [0, 1, 2]
 
 

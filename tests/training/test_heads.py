@@ -30,6 +30,24 @@ class Kind:
     rows: int
     params: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def metric(self) -> str:
+        """One that fits the task."""
+        return "rmse" if self.task is REGRESSION else "log_loss"
+
+    def labelled(self, data: TokenizedData) -> TokenizedData:
+        """The same texts with labels of the task: the class's unit vector, or a number that it gives."""
+        if self.task is SINGLE_LABEL:
+            return data
+        of_class: Any = np.eye(2, dtype=np.float32)
+        if self.task is REGRESSION:
+            of_class = np.array([1000, 1020], np.float32)
+        train, validation, test = (
+            replace(split, labels=of_class[split.labels])
+            for split in (data.train, data.validation, data.test)
+        )
+        return replace(data, train=train, validation=validation, test=test)
+
 
 BALANCED = {"class_weight": "balanced"}
 KINDS = {
@@ -45,24 +63,9 @@ KINDS = {
 OF_EVERY_KIND = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
-def labelled_for(task: Task, data: TokenizedData) -> TokenizedData:
-    """The same texts with labels of the task: the class's unit vector, or a number that it gives."""
-    if task is SINGLE_LABEL:
-        return data
-    of_class: Any = np.eye(2, dtype=np.float32)
-    if task is REGRESSION:
-        of_class = np.array([1000, 1020], np.float32)
-    train, validation, test = (
-        replace(split, labels=of_class[split.labels])
-        for split in (data.train, data.validation, data.test)
-    )
-    return replace(data, train=train, validation=validation, test=test)
-
-
 def context_of(kind: Kind, folder: Path, *, train: int = 42, **options: Any) -> TrialContext:
-    data = labelled_for(kind.task, tiny_data(train=train))
-    metric = "rmse" if kind.task is REGRESSION else "log_loss"
-    return tiny_context(folder, task=kind.task, data=data, metric=metric, **options)
+    data = kind.labelled(tiny_data(train=train))
+    return tiny_context(folder, task=kind.task, data=data, metric=kind.metric, **options)
 
 
 @OF_EVERY_KIND
