@@ -66,6 +66,7 @@ def make_ensemble(
         known = made_ensembles(session.study).get(method)
         if known is not None and (known.size, known.of_trials) == (choice.size, choice.numbers):
             return known
+        kept_before = session.models.numbers()
         if method in TRAINED_METHODS:
             assembled = _trained(choice)
         else:
@@ -77,7 +78,8 @@ def make_ensemble(
         publish_ensemble(ensemble, assembled.model, session.tracker, study.name, metric)
         _note(session, ensemble, turn)
         kept = top_numbers(choice.entries, study.spec.tracking.kept_models)
-        session.models.drop(session.models.numbers() - kept)
+        # What was brought for it alone: workers may have kept newer trials' meanwhile.
+        session.models.drop((session.models.numbers() & set(choice.numbers)) - kept_before - kept)
         return ensemble
 
 
