@@ -82,13 +82,14 @@ def _run(data: str, technique: str, seed: int, keys: Mapping[str, object]) -> Ru
     context = prepare(spec, Locations.of()).context
     metric, tokens = spec.study.metric, context.data
     trial = TrialTraining(context, trial_params(spec, {"weight_decay": _WEIGHT_DECAY}), seed=seed)
-    for inputs in (trial.train_inputs, trial.validation_inputs):
-        inputs.batch(np.arange(1))  # the frozen part is computed once for all trials of a study
+    for stage in trial.stages:  # whose frozen part is computed once for all trials of a study
+        for inputs in (*stage.train.values(), stage.validation):
+            inputs.batch(inputs.stored(np.arange(1)))
     started = time.process_time()
     result = trial.run(lambda _evaluation: Verdict.GO_ON)
     seconds = time.process_time() - started
     classifier = TextClassifier.of(
-        trial.classifier, context.features, context.task, tokens.label_names, tokens.max_length
+        trial.classifier, context.features, trial.tuned_task, tokens.label_names, tokens.max_length
     )
     found = classifier.probabilities(tokens.test, f"{tokens.fingerprint}:test")
     scores = context.task.metrics(found, tokens.test.labels, [metric])
