@@ -42,13 +42,19 @@ def main() -> int:
         "trial on validation texts that neither was chosen by, test it once, and register it "
         "beside the study's champion with the alias `ensemble`.",
     )
-    parser.add_argument("study", metavar="STUDY", help="name of a study in the storage")
+    parser.add_argument(
+        "study",
+        nargs="?",
+        default="quickstart",
+        metavar="STUDY",
+        help="name of a study in the storage (quickstart)",
+    )
     parser.add_argument(
         "--method",
-        required=True,
+        default="greedy",
         choices=list(USUAL_SIZES),
         metavar="METHOD",
-        help="of the study's trials: vote (mean of the best), greedy (Caruana et al., 2004), stacking, "
+        help="of the study's trials: vote (mean of the best), greedy (the usual one; Caruana et al., 2004), stacking, "
         "soup and uniform_soup (one model, mean of the weights); with training: bagging, boosting",
     )
     parser.add_argument(

@@ -10,9 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from hpo.data.reading import Reading
 from hpo.errors import TrackingError
@@ -22,8 +21,6 @@ from hpo.results.appraisal import appraise
 from hpo.results.baseline import baseline_in
 from hpo.results.champion import Champion, promote
 from hpo.results.champion_source import ChampionSource, champion_source
-from hpo.results.dashboard_drawings import show_with_study
-from hpo.results.drawings import draw_confusion, draw_curves
 from hpo.results.ensembles.known import made_ensembles, times_tested
 from hpo.results.ensembles.made import Ensemble
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
@@ -31,6 +28,7 @@ from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_study
 from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.session import Session
+from hpo.runtime.study_drawings import show_drawings
 from hpo.runtime.trained_part import trained_parts
 from hpo.spec.study import Metric
 from hpo.studies.memory import recall
@@ -40,7 +38,6 @@ from hpo.tracking.registry import Registered
 
 logger = logging.getLogger(__name__)
 
-_CURVES = 5
 _LOOK_SECONDS = 1.0
 
 
@@ -215,7 +212,7 @@ def _promote(
     turn.end_with(CHAMPION_KEY, champion.as_json())
     kept = _kept_numbers(study, entries, champion)
     session.models.drop(session.models.numbers() - kept)
-    _show_drawings(session, entries, champion)
+    show_drawings(session, entries, champion)
     present_study(study, session.tracker, champion)
     return champion
 
@@ -253,50 +250,6 @@ def _kept_numbers(study: OpenStudy, entries: list[Entry], champion: Champion | N
         if champion is None or champion.made_of is None
         else kept | set(champion.made_of.trials)
     )
-
-
-def _show_drawings(session: Session, entries: list[Entry], champion: Champion) -> None:
-    """The champion's confusion matrix and the best trials' learning curves, in MLflow and the dashboard."""
-    study, metric = session.study, session.study.spec.study.metric
-    folds = bool(study.spec.validation.folds)
-    drawings = {
-        "learning_curves.svg": draw_curves(
-            _learning_curves(study, entries[:_CURVES]),
-            "Learning curves of the best trials",
-            x_label="epochs of one fold after another" if folds else "epochs",
-            y_label=f"validation {metric}",
-            subtitle=f"study {study.name}",
-        ),
-    }
-    if champion.test.confusion:
-        drawings["test_confusion.svg"] = draw_confusion(
-            np.array(champion.test.confusion, np.int64),
-            session.prepared.context.data.label_names,
-            "Confusion on the test split",
-            f"champion: {champion.source.words}, {metric} {champion.test.metrics[metric]:.4f}",
-        )
-    for name, drawing in drawings.items():
-        session.tracker.log_study_text(drawing, f"figures/{name}")
-        show_with_study(study.storage, study.study_id, session.work.state, name, drawing)
-
-
-def _learning_curves(
-    study: OpenStudy, entries: list[Entry]
-) -> dict[str, list[tuple[float, float]]]:
-    """The metric at each evaluation of the trials, by epochs."""
-    trials = study.read(_by_number)
-    an_epoch = study.spec.training.evaluations_per_epoch
-    return {
-        f"trial {entry.number}": [
-            (index / an_epoch, value)
-            for index, value in sorted(trials[entry.number].intermediate_values.items())
-        ]
-        for entry in entries
-    }
-
-
-def _by_number(study: optuna.Study) -> dict[int, FrozenTrial]:
-    return {trial.number: trial for trial in study.get_trials(deepcopy=False)}
 
 
 def _states(study: optuna.Study) -> dict[int, TrialState]:
