@@ -26,6 +26,7 @@ class Table:
         rows: (n,) the number of each row in its file, from 1.
         row_noun: What those numbers count.
         class_names: For columns that hold class indices, their names.
+        warnings: What was guessed in reading it.
     """
 
     place: str
@@ -34,6 +35,7 @@ class Table:
     rows: NDArray[np.int64]
     row_noun: RowNoun = "row"
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -115,6 +116,25 @@ class DataSection(_Section):
         description="which tokens of a text of more than max_length are read; "
         "left out, as the model's tokenizer truncates, which is the head as a rule",
     )
+    encoding: str | None = Field(
+        None,
+        min_length=1,
+        description="of text files, as Python names it; left out, UTF-8, or found with a warning",
+    )
+    header: bool = Field(
+        True,
+        description="whether the first line of a table names its columns; "
+        "without it they are called 1, 2, …",
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str | None) -> str | None:
+        try:
+            codecs.lookup(encoding or "utf-8")
+        except (LookupError, ValueError) as error:
+            raise ValueError("an encoding that Python knows, such as utf-8 or latin-1") from error
+        return encoding
 
 
 class ModelSection(_Section):
