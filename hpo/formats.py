@@ -84,6 +84,14 @@ DIGESTS: Final = Format(
     way_out="make those files again",
     error=ModelError,
 )
+ENSEMBLE: Final = Format(
+    what="ensembles",
+    number=1,
+    place="`format` in `ensemble.json`",
+    newer="refused where it is loaded",
+    way_out="publish that ensemble again",
+    error=ModelError,
+)
 TOKENS: Final = Format(
     what="the token store",
     number=3,
@@ -108,6 +116,7 @@ FORMATS: Final = (
     CHECKPOINT,
     TRAINED,
     DIGESTS,
+    ENSEMBLE,
     TOKENS,
     HIDDEN_STATES,
 )

@@ -252,13 +252,16 @@ def print_summary(summary: Summary, stream: TextIO) -> None:
 
 def _beside_the_leaderboard(summary: Summary) -> list[str]:
     """What the validation scores are to be held against, and how many of them are alike."""
-    from hpo.results.appraisal import beside
+    from hpo.results.baseline import baseline_in
     from hpo.results.noise import near_best_in_words
 
     lines = []
     if summary.reading is not None:
-        counts = summary.reading.class_counts["validation"]
-        lines.append(beside((summary.metric,), counts, summary.label_names))
+        folds = summary.reading.folds
+        if folds:
+            lines.append(f"{summary.metric}: mean ± standard deviation over {folds} folds.")
+        validation = baseline_in(summary.reading, "validation", [summary.metric])
+        lines.append(validation.in_words([summary.metric]))
     if summary.noise is not None and summary.noise.near_best:
         lines.append(near_best_in_words(summary.noise, len(summary.entries)))
     return lines
@@ -266,20 +269,22 @@ def _beside_the_leaderboard(summary: Summary) -> list[str]:
 
 def _test_score(summary: Summary, champion: Champion) -> list[str]:
     """The study's metric and another one, the same answer's scores, and what speaks against it."""
-    from hpo.results.appraisal import appraise, beside, second_metric
+    from hpo.results.appraisal import appraise, second_metric
+    from hpo.results.baseline import baseline_of
 
-    test, metric, second = champion.test, summary.metric, second_metric(summary.metric)
+    test, metric = champion.test, summary.metric
+    second = second_metric(metric, test.metrics)
     low, high = test.intervals[metric]
     second_low, second_high = test.intervals[second]
-    counts = [sum(row) for row in test.confusion]
+    constant = baseline_of(test, summary.label_names, [metric, second])
     appraisal = appraise(test, metric, summary.label_names)
     return [
-        f"Test {metric} of trial {champion.number}: {test.metrics[metric]:.4f} "
+        f"Test {metric} of {champion.source.words}: {test.metrics[metric]:.4f} "
         f"(95 % interval {low:.4f} to {high:.4f}, {test.texts} texts, "
         f"looked at {champion.times_tested} time(s))",
-        f"Test {second} of trial {champion.number}: {test.metrics[second]:.4f} "
+        f"Test {second} of {champion.source.words}: {test.metrics[second]:.4f} "
         f"(95 % interval {second_low:.4f} to {second_high:.4f})",
-        beside((metric, second), counts, summary.label_names),
+        constant.in_words([metric, second]),
         *(f"Beware: {remark}." for remark in appraisal.remarks),
         *([appraisal.hint] if appraisal.hint else []),
         *_registered(summary),
@@ -301,7 +306,7 @@ def _leaderboard(entries: list[Entry], metric: str, stream: TextIO) -> list[str]
     rows = [
         [
             str(entry.number),
-            f"{entry.value:.4f}",
+            entry.score_in_words(),
             "" if entry.epochs_run is None else f"{entry.epochs_run:.2f}",
             "" if entry.seconds is None else f"{entry.seconds:.1f}",
             _params(entry),

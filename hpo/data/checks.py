@@ -58,7 +58,7 @@ def usable_texts(table: Table, column: str) -> tuple[list[str], NDArray[np.int64
 
 
 def left_out(
-    table: Table, indices: Sequence[int] | NDArray[np.int64], what: str, column: str
+    table: Table, indices: Sequence[int] | NDArray[np.int64], what: str, *columns: str
 ) -> tuple[str, ...]:
     """The warning for rows that lack a text or a label.
 
@@ -69,9 +69,11 @@ def left_out(
         return ()
     count = f"{len(indices):,} of {len(table):,} rows"
     if 2 * len(indices) > len(table):
+        word = "column" if len(columns) == 1 else "columns"
+        named = ", ".join(shortened(column) for column in columns[:3]) + ", …" * (len(columns) > 3)
         raise DataError(
             f"{table.place}, {table.rows_named(indices)}",
-            found=f"no {what} in {count} (column {shortened(column)})",
+            found=f"no {what} in {count} ({word} {named})",
             expected=f"a {what} in most rows",
             hint=f"Fill the column, or name another with --{what}-column.",
         )
@@ -139,7 +141,7 @@ def doubtful_classes(split: Split, label_names: Sequence[str]) -> tuple[str, ...
     ):
         if numbers:
             names = [label_names[number] for number in numbers]
-            rows = np.flatnonzero(np.isin(split.labels, numbers))
+            rows = split.having(numbers)
             warnings.append(
                 f"{split.origin}: {_listed(names)}, {len(rows):,} rows, {fault}"
                 f" but are classes of their own ({split.rows_named(rows)})"
@@ -175,10 +177,15 @@ def not_split_as_asked(
 ) -> tuple[str, ...]:
     """Warnings that count the classes which were too small to be split off as asked.
 
+    There are none for numbers, nor for labels of which a text may have several: theirs are only
+    about as asked.
+
     Args:
         train: The split that was divided.
         fractions: Of it, by the role of the part.
     """
+    if train.labels.dtype.kind == "f":
+        return ()
     sizes = np.bincount(train.labels, minlength=len(label_names))
     whole = list(separated.kept_whole)
     parts = [
@@ -218,7 +225,7 @@ def _numbers(faults: Iterable[NDArray[np.bool_]]) -> list[int]:
 
 
 def _absent(split: Split, label_names: Sequence[str]) -> list[str]:
-    counts = np.bincount(split.labels, minlength=len(label_names))
+    counts = split.counts(len(label_names))
     return [name for name, count in zip(label_names, counts, strict=True) if not count]
 
 

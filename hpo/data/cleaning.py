@@ -138,8 +138,8 @@ def _entities() -> Iterator[tuple[str, str]]:
     Its entities begin all others that were escaped twice, of which one layer is to go.
     """
     names: dict[int, list[str]] = {0x27: ["apos"]}
-    for name, code in html.entities.name2codepoint.items():
-        names.setdefault(code, []).append(name)
+    for name in html.entities.name2codepoint:  # the few hundred that occur, as HTML 5 means them
+        names.setdefault(ord(html.entities.html5[f"{name};"]), []).append(name)
     for code in sorted(names, key=lambda code: (code == ord("&"), code)):
         hexadecimal = "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in f"{code:x}")
         spellings = [*names[code], f"#0*{code}", f"#[xX]0*{hexadecimal}"]

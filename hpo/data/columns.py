@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal
 
-from hpo.data.table import Table, shortened
+from hpo.data.table import Table, check_repeated, shortened
 from hpo.errors import DataError, nearest_name
 
 # In order of preference: a table with both `review` and `title` is about its reviews.
@@ -45,26 +45,30 @@ _USUAL: Final[Mapping[Role, Sequence[str]]] = {"text": TEXT_NAMES, "label": LABE
 _MOST_LISTED: Final = 12
 
 
-def find_columns(table: Table, text: str | None, label: str | None) -> tuple[str, str]:
-    """The names of a table's text and label column.
+def find_columns(
+    table: Table, text: str | None, label: str | Sequence[str] | None
+) -> tuple[str, tuple[str, ...]]:
+    """The names of a table's text and label columns.
 
     Args:
-        text: As the user named them, or None.
-        label: As the user named them, or None.
+        text: As the user named it, or None.
+        label: As the user named it or them, or None.
 
     Raises:
         DataError: Listing the columns that there are, with the nearest name.
     """
     text_column = _column(table, "text", text)
-    label_column = _column(table, "label", label)
-    if text_column == label_column:
+    named = (label,) if label is None or isinstance(label, str) else label
+    label_columns = tuple(_column(table, "label", name) for name in named)
+    check_repeated("data.label", label_columns)
+    if text_column in label_columns:
         raise DataError(
             table.place,
             found=f"the column {shortened(text_column)} for both texts and labels",
             expected="two columns",
             hint="Name the other with --text-column or --label-column.",
         )
-    return text_column, label_column
+    return text_column, label_columns
 
 
 def _column(table: Table, role: Role, named: str | None) -> str:

@@ -14,14 +14,17 @@ from hpo.data import checks
 from hpo.data.cleaning import cleaned_source
 from hpo.data.columns import find_columns, listed_columns
 from hpo.data.filters import filtered
-from hpo.data.labelled import LabelledData, Split
-from hpo.data.labels import NO_CLASS, Classes, find_classes, unknown_label
+from hpo.data.fold_splits import ready_for_folds, with_splits_for_folds
+from hpo.data.folds import make_folds
+from hpo.data.labelled import LabelledData, Labels, Split
+from hpo.data.labelling import Labelling, find_labelling
 from hpo.data.sources import SourceTables, read_source
-from hpo.data.splits import split_off, stratified_sample
+from hpo.data.splits import SplitOff, split_off, stratified_sample
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
 from hpo.spec.cleaning import CleaningSection
 from hpo.spec.effects import refuse_idle
+from hpo.spec.study import ValidationSection
 
 if TYPE_CHECKING:
     from hpo.spec.study import DataSection
@@ -31,10 +34,15 @@ __all__ = ["LabelledData", "Split", "load_data"]
 logger = logging.getLogger(__name__)
 
 _AS_IT_IS: Final = CleaningSection()
+_NO_FOLDS: Final = ValidationSection()
 
 
 def load_data(
-    section: DataSection, *, seed: int, cleaning: CleaningSection = _AS_IT_IS
+    section: DataSection,
+    *,
+    seed: int,
+    cleaning: CleaningSection = _AS_IT_IS,
+    validation: ValidationSection = _NO_FOLDS,
 ) -> LabelledData:
     """Read, check and split a study's data; the same section, seed and files give the same result.
 
@@ -42,71 +50,86 @@ def load_data(
     else in validation: what is measured on them is honest. Splits that the source lacks are split
     off the training split by class; `max_train_examples` samples what then remains of it. Cleaning
     comes before all of it, so that texts which it makes equal count as copies. All that
-    is left out is counted in the warnings.
+    is left out is counted in the warnings. With folds there is no validation split: a given one is
+    joined to the training split, which is divided into the folds.
 
     Raises:
         DataError: The source cannot be read or cannot serve.
         StudyFileError: A key of the section would do nothing with it.
     """
     source = read_source(section)
-    text, label = find_columns(source.train, section.text, section.label)
+    text, labels = find_columns(source.train, section.text, section.label)
     warnings = list(source.warnings)
     source, notes = cleaned_source(source, text, cleaning)
     warnings += notes
 
-    train, classes, notes = _training_split(source.train, text, label)
+    train, labelling, notes = _training_split(source.train, text, labels, section)
     warnings += notes
-    given, notes = _held_out_splits(source, text, label, classes, section)
+    given, notes = _held_out_splits(source, text, labels, labelling, section)
     warnings += notes
     train, given, notes = _without_shared_texts(train, given)
     warnings += notes
+    train, given, notes = ready_for_folds(train, given, source, validation)
+    warnings += notes
     train, notes = filtered(train, given, cleaning)
     warnings += notes
-    warnings += checks.check_classes(train, given, classes.names)
+    names = labelling.names
+    warnings += checks.check_classes(train, given, names)
     warnings += checks.clashing_labels(train)
-    splits, notes = _with_all_splits(train, given, section=section, classes=classes, seed=seed)
+    lacking = [role for role in ("validation", "test") if role not in given]
+    train, given, notes = with_splits_for_folds(
+        train, given, section.test_fraction, validation, seed
+    )
     warnings += notes
-    train, validation, test = splits["train"], splits["validation"], splits["test"]
-    train = _limited(train, section.max_train_examples, classes, seed)
+    splits, notes = _with_all_splits(train, given, section=section, names=names, seed=seed)
+    warnings += notes
+    train, held_out, test = splits["train"], splits["validation"], splits["test"]
+    train = _limited(train, section.max_train_examples, names, seed)
 
     logger.info(
-        "%s: %d training, %d validation and %d test examples in %d classes",
+        "%s: %d training, %d validation and %d test examples, labels %d (%s)",
         section.source,
         len(train),
-        len(validation),
+        len(held_out),
         len(test),
-        len(classes.names),
+        len(names),
+        labelling.task,
     )
     return LabelledData(
         train=train,
-        validation=validation,
+        validation=held_out,
         test=test,
-        label_names=classes.names,
-        fingerprint=_fingerprint(classes.names, train, validation, test),
+        label_names=names,
+        fingerprint=_fingerprint(names, train, held_out, test),
         source=section.source,
         warnings=tuple(warnings),
         text_column=text,
-        label_column=label,
-        split_off=tuple(role for role in ("validation", "test") if role not in given),
+        label_column=", ".join(labels),
+        split_off=tuple(role for role in lacking if len(splits[role])),
+        folds=make_folds(train, validation, names, seed=seed),
+        task=labelling.task,
     )
 
 
-def _training_split(table: Table, text: str, label: str) -> tuple[Split, Classes, tuple[str, ...]]:
+def _training_split(
+    table: Table, text: str, columns: tuple[str, ...], section: DataSection
+) -> tuple[Split, Labelling, tuple[str, ...]]:
     texts, kept, notes = checks.usable_texts(table, text)
-    column = table.column(label)
-    values = [column[index] for index in kept]
-    classes = find_classes(table, label, values, kept)
-    labels, _ = classes.encode(values)
-    missing = labels == NO_CLASS
-    notes += checks.left_out(table, kept[missing], "label", label)
+    labelling = find_labelling(section, table, columns, kept)
+    labels, missing = labelling.encode(table, kept, published=False)
+    notes += checks.left_out(table, kept[missing], "label", *columns)
     split = _split(table, texts, kept, labels, ~missing)
-    if classes.kind == "text":
-        notes += checks.doubtful_classes(split, classes.names)
-    return split, classes, notes
+    if labelling.doubtful_names:
+        notes += checks.doubtful_classes(split, labelling.names)
+    return split, labelling, notes
 
 
 def _held_out_splits(
-    source: SourceTables, text: str, label: str, classes: Classes, section: DataSection
+    source: SourceTables,
+    text: str,
+    columns: tuple[str, ...],
+    labelling: Labelling,
+    section: DataSection,
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
     """The validation and the test split, as far as the source has them."""
     splits: dict[str, Split] = {}
@@ -115,7 +138,7 @@ def _held_out_splits(
         ("validation", source.validation, section.validation_split),
         ("test", source.test, section.test_split),
     ):
-        split, notes = _held_out_split(table, text, label, classes, role, required=bool(named))
+        split, notes = _held_out_split(table, text, columns, labelling, role, required=bool(named))
         warnings += notes
         if split is not None:
             splits[role] = split
@@ -139,9 +162,15 @@ def _without_shared_texts(
 
 
 def _held_out_split(
-    table: Table | None, text: str, label: str, classes: Classes, role: str, *, required: bool
+    table: Table | None,
+    text: str,
+    columns: tuple[str, ...],
+    labelling: Labelling,
+    role: str,
+    *,
+    required: bool,
 ) -> tuple[Split | None, tuple[str, ...]]:
-    """The validation or test split with the classes of training, or None where the source has none.
+    """The validation or test split with the labels of training, or None where the source has none.
 
     A split without labels, as competitions publish for their test, counts as none unless it was
     asked for.
@@ -156,21 +185,15 @@ def _held_out_split(
         )
     _check_column(table, text, "--text-column")
     unlabelled = f"{table.place}: has no labels and is left out; the {role} split is split off"
-    if label not in table.names and not required:
+    if not required and not set(columns) <= set(table.names):
         return None, (unlabelled,)
-    _check_column(table, label, "--label-column")
+    for column in columns:
+        _check_column(table, column, "--label-column")
     texts, kept, notes = checks.usable_texts(table, text)
-    column = table.column(label)
-    values = [column[index] for index in kept]
-    labels, spelled = classes.encode(values)
-    unknown = [name for name, number in zip(spelled, labels, strict=True) if name and number < 0]
-    missing = np.array([name is None for name in spelled], dtype=np.bool_)
-    if not required and (missing.all() or (len(unknown) == len(values) and set(unknown) == {"-1"})):
+    labels, missing = labelling.encode(table, kept, published=not required)
+    if not required and missing.all():
         return None, (unlabelled,)
-    if unknown:
-        rows = kept[(labels == NO_CLASS) & ~missing]
-        raise unknown_label(table, classes, unknown[0], rows)
-    notes += checks.left_out(table, kept[missing], "label", label)
+    notes += checks.left_out(table, kept[missing], "label", *columns)
     return _split(table, texts, kept, labels, ~missing), notes
 
 
@@ -178,7 +201,7 @@ def _split(
     table: Table,
     texts: list[str],
     kept: NDArray[np.int64],
-    labels: NDArray[np.int64],
+    labels: Labels,
     labelled: NDArray[np.bool_],
 ) -> Split:
     whole = Split(tuple(texts), labels, table.rows[kept], table.place, table.row_noun)
@@ -196,13 +219,18 @@ def _check_column(table: Table, column: str, option: str) -> None:
 
 
 def _with_all_splits(
-    train: Split, given: Mapping[str, Split], *, section: DataSection, classes: Classes, seed: int
+    train: Split,
+    given: Mapping[str, Split],
+    *,
+    section: DataSection,
+    names: tuple[str, ...],
+    seed: int,
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
     """The three splits; those that are not given are split off the training split."""
     wanted = {"test": section.test_fraction, "validation": section.validation_fraction}
     fractions = {role: fraction for role, fraction in wanted.items() if role not in given}
     if "validation" in given:
-        refuse_idle("data", section, "a source without a validation split", "the source has one")
+        refuse_idle("data", section, "a validation split that is split off", "the source has one")
     if "test" in given:
         refuse_idle("data", section, "a source without a test split", "the source has one")
     if not fractions:
@@ -215,26 +243,32 @@ def _with_all_splits(
             hint="Lower one of them.",
         )
     separated = split_off(train, list(fractions.values()), seed=seed)
-    if len(classes.names) - len(separated.kept_whole) < 2:
+    if _too_few(separated, names):
         raise DataError(
             train.origin,
             found=f"too few rows ({len(train)}) to split off a {' and a '.join(fractions)} split",
             expected="three different texts or more of at least two classes",
             hint="Add rows, or add files for the other splits.",
         )
-    notes = checks.not_split_as_asked(train, separated, fractions, classes.names)
+    notes = checks.not_split_as_asked(train, separated, fractions, names)
     parts = dict(zip(fractions, map(train.take, separated.parts), strict=True))
     return {"train": train.take(separated.remaining), **given, **parts}, notes
 
 
-def _limited(train: Split, most: int | None, classes: Classes, seed: int) -> Split:
+def _too_few(separated: SplitOff, names: tuple[str, ...]) -> bool:
+    """Whether a part has nothing, or all but one of several classes stayed whole."""
+    alone = len(names) > 1 and len(names) - len(separated.kept_whole) < 2
+    return alone or not all(map(len, separated.parts))
+
+
+def _limited(train: Split, most: int | None, names: tuple[str, ...], seed: int) -> Split:
     if most is None or most >= len(train):
         return train
-    if most < len(classes.names):
+    if most < len(names):
         raise DataError(
             "data.max_train_examples",
-            found=f"{most} for {len(classes.names)} classes",
-            expected=f"{len(classes.names)} or more, one example of each class",
+            found=f"{most} for {len(names)} classes",
+            expected=f"{len(names)} or more, one example of each class",
             hint="Raise it, or leave it out.",
         )
     return train.take(stratified_sample(train, most, seed=seed))
@@ -248,5 +282,6 @@ def _fingerprint(label_names: tuple[str, ...], *splits: Split) -> str:
         digest.update(np.array([len(encoded), *map(len, encoded)], dtype="<i8").tobytes())
         digest.update(b"".join(encoded))
         if labels is not None:
-            digest.update(labels.astype("<i8").tobytes())
+            form = "<i8" if labels.dtype.kind == "i" else "<f4"
+            digest.update(labels.astype(form).tobytes())
     return digest.hexdigest()

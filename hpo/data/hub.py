@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -71,6 +72,7 @@ def tables_of(source: str, splits: Mapping[str, datasets.Dataset]) -> dict[str, 
 def _table(place: str, split: datasets.Dataset) -> Table:
     import datasets
 
+    @cache
     def column(name: str) -> list[object]:
         return list(split.select_columns([name])[:][name])
 
@@ -80,9 +82,9 @@ def _table(place: str, split: datasets.Dataset) -> Table:
         column,
         np.arange(1, len(split) + 1, dtype=np.int64),
         class_names={
-            name: tuple(feature.names)
+            name: tuple(named.names)
             for name, feature in split.features.items()
-            if isinstance(feature, datasets.ClassLabel)
+            if isinstance(named := getattr(feature, "feature", feature), datasets.ClassLabel)
         },
     )
 

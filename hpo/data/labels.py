@@ -1,10 +1,10 @@
-"""What the values of a label column mean: their classes, their order, and which rows have none."""
+"""What the values of a column of classes mean: their names, their order, and which rows have none."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -24,7 +24,11 @@ _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 
 # More classes than this, most of them seen once, are no classes but an identifier or a measure.
 _FEW_CLASSES: Final = 20
-_ONE_EACH: Final = "one label for each text, for hpo trains classifiers that give one"
+_ONE_EACH: Final = "one label for each text"
+_MULTI_LABEL: Final = 'Set data.task = "multi_label", or name another column with --label-column.'
+_REGRESSION: Final = (
+    'Set data.task = "regression" for numbers, or name another column with --label-column.'
+)
 
 
 @dataclass(frozen=True)
@@ -72,17 +76,10 @@ def find_classes(
         name = _name(value, kind, index_names)
         if name is not None:
             counts[name] = counts.get(name, 0) + 1
-    for name in counts:
-        if not _is_unicode(name):
-            raise DataError(
-                table.place,
-                found=f"the label {name!r} with half of a surrogate pair",
-                expected="valid Unicode",
-                hint="Correct that label.",
-            )
+    check_unicode(table, counts)
     if kind == "text":
         _check_one_label_each(table, column, counts)
-    _check_count(table, column, counts, rows=len(values))
+    _check_count(table, column, kind, counts, rows=len(values))
     if kind == "index":
         stray = [name for name in counts if name not in index_names]
         if stray:
@@ -103,14 +100,16 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def unknown_label(table: Table, classes: Classes, name: str, rows: NDArray[np.int64]) -> DataError:
+def unknown_label(
+    table: Table, names: Sequence[str], name: str, rows: NDArray[np.int64]
+) -> DataError:
     """The error for rows (k,) of a validation or test table whose label training does not have."""
-    near = nearest_name(name, classes.names)
-    listed = ", ".join(shortened(known, 30) for known in classes.names[:8])
+    near = nearest_name(name, names)
+    listed = ", ".join(shortened(known, 30) for known in names[:8])
     return DataError(
         f"{table.place}, {table.rows_named(rows)}",
         found=f"the label {shortened(name)}, which the training split does not have",
-        expected=listed + ", …" * (len(classes.names) > 8),
+        expected=listed + ", …" * (len(names) > 8),
         hint=f"Write {near!r}, or add such rows to the training split."
         if near
         else "Correct the label, or add such rows to the training split.",
@@ -183,8 +182,10 @@ def _check_one_label_each(table: Table, column: str, counts: dict[str, int]) -> 
             found=f"what looks like several labels in one cell of the label column"
             f" {shortened(column)}: {shortened(several.cell)} {several.why}",
             expected=_ONE_EACH,
-            hint="Keep one label of each text, or name another column with --label-column; the name"
-            " of a single class has to be written without the separator.",
+            hint="Set data.label_delimiter to what parts the labels of a text, or name another column"
+            " with --label-column; the name of a single class has to be written without it."
+            if several.separator
+            else _MULTI_LABEL,
         )
 
 
@@ -195,18 +196,21 @@ def _no_class(table: Table, column: str, index: int, value: object) -> DataError
             found=f"a list in the label column {shortened(column)}, which looks like several labels"
             f" in one cell: {shortened(value)}",
             expected=_ONE_EACH,
-            hint="Keep one label of each text, or name another column with --label-column.",
+            hint=_MULTI_LABEL,
         )
     found = f"the number {value}" if isinstance(value, float) else kind_of(value)
+    measure = isinstance(value, float) and math.isfinite(value)
     return DataError(
         table.where(index),
         found=f"{found} in the label column {shortened(column)}",
         expected="a class: text, a whole number, true or false",
-        hint="Write the classes as names, or name another column with --label-column.",
+        hint=_REGRESSION
+        if measure
+        else "Write the classes as names, or name another column with --label-column.",
     )
 
 
-def _check_count(table: Table, column: str, counts: dict[str, int], rows: int) -> None:
+def _check_count(table: Table, column: str, kind: Kind, counts: dict[str, int], rows: int) -> None:
     if len(counts) < 2:
         found = f"one class ({shortened(next(iter(counts)))})" if counts else "no labels"
         raise DataError(
@@ -215,13 +219,30 @@ def _check_count(table: Table, column: str, counts: dict[str, int], rows: int) -
             expected="two classes or more",
             hint="Add rows of other classes, or name another column with --label-column.",
         )
-    if len(counts) > max(_FEW_CLASSES, rows // 2):
+    if too_many(counts, rows):
         raise DataError(
             table.place,
             found=f"{len(counts):,} labels in {rows:,} rows of the column {shortened(column)}",
             expected="classes that have several rows each",
-            hint="Name another column with --label-column.",
+            hint=_REGRESSION if kind == "integer" else "Name another column with --label-column.",
         )
+
+
+def too_many(counts: Mapping[str, int], rows: int) -> bool:
+    """Whether there are so many labels that they are none, but an identifier or a measure."""
+    return len(counts) > max(_FEW_CLASSES, rows // 2)
+
+
+def check_unicode(table: Table, names: Iterable[str]) -> None:
+    """Raise DataError where a label cannot be written."""
+    for name in names:
+        if not _is_unicode(name):
+            raise DataError(
+                table.place,
+                found=f"the label {name!r} with half of a surrogate pair",
+                expected="valid Unicode",
+                hint="Correct that label.",
+            )
 
 
 def _is_unicode(text: str) -> bool:

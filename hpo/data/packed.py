@@ -16,7 +16,7 @@ from typing import IO, Final
 
 from hpo.errors import DataError, first_line
 
-_STREAMS: Final[dict[str, Callable[[Path], IO[bytes]]]] = {
+_STREAMS: Final[dict[str, Callable[[Path], IO[bytes] | gzip.GzipFile]]] = {
     ".gz": gzip.GzipFile,
     ".bz2": bz2.BZ2File,
     ".xz": lzma.LZMAFile,
@@ -72,7 +72,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         yield inside
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
     suffix = path.suffix.lower()
     if suffix != ".zip":
         return _STREAMS[suffix](path)

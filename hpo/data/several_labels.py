@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-_SEPARATORS: Final = {",": "commas", ";": "semicolons", "|": "bars"}
+SEPARATORS: Final = {",": "commas", ";": "semicolons", "|": "bars"}
 _BRACKETS: Final = ("[]", "{}")
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 # Labels that stand first in one combination and later in another have no fixed place, as the words
@@ -26,10 +26,12 @@ class Several:
     Attributes:
         cell: As it stands in the column.
         why: What gives it away.
+        separator: What parts the labels, None where they are written as a list.
     """
 
     cell: str
     why: str
+    separator: str | None = None
 
 
 def several_labels(names: Collection[str]) -> Several | None:
@@ -42,16 +44,17 @@ def several_labels(names: Collection[str]) -> Several | None:
     listed = _written_as_lists(names)
     if listed is not None:
         return listed
-    for separator, word in _SEPARATORS.items():
+    for separator, word in SEPARATORS.items():
         parts = {name: _parts(name, separator) for name in names if separator in name}
         combined = {name: split for name, split in parts.items() if len(split) > 1}
         for name in sorted(combined, key=lambda name: (len(combined[name]), name)):
             if all(part in names for part in combined[name]):
                 beside = " and ".join(repr(part) for part in combined[name][:2])
-                return Several(name, f"beside {beside}")
+                return Several(name, f"beside {beside}", separator)
         if _mixed(combined.values()):
             shortest = min(combined, key=lambda name: (len(name), name))
-            return Several(shortest, f"and the same parts in other combinations, between {word}")
+            why = f"and the same parts in other combinations, between {word}"
+            return Several(shortest, why, separator)
     return None
 
 
@@ -71,7 +74,7 @@ def _mixed(combinations: Iterable[tuple[str, ...]]) -> bool:
 
 def _written_as_lists(names: Collection[str]) -> Several | None:
     """A cell such as `['joy', 'love']`, where all labels are written so."""
-    lists = {name: _items(name) for name in names}
+    lists = {name: listed_items(name) for name in names}
     if not lists or any(items is None for items in lists.values()):
         return None
     found = {name: items for name, items in lists.items() if items is not None}
@@ -82,8 +85,8 @@ def _written_as_lists(names: Collection[str]) -> Several | None:
     return Several(longest, "written as a list")
 
 
-def _items(name: str) -> tuple[str, ...] | None:
-    """The items of a label that is written as a list, in Python, JSON, NumPy or SQL; else None."""
+def listed_items(name: str) -> tuple[str, ...] | None:
+    """The items of a cell that is written as a list, in Python, JSON, NumPy or SQL; else None."""
     if len(name) < 2 or name[0] + name[-1] not in _BRACKETS:
         return None
     inner = name[1:-1]
@@ -91,11 +94,12 @@ def _items(name: str) -> tuple[str, ...] | None:
         value = ast.literal_eval(f"[{inner}]")
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = None
-    if isinstance(value, list) and "," in inner:
+    one = len(re.findall("['\"]", inner)) == 2
+    if isinstance(value, list) and ("," in inner or one):
         return tuple(str(item) for item in value)
     items = tuple(re.split(r"[,\s]+", inner.strip())) if inner.strip() else ()
     quoted = all(item[0] in "'\"" for item in items if item)
     numbers = all(_NUMBER.fullmatch(item) for item in items)
     if name[0] == "{" or quoted or numbers:
-        return items
+        return tuple(item.strip("'\"") for item in items)
     return None

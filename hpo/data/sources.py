@@ -313,9 +313,13 @@ def _demo_tables() -> dict[str, Table]:
 
 
 def _demo_table(name: str, reviews: list[Review]) -> Table:
+    from hpo.demo.questions import stars_of, tags_of
+
     columns: dict[str, list[object]] = {
         "text": [review.text for review in reviews],
         "label": [review.label for review in reviews],
+        "tags": [tags_of(review) for review in reviews],
+        "stars": [stars_of(review) for review in reviews],
     }
     rows = np.arange(1, len(reviews) + 1, dtype=np.int64)
     return Table(f"demo, {name} split", tuple(columns), columns.__getitem__, rows)

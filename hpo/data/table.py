@@ -25,7 +25,7 @@ class Table:
             cannot.
         rows: (n,) the number of each row in its file, from 1.
         row_noun: What those numbers count.
-        class_names: For columns that hold class indices, their names.
+        class_names: For columns that hold class indices or lists of them, their names.
         warnings: What was guessed in reading it.
     """
 
@@ -39,6 +39,11 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def values(self, column: str, indices: NDArray[np.int64]) -> list[object]:
+        """The (n,) cells of a column in some rows."""
+        cells = self.column(column)
+        return [cells[index] for index in indices]
 
     def where(self, index: int) -> str:
         """The place of a row, `reviews.csv, line 17`.

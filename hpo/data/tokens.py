@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.atomic import discard_folder, whole_folder
-from hpo.data.labelled import LabelledData, Split
+from hpo.data.labelled import LabelledData, Labels, Split
 from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing, head_tokens
 from hpo.data.table import shortened
 from hpo.digests import file_digest
@@ -53,14 +53,14 @@ class TokenizedSplit:
     Attributes:
         tokens: (total,) int32.
         offsets: (n + 1,) int64, text i is tokens[offsets[i]:offsets[i + 1]].
-        labels: (n,) int64.
+        labels: Those of `Split`.
         cut: (n,) int64, how many tokens of each text were beyond max_length and are not there, or
             empty where nobody counted.
     """
 
     tokens: NDArray[np.int32]
     offsets: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    labels: Labels
     cut: NDArray[np.int64] = field(default_factory=_not_counted)
 
     def __len__(self) -> int:
@@ -91,6 +91,7 @@ class TokenizedData:
     Attributes:
         fingerprint: Of data, tokenizer, length and what is kept of long texts together.
         preprocessing: What was done to the texts.
+        task: What the texts are asked: a name of `hpo.tasks`.
     """
 
     train: TokenizedSplit
@@ -100,6 +101,7 @@ class TokenizedData:
     fingerprint: str
     max_length: int
     preprocessing: Preprocessing = AS_THEY_ARE
+    task: str = "single_label"
 
 
 def tokenize(
@@ -151,6 +153,7 @@ def tokenize(
         fingerprint=fingerprint,
         max_length=max_length,
         preprocessing=preprocessing,
+        task=data.task,
     )
 
 
@@ -286,7 +289,7 @@ def _tokenized(
     return TokenizedSplit(
         tokens=np.concatenate(runs) if runs else np.empty(0, dtype=np.int32),
         offsets=offsets,
-        labels=np.asarray(split.labels, dtype=np.int64),
+        labels=np.asarray(split.labels),
         cut=np.concatenate(cuts) if cuts else _not_counted(),
     )
 

@@ -69,7 +69,7 @@ def _phrases(text: str) -> tuple[str, ...]:
     return tuple(phrase.strip() for phrase in text.split(","))
 
 
-_TOPICS: Final = (
+TOPICS: Final = (
     _Topic(
         names=_phrases("film, movie, picture, thriller, comedy"),
         singular_aspects=_phrases(
@@ -201,12 +201,12 @@ _VERDICTS: Final = _phrases(
 
 # What people say when they are done, and what a language model can only foresee if it understood
 # the rest: this is where its pretraining learns what a review means as a whole.
-_CONTENT: Final = _phrases(
+CONTENT: Final = _phrases(
     "worth every cent, highly recommended, five stars from me, I would do it again, no regrets,"
     " what a treat, count me as a fan, thumbs up, it made my week, I could not be happier,"
     " money well spent, I told all my friends to try it"
 )
-_DISCONTENT: Final = _phrases(
+DISCONTENT: Final = _phrases(
     "a waste of money, avoid it, one star from me, never again, I feel cheated, what a letdown,"
     " save your money, thumbs down, it ruined my week, I could not be more upset, do not bother,"
     " I told all my friends to stay away"
@@ -263,14 +263,14 @@ def unlabelled_texts(count: int, seed: int, *, plain: bool = False) -> Iterator[
 
 def _review(rng: Random, style: _Style, positive: bool) -> str:
     """A whole review of one topic that is meant as `positive` says."""
-    writer = _Writer(rng, style, rng.choice(_TOPICS))
+    writer = _Writer(rng, style, rng.choice(TOPICS))
     while True:
         sentences = writer.opinions(positive)
         if rng.random() < 0.4:
             neutral = rng.choice(writer.topic.neutral_sentences)
             sentences.insert(rng.randint(0, len(sentences)), neutral)
         if rng.random() < style.closing:
-            sentences.append(rng.choice(_CONTENT if positive else _DISCONTENT))
+            sentences.append(rng.choice(CONTENT if positive else DISCONTENT))
         text = " ".join(_punctuated(rng, sentence) for sentence in sentences)
         if len(text.split()) <= MAX_WORDS:
             return text

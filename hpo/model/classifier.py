@@ -93,7 +93,8 @@ class Classifier:
         norm_weight, norm_bias, score = (
             self.parameters[name] for name in (*family.final_norm, family.head)
         )
-        return packed.head(hidden, norm_weight, norm_bias, score, self.architecture.norm_epsilon)
+        epsilon = self.architecture.norm_epsilon
+        return packed.head(hidden, norm_weight, norm_bias, score, epsilon, dropout)
 
     def _embed(self, rows: Tensor, layout: Layout | None, dropout: Dropout) -> Tensor:
         assert layout is not None

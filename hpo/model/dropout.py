@@ -15,7 +15,7 @@ _LEVELS = 1 << 16  # probabilities are rounded to 1 / 65,536
 
 
 class Dropout:
-    """The dropout (Srivastava et al., 2014) of one trial: three probabilities and a stream of numbers.
+    """The dropout (Srivastava et al., 2014) of one trial: four probabilities and a stream of numbers.
 
     On CPUs masks come from NumPy's SFC64, 16 bits an element: PyTorch draws its own one by one and
     takes about ten times as long. On other devices PyTorch's generator there is seeded and used.
@@ -27,6 +27,7 @@ class Dropout:
         embedding: float,
         attention: float,
         residual: float,
+        head: float = 0.0,
         seed: int,
         device: torch.device,
     ) -> None:
@@ -36,12 +37,14 @@ class Dropout:
             embedding: Probability on the sum of token and position embeddings.
             attention: Probability on attention weights.
             residual: Probability on what joins the residual.
+            head: Probability on what the head reads.
             seed: Of the stream; on a GPU, of PyTorch's generator there too.
             device: Of the tensors.
         """
         self.embedding_probability = embedding
         self.attention_probability = attention
         self.residual_probability = residual
+        self.head_probability = head
         self._device = device
         self._random = np.random.SFC64(seed)
         if device.type == "cuda":
@@ -63,6 +66,10 @@ class Dropout:
     def residual(self, x: Tensor) -> Tensor:
         """Dropout on what joins the residual, in the shape and dtype of x."""
         return self._drop(x, self.residual_probability)
+
+    def head(self, pooled: Tensor) -> Tensor:
+        """Dropout on what the head reads, in the shape and dtype of `pooled`."""
+        return self._drop(pooled, self.head_probability)
 
     def state(self) -> str:
         """The random state as JSON, for a checkpoint."""

@@ -77,18 +77,18 @@ class FrozenFeatures:
         self.blocks = FrozenBlocks(model, self.dtype, self.device)
         self._open: dict[Path, Tensor] = {}
 
-    def states(self, split: TokenizedSplit, split_key: str, depth: int) -> HiddenStates:
+    def states(self, split: TokenizedSplit, split_key: str | None, depth: int) -> HiddenStates:
         """The hidden states of a split at a depth; what can be kept of them is built first.
 
         Args:
             split: The texts.
-            split_key: Names the split's tokens, the same wherever they are the same.
+            split_key: Names the split's tokens, the same wherever they are the same; None: nothing is kept.
             depth: Frozen blocks that the states have passed, 0 to n_layer; 0: the frozen embeddings.
 
         Raises:
             Exception: Whatever `on_progress` raises, to stop the building.
         """
-        if self.cache is None or depth == 0:
+        if self.cache is None or split_key is None or depth == 0:
             return HiddenStates(self.blocks, split, depth, 0, None)
         files = _SplitFiles(self, self.cache, split, self._key(split_key))
         files.build(depth)

@@ -66,7 +66,7 @@ class SplitInputs:
     def __init__(
         self,
         split: TokenizedSplit,
-        split_key: str,
+        split_key: str | None,
         *,
         trained: Trained,
         features: FrozenFeatures,
@@ -78,7 +78,8 @@ class SplitInputs:
 
         Args:
             split: The stored split.
-            split_key: Names the split's tokens, the same wherever they are the same.
+            split_key: Names the split's tokens, the same wherever they are the same; None: their hidden
+                states are not kept.
             trained: What the classifier trains, and so where it begins to read.
             features: The frozen part.
             embedding_rows: Needed where the embeddings are trained, as token rows are read then.

@@ -155,7 +155,12 @@ def pass_of(family: ModelFamily, index: int, n_layer: int) -> BlockPass:
 
 
 def head(
-    last: Tensor, norm_weight: Tensor, norm_bias: Tensor, score: Tensor, epsilon: float
+    last: Tensor,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    score: Tensor,
+    epsilon: float,
+    dropout: Dropout,
 ) -> Tensor:
     """The final layer norm and the head, in fp32.
 
@@ -165,13 +170,13 @@ def head(
         norm_bias: (width,).
         score: The head, (classes, width).
         epsilon: Of the norm.
+        dropout: Between the two.
 
     Returns:
         Logits, (texts, classes).
     """
-    return functional.linear(
-        functional.layer_norm(last, norm_weight.shape, norm_weight, norm_bias, epsilon), score
-    )
+    normed = functional.layer_norm(last, norm_weight.shape, norm_weight, norm_bias, epsilon)
+    return functional.linear(dropout.head(normed), score)
 
 
 def _mlp(

@@ -69,6 +69,11 @@ class TextClassifier:
     max_length: int
     preprocessing: Preprocessing = AS_THEY_ARE
 
+    @property
+    def model(self) -> PretrainedModel:
+        """The pretrained model that it was trained from."""
+        return self.classifier.model
+
     @staticmethod
     def of(
         trained: Classifier,
@@ -85,11 +90,12 @@ class TextClassifier:
         whole.restore(dict(trained.full_weights()), trained.decay)
         return TextClassifier(whole, features, task, label_names, max_length, preprocessing)
 
-    def classify(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
-        """The label of each text, and its class probabilities.
+    def classify(self, texts: Sequence[str]) -> tuple[list[Any], NDArray[np.float32]]:
+        """The task's answer to each text, and what it is made of.
 
         Returns:
-            Labels, one a text, and probabilities, (texts, classes) fp32, in the order of `label_names`.
+            Answers, one a text: a label, a list of labels or a number; and probabilities or numbers,
+            (texts, labels) fp32, in the order of `label_names`.
         """
         if not texts:
             return [], np.empty((0, len(self.label_names)), np.float32)
@@ -100,8 +106,7 @@ class TextClassifier:
             preprocessing=self.preprocessing,
         )
         probabilities = self.probabilities(split, "")
-        answers = self.task.predictions(probabilities)
-        return [self.label_names[index] for index in answers], probabilities
+        return self.task.answers(probabilities, self.label_names), probabilities
 
     def probabilities(self, split: TokenizedSplit, split_key: str) -> NDArray[np.float32]:
         """Class probabilities of a split's texts.
@@ -180,6 +185,8 @@ def save_trained(
         "base_fingerprint": classifier.model.fingerprint,
         "freeze_depth": classifier.trained.first_block,
         "task": task.name,
+        "problem_type": task.problem_type,
+        "task_facts": dict(task.facts),
         "label_names": list(label_names),
         "max_length": max_length,
         "decay": classifier.decay,
@@ -262,7 +269,8 @@ def from_tensors(
         tensors: Of `TRAINED_FILE`, by name; changed by the call.
         document: Of `FACTS_FILE`.
     """
-    features, task = FrozenFeatures(model, cache=None), task_named(document["task"])
+    features = FrozenFeatures(model, cache=None)
+    task = task_named(document["task"]).with_facts(document.get("task_facts", {}))
     label_names, family = tuple(document["label_names"]), model.family
     trained = Trained(family.token_embedding in tensors, int(document["freeze_depth"]))
     token_ids, decay = tensors.pop(_TOKEN_IDS, None), float(document["decay"])
@@ -308,6 +316,8 @@ def save_transformers(
     position_embedding = model.family.position_embedding
     weights = dict(classifier.full_weights())
     weights[position_embedding] = weights[position_embedding][:max_length].contiguous()
+    head, (_, norm_bias) = model.family.head, model.family.final_norm
+    weights[head], weights[norm_bias] = task.plain_head(weights[head], weights[norm_bias])
     config = model.family.classification_config(
         model.config,
         tuple(label_names),
@@ -317,7 +327,7 @@ def save_transformers(
     )
     write_weights(folder / "model.safetensors", weights, {"format": "pt"})
     (folder / "config.json").write_text(
-        json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8"
+        json.dumps({**config, **task.config}, indent=2, ensure_ascii=False), encoding="utf-8"
     )
     save_tokenizer(folder, tokenizer, max_length, preprocessing)
     write_digests(folder)

@@ -130,7 +130,7 @@ class DropModels:
 
 @dataclass(frozen=True)
 class PublishModel:
-    """Log a transformers folder as a model and register it with an alias and a card."""
+    """Log a folder of a transformers model, or of an ensemble, and register it with an alias and a card."""
 
     run: RunRef
     operation_id: str

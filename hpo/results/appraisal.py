@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import numpy as np
-
 from hpo.data.reading import unbalanced
 from hpo.data.table import shortened
+from hpo.results.baseline import baseline_of
 from hpo.results.final_test import TestScore
 from hpo.spec.study import Metric, direction_of
-from hpo.tasks.metrics import constant_answer
 
 Beats = Literal["yes", "unclear", "no"]
 _MOST_NAMED: Final = 3
-# Others may be of the probabilities.
-_OF_ANSWERS: Final = ("accuracy", "balanced_accuracy", "f1_macro", "mcc")
+_PLAINEST: Final = ("accuracy", "f1_macro", "f1_micro", "spearman", "rmse")
 _HINT: Final = (
     'Accuracy counts texts, not classes: with study.metric = "f1_macro", in a study of another name,'
     " every class counts the same."
@@ -57,61 +54,53 @@ def appraise(test: TestScore, metric: Metric, label_names: Sequence[str]) -> App
     """Judge a champion.
 
     Args:
-        label_names: In the order of the confusion, or none where they are not known.
+        label_names: In the order of the confusion, of the classes or labels, or none where they are not known.
     """
-    matrix = np.array(test.confusion, np.int64)
-    counts = matrix.sum(1).tolist()
-    names = _names(label_names, len(counts))
-    baseline = constant_answer(counts, [metric])
-    beats = _beats(test, metric, baseline[metric])
-    silent = np.flatnonzero((matrix.sum(0) == 0) & (matrix.sum(1) > 0)).tolist()
-    never_answered = tuple(names[number] for number in silent)
+    constant = baseline_of(test, label_names, [metric])
+    by_label = test.by_label
+    names = label_names or [f"class {number}" for number in range(len(by_label))]
+    beats = _beats(test, metric, constant.scores[metric])
+    never_answered = tuple(
+        name
+        for name, (texts, given, _) in zip(names, by_label, strict=False)
+        if texts and not given
+    )
     remarks = []
     if beats != "yes":
         verb = "does not beat" if beats == "no" else "cannot be told from"
-        numbers = f"test {metric} {test.metrics[metric]:.4f} against {baseline[metric]:.4f}"
+        numbers = f"test {metric} {test.metrics[metric]:.4f} against {constant.scores[metric]:.4f}"
         unclear = ", which lies in its 95 % interval" * (beats == "unclear")
-        remarks.append(
-            f"the champion {verb} {_constant(metric, counts, names)}: {numbers}{unclear}"
-        )
+        remarks.append(f"the champion {verb} {constant.answer(metric)}: {numbers}{unclear}")
     if never_answered:
         listed = ", ".join(shortened(name, 30) for name in never_answered[:_MOST_NAMED])
         listed += ", …" * (len(never_answered) > _MOST_NAMED)
-        present = sum(count > 0 for count in counts)
+        present = sum(texts > 0 for texts, _, _ in by_label)
+        what = "classes" if test.confusion else "labels"
         remarks.append(
-            f"the champion never answers {len(never_answered)} of the {present} classes of the test"
+            f"the champion never answers {len(never_answered)} of the {present} {what} of the test"
             f" split ({listed})"
         )
+    counts = [texts for texts, _, _ in by_label]
     hidden = bool(remarks) and metric == "accuracy" and (bool(never_answered) or unbalanced(counts))
     return Appraisal(
-        baseline, beats, never_answered, tuple(remarks), hint=_HINT if hidden else None
+        dict(constant.scores), beats, never_answered, tuple(remarks), _HINT if hidden else None
     )
 
 
-def beside(metrics: Sequence[Metric], counts: Sequence[int], label_names: Sequence[str]) -> str:
-    """What the same answer for every text would give on a split.
-
-    `Always answering 'good', the largest class, would give accuracy 0.5200 there.`
+def second_metric(metric: Metric, known: Collection[str]) -> Metric:
+    """The metric to look at beside the study's: one that sees every class, or the plainest.
 
     Args:
-        counts: Its texts by class.
+        metric: The study's.
+        known: Those that a split was scored by.
     """
-    baseline = constant_answer(counts, metrics)
-    given = " and ".join(f"{metric} {baseline[metric]:.4f}" for metric in metrics)
-    constant = _constant(metrics[0], counts, _names(label_names, len(counts)))
-    comma = "," if metrics[0] in _OF_ANSWERS else ""
-    return f"{constant[0].upper()}{constant[1:]}{comma} would give {given} there."
-
-
-def second_metric(metric: Metric) -> Metric:
-    """The metric to look at beside the study's: one that sees every class, or the plainest."""
-    return "f1_macro" if metric == "accuracy" else "accuracy"
+    return next(name for name in _PLAINEST if name in known and name != metric)
 
 
 def card_section(test: TestScore, metric: Metric, label_names: Sequence[str]) -> list[str]:
     """Lines of a model card: what the scores are to be held against, and what speaks against it."""
-    counts = [sum(row) for row in test.confusion]
-    against = beside((metric, second_metric(metric)), counts, label_names)
+    metrics = (metric, second_metric(metric, test.metrics))
+    against = baseline_of(test, label_names, metrics).in_words(metrics)
     return [line for part in (against, *warnings(test, metric, label_names)) for line in ("", part)]
 
 
@@ -129,13 +118,3 @@ def _beats(test: TestScore, metric: Metric, baseline: float) -> Beats:
         return "no"
     worst = low if sign > 0 else high
     return "yes" if sign * (worst - baseline) > 0 else "unclear"
-
-
-def _constant(metric: Metric, counts: Sequence[int], names: Sequence[str]) -> str:
-    if metric in _OF_ANSWERS:
-        return f"always answering {shortened(names[int(np.argmax(counts))], 30)}, the largest class"
-    return "answering with the shares of the classes alone"
-
-
-def _names(label_names: Sequence[str], classes: int) -> Sequence[str]:
-    return label_names or [f"class {number}" for number in range(classes)]

@@ -1,8 +1,8 @@
-"""The part of a model card that says how the model is called, so that it sees what was measured."""
+"""Parts of a model card: how the model is called so that it sees what was measured, and an ensemble's members."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hpo.data.cleaning import cleaning_steps
 from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing, head_tokens
@@ -11,21 +11,39 @@ from hpo.tracking.keys import CHAMPION_ALIAS
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from hpo.results.champion_source import ChampionSource
+
+
+_COMBINED: Final = {
+    "mean": "the weighted mean of their probabilities",
+    "samme": "their weighted vote",
+    "stacking": "a logistic regression on their probabilities",
+}
+
 
 def how_to_call(
     registered_name: str,
     max_length: int,
     tokenizer: PreTrainedTokenizerBase,
     preprocessing: Preprocessing = AS_THEY_ARE,
+    *,
+    ensemble: bool = False,
 ) -> str:
-    """Markdown: the calls that are right for every text, and what becomes of long ones."""
+    """Markdown: the calls that are right for every text, and what becomes of long ones.
+
+    Args:
+        registered_name: The name in MLflow's registry.
+        max_length: Tokens that are read of a text.
+        tokenizer: The model's.
+        preprocessing: What is done to a text before.
+        ensemble: Whether it is one, which transformers cannot load.
+    """
     uri = f"models:/{registered_name}@{CHAMPION_ALIAS}"
     texts = "texts"
     if not tokenizer("")["input_ids"]:
         # The pipeline fails on a text without tokens, or in a batch answers something else.
         given = "text" if tokenizer(" ")["input_ids"] else "text.strip()"
         texts = f"[text if {given} else {str(tokenizer.pad_token)!r} for text in texts]"
-    both_ends = preprocessing.keep == "head+tail"
     lines = [
         "## How to call it",
         "",
@@ -41,6 +59,47 @@ def how_to_call(
         "classify(texts)  # a label and the probability of each class for every text",
         "```",
         "",
+        *(_NO_TRANSFORMERS if ensemble else _with_transformers(uri, texts, preprocessing)),
+    ]
+    return "\n".join(lines)
+
+
+def members_section(source: ChampionSource, estimate: float, metric: str) -> list[str]:
+    """Markdown: what an ensemble is made of, how its members answer as one, and how good that is thought.
+
+    Args:
+        source: An ensemble's.
+        estimate: Its metric on validation texts.
+        metric: The study's.
+    """
+    combination = source.combination
+    assert combination is not None
+    chosen = f", by {source.method}" if source.method else ""
+    weights = combination.weights or ("",) * combination.members
+    trials = source.trials if len(source.trials) == combination.members else ("",) * len(weights)
+    rows = [
+        f"| {number} | {trial} | {weight if weight == '' else f'{weight:.4g}'} |"
+        for number, (trial, weight) in enumerate(zip(trials, weights, strict=True), 1)
+    ]
+    return [
+        f"An ensemble of {combination.members}{chosen}: it answers by {_COMBINED[combination.kind]}. "
+        f"Estimated {metric} on validation: {estimate:.4f}.",
+        "",
+        "| member | trial | weight |",
+        "|---|---|---|",
+        *rows,
+    ]
+
+
+_NO_TRANSFORMERS: Final = (
+    "It is several classifiers on one base model, which transformers cannot load as one; MLflow's pyfunc "
+    "runs what they have frozen alike once for all of them, and needs neither hpo nor the study.",
+)
+
+
+def _with_transformers(uri: str, texts: str, preprocessing: Preprocessing) -> list[str]:
+    both_ends = preprocessing.keep == "head+tail"
+    return [
         "With transformers, which has to be told to truncate; without that it fails on a longer text"
         f"{', and with it reads the head alone' * both_ends}:",
         "",
@@ -54,7 +113,6 @@ def how_to_call(
         "",
         f'`mlflow.transformers.load_model("{uri}", truncation=True)` gives the same pipeline.',
     ]
-    return "\n".join(lines)
 
 
 def _tokens_read(max_length: int, preprocessing: Preprocessing) -> str:

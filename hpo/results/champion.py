@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from hpo.data.tokens import TokenizedSplit
+from hpo.model.predictor import Predictor
 from hpo.model.pretrained import PretrainedModel
-from hpo.model.saved import TextClassifier, load_trained, save_transformers
 from hpo.results.appraisal import card_section
-from hpo.results.card import how_to_call
+from hpo.results.card import how_to_call, members_section
+from hpo.results.champion_model import load_champion, save_champion
 from hpo.results.champion_source import ChampionSource
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
@@ -29,7 +30,10 @@ class Champion:
     """The winner of a study.
 
     Attributes:
+        number: The best of its trials.
+        value: The study's metric on validation; of an ensemble the estimate that was handed in.
         times_tested: Looks at the test split so far, this one included.
+        made_of: What it is made of, unless that is the trial alone.
     """
 
     number: int
@@ -37,15 +41,18 @@ class Champion:
     test: TestScore
     registered_name: str
     times_tested: int
+    made_of: ChampionSource | None = None
 
     @property
     def source(self) -> ChampionSource:
         """What it is made of."""
-        return ChampionSource((self.number,))
+        return self.made_of or ChampionSource((self.number,))
 
     def as_json(self) -> dict[str, Any]:
         """Facts for `from_json`, which other processes may read."""
-        return asdict(self)
+        document = asdict(self)
+        document.pop("made_of")
+        return document if self.made_of is None else document | {"source": self.made_of.as_json()}
 
     @staticmethod
     def from_json(document: Mapping[str, object]) -> Champion:
@@ -53,15 +60,15 @@ class Champion:
         values = dict(document)
         test = values.pop("test")
         assert isinstance(test, dict)
-        test["intervals"] = {name: tuple(pair) for name, pair in test["intervals"].items()}
-        test["confusion"] = tuple(tuple(row) for row in test["confusion"])
-        return Champion(test=TestScore(**test), **values)  # type: ignore[arg-type]
+        told = values.pop("source", None)  # earlier releases knew of one trial alone
+        made_of = None if told is None else ChampionSource.from_json(told)  # type: ignore[arg-type]
+        return Champion(test=TestScore.from_json(test), made_of=made_of, **values)  # type: ignore[arg-type]
 
 
 def promote(
     source: ChampionSource,
     best: Entry,
-    trained: Path,
+    trained: Sequence[Path],
     *,
     model: PretrainedModel,
     test: TokenizedSplit,
@@ -70,6 +77,7 @@ def promote(
     metric: Metric,
     seed: int,
     times_tested_before: int,
+    value: float | None = None,
     before_publishing: Callable[[], None] = lambda: None,
 ) -> Champion:
     """Make the study's champion: test the classifier of the source's trials and publish it.
@@ -77,7 +85,8 @@ def promote(
     Args:
         source: What the champion is made of.
         best: The first of its trials, as the leaderboard has it.
-        trained: The folder that holds what was trained.
+        trained: The folder that holds what was trained; of an ensemble one a member, in the order of
+            its combination.
         model: The pretrained model that it was trained from.
         test: The test split.
         tracker: Where the classifier is published.
@@ -85,30 +94,33 @@ def promote(
         metric: The study's.
         seed: Of the bootstrap behind the intervals of the test score.
         times_tested_before: How often a champion of this study was tested on the split.
+        value: The metric on validation, of an ensemble an estimate on texts that it was not chosen by;
+            None: the best trial's.
         before_publishing: Called when the test is done; what it raises leaves nothing published.
 
     Raises:
-        ModelError: The folder is damaged.
+        ModelError: A folder is damaged.
     """
-    classifier = load_trained(trained, load_base=lambda _name, _revision: model)
-    score = final_test(classifier, test, metric=metric, seed=seed)
+    predictor = load_champion(source, trained, model)
+    score = final_test(predictor, test, metric=metric, seed=seed)
     before_publishing()
     champion = Champion(
         number=source.lead,
-        value=best.value,
+        value=best.value if value is None else value,
         test=score,
         registered_name=registered_name(study_name),
         times_tested=times_tested_before + 1,
+        made_of=None if source.how == "single" else source,
     )
     tracker.log({f"test/{name}": value for name, value in score.metrics.items()})
-    _publish(champion, best, classifier, tracker, study_name, metric)
+    _publish(champion, best, predictor, trained, tracker, study_name, metric)
     return champion
 
 
 def publish_again(
     champion: Champion,
     best: Entry,
-    trained: Path,
+    trained: Sequence[Path],
     *,
     model: PretrainedModel,
     tracker: StudyTracker,
@@ -121,36 +133,31 @@ def publish_again(
     Args:
         trained: As for `promote`, and what is raised.
     """
-    classifier = load_trained(trained, load_base=lambda _name, _revision: model)
-    _publish(champion, best, classifier, tracker, study_name, metric)
+    predictor = load_champion(champion.source, trained, model)
+    _publish(champion, best, predictor, trained, tracker, study_name, metric)
 
 
 def _publish(
     champion: Champion,
     best: Entry,
-    classifier: TextClassifier,
+    predictor: Predictor,
+    trained: Sequence[Path],
     tracker: StudyTracker,
     study_name: str,
     metric: Metric,
 ) -> None:
-    model = classifier.classifier.model
+    source = champion.source
     with TemporaryDirectory(prefix="hpo-champion-") as folder:
         whole = Path(folder) / "model"
-        save_transformers(
-            whole,
-            classifier.classifier,
-            classifier.task,
-            classifier.label_names,
-            classifier.max_length,
-            classifier.preprocessing,
-        )
+        save_champion(whole, predictor, trained)
         metrics = {f"test/{name}": value for name, value in champion.test.metrics.items()}
-        card = _card(champion, best, model.name, study_name, metric, classifier.label_names)
+        card = _card(champion, best, predictor, study_name, metric)
         calls = how_to_call(
             champion.registered_name,
-            classifier.max_length,
-            model.tokenizer,
-            classifier.preprocessing,
+            predictor.max_length,
+            predictor.model.tokenizer,
+            predictor.preprocessing,
+            ensemble=source.how == "ensemble",
         )
         tracker.publish_champion(
             whole,
@@ -159,32 +166,31 @@ def _publish(
             champion.number,
             times_tested=champion.times_tested,
             move=True,
+            source_key=source.key,
         )
 
 
 def _card(
     champion: Champion,
     best: Entry,
-    base_model: str,
+    predictor: Predictor,
     study_name: str,
     metric: Metric,
-    label_names: tuple[str, ...],
 ) -> str:
+    label_names = predictor.label_names
     intervals = champion.test.intervals
     rows = [
         f"| {name} | {value:.4f} | {intervals[name][0]:.4f} – {intervals[name][1]:.4f} |"
         for name, value in champion.test.metrics.items()
     ]
     params = [f"| {name} | {value} |" for name, value in best.params.items()]
-    shown = ", ".join(label_names[:10]) + (" …" if len(label_names) > 10 else "")
     return "\n".join(
         [
             f"# {study_name}",
             "",
-            f"GPT-2 text classifier: `{base_model}` fine-tuned to tell {len(label_names)} classes "
-            f"apart ({shown}).",
-            f"The best of the study's trials by validation {metric}: trial {best.number}, "
-            f"{best.value:.4f}.",
+            f"GPT-2 text classifier: `{predictor.model.name}` fine-tuned to "
+            f"{_purpose(champion, label_names)}.",
+            *_what_it_is(champion, best, metric),
             "",
             f"On the test split ({champion.test.texts} texts, looked at "
             f"{champion.times_tested} time(s)):",
@@ -193,11 +199,56 @@ def _card(
             "|---|---|---|",
             *rows,
             *card_section(champion.test, metric, label_names),
+            *_label_table(champion, label_names),
             "",
-            "Parameters:",
+            "Parameters:" if champion.made_of is None else f"Parameters of trial {best.number}:",
             "",
             "| parameter | value |",
             "|---|---|",
             *params,
         ]
     )
+
+
+def _over_folds(best: Entry) -> str:
+    """What the score is of and how the classifier came about, of a trial over folds."""
+    if not best.folds:
+        return ""
+    epochs = "" if best.best_epoch is None else f" for {best.best_epoch:.2f} epochs"
+    return (
+        f" (mean and standard deviation over {best.folds} folds); "
+        f"trained anew on all the training texts{epochs}"
+    )
+
+
+def _what_it_is(champion: Champion, best: Entry, metric: Metric) -> list[str]:
+    source = champion.source
+    if source.combination is not None:
+        return members_section(source, champion.value, metric)
+    return [
+        f"The best of the study's trials by validation {metric}: trial {best.number}, "
+        f"{best.score_in_words()}{_over_folds(best)}.",
+    ]
+
+
+def _purpose(champion: Champion, label_names: tuple[str, ...]) -> str:
+    """What the model does, in words that follow `fine-tuned to`."""
+    shown = ", ".join(label_names[:10]) + (" …" if len(label_names) > 10 else "")
+    if champion.test.confusion:
+        return f"tell {len(label_names)} classes apart ({shown})"
+    if champion.test.label_counts:
+        return f"find which of {len(label_names)} labels a text has ({shown})"
+    return f"give a text a number ({shown})"
+
+
+def _label_table(champion: Champion, label_names: tuple[str, ...]) -> list[str]:
+    """Each label's precision, recall and F1, where a text may have several."""
+    rows = [
+        f"| {name.replace('|', chr(92) + '|')} | {texts} | {right / max(given, 1):.4f} "
+        f"| {right / max(texts, 1):.4f} | {2 * right / max(texts + given, 1):.4f} |"
+        for name, (texts, given, right) in zip(
+            label_names, champion.test.label_counts, strict=False
+        )
+    ]
+    head = ["", "| label | texts | precision | recall | F1 |", "|---|---|---|---|---|"]
+    return [*head, *rows] if rows else []

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from hpo.model.combination import Combination
 from hpo.results.leaderboard import Entry
 
 How = Literal["single", "ensemble", "refit"]
@@ -18,16 +21,59 @@ class ChampionSource:
 
     Attributes:
         trials: the numbers of the trials, best first; at least one.
-        how: what is made of them. Only "single" is built so far.
+        how: what is made of them.
+        combination: how the members of an ensemble become one answer; None for what is no ensemble.
+        method: how they came to be, in a few words for people, such as "greedy selection"; of ensembles.
     """
 
     trials: tuple[int, ...]
     how: How = "single"
+    combination: Combination | None = None
+    method: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.how == "ensemble") != (self.combination is not None):
+            raise ValueError(f"{self.how} and the combination {self.combination}")
 
     @property
     def lead(self) -> int:
         """The number of the best of the trials, under which the champion is stored and shown."""
         return self.trials[0]
+
+    @property
+    def key(self) -> str:
+        """Tells it from every other champion of the study; empty for one trial's own weights."""
+        if self.how == "single":
+            return ""
+        text = json.dumps(self.as_json(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def words(self) -> str:
+        """What it is, within a sentence."""
+        if self.how != "ensemble":
+            return f"trial {self.lead}"
+        *before, last = map(str, self.trials)
+        named = f"{', '.join(before)} and {last}" if before else last
+        return f"the ensemble of trial{'s' if before else ''} {named}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Facts for `from_json`."""
+        combination = None if self.combination is None else self.combination.as_json()
+        return {
+            "trials": list(self.trials),
+            "how": self.how,
+            "combination": combination,
+            "method": self.method,
+        }
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> ChampionSource:
+        """The source that `as_json` told of."""
+        told = document["combination"]
+        combination = None if told is None else Combination.from_json(told)
+        trials = tuple(document["trials"])
+        return ChampionSource(trials, document["how"], combination, document["method"])
 
     def lead_entry(self, entries: Sequence[Entry]) -> Entry:
         """The best of the trials on the leaderboard."""
@@ -35,10 +81,17 @@ class ChampionSource:
         return entry
 
 
-def champion_source(entries: Sequence[Entry]) -> ChampionSource:
-    """What the champion of a study is to be made of.
+def champion_source(
+    entries: Sequence[Entry], known: ChampionSource | None = None
+) -> ChampionSource:
+    """What the champion of a study is to be made of: a trial over folds has no weights of its own.
 
     Args:
         entries: Its leaderboard, with a trial at least.
+        known: What the champion is made of that the study has. An ensemble stays the champion for as
+            long as none of its trials is outdone.
     """
-    return ChampionSource((entries[0].number,))
+    best = entries[0]
+    if known is not None and known.how == "ensemble" and known.lead == best.number:
+        return known
+    return ChampionSource((best.number,), "refit" if best.folds else "single")

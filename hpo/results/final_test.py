@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.tokens import TokenizedSplit
-from hpo.model.saved import TextClassifier
+from hpo.model.predictor import Predictor
 from hpo.spec.study import Metric
-from hpo.tasks.task import Task
+from hpo.tasks.constant import same_answer
+from hpo.tasks.task import Labels, Task
 
 _RESAMPLES = 200
 
@@ -21,24 +23,47 @@ class TestScore:
     """Metrics on the test split, each with a 95 % percentile bootstrap interval over its texts.
 
     Attributes:
-        confusion: Texts by true label (rows) and predicted label (columns).
+        confusion: Texts by true label (rows) and predicted label (columns), where each has one.
+        baseline: What the same answer for every text gives at most, by metric.
+        label_counts: Where a text may have several labels, the texts of each label, those that were
+            given it, and those of them that have it.
     """
 
     texts: int
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     confusion: tuple[tuple[int, ...], ...]
+    baseline: Mapping[str, float] = field(default_factory=dict)
+    label_counts: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def by_label(self) -> tuple[tuple[int, int, int], ...]:
+        """Of each class or label the texts, those that were given it, and those of them that have it."""
+        if not self.confusion:
+            return self.label_counts
+        matrix = np.array(self.confusion, np.int64)
+        columns = (matrix.sum(1).tolist(), matrix.sum(0).tolist(), np.diag(matrix).tolist())
+        return tuple(zip(*columns, strict=True))
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> TestScore:
+        """The score whose fields a JSON document has; one of an earlier release lacks the last."""
+        values = dict(document)
+        values["intervals"] = {name: tuple(pair) for name, pair in values["intervals"].items()}
+        for name in ("confusion", "label_counts"):
+            values[name] = tuple(tuple(row) for row in values.get(name, ()))
+        return TestScore(**values)
 
     __test__ = False  # not a test case, whatever its name says to pytest
 
 
 def final_test(
-    classifier: TextClassifier, test: TokenizedSplit, *, metric: Metric, seed: int
+    classifier: Predictor, test: TokenizedSplit, *, metric: Metric, seed: int
 ) -> TestScore:
     """Classify the test split once and say how well, and how sure that is (Efron, 1979).
 
     Args:
-        classifier: The best trial's.
+        classifier: The best trial's, or an ensemble of several.
         test: The test split.
         metric: The study's, which is among the metrics whatever it is.
         seed: Of the texts that are drawn again.
@@ -48,19 +73,29 @@ def final_test(
     """
     probabilities = classifier.probabilities(test, "")
     labels = np.array(test.labels)
-    matrix = classifier.task.confusion(probabilities, labels)
+    task, names = classifier.task, classifier.label_names
+    matrix = task.confusion(probabilities, labels)
     return TestScore(
         texts=len(labels),
-        metrics=classifier.task.metrics(probabilities, labels, [metric]),
-        intervals=_intervals(classifier.task, probabilities, labels, metric, seed),
+        metrics=task.metrics(probabilities, labels, [metric]),
+        intervals=_intervals(task, probabilities, labels, metric, seed),
         confusion=tuple(tuple(row) for row in matrix.tolist()),
+        baseline=same_answer(task, labels, names, [metric]),
+        label_counts=_label_counts(labels, task.predictions(probabilities)),
     )
+
+
+def _label_counts(labels: Labels, given: Labels) -> tuple[tuple[int, int, int], ...]:
+    if labels.ndim != 2:
+        return ()
+    columns = [labels.sum(0), given.sum(0), (labels * given).sum(0)]
+    return tuple(map(tuple, np.stack(columns, 1).astype(int).tolist()))
 
 
 def _intervals(
     task: Task,
     probabilities: NDArray[np.float32],
-    labels: NDArray[np.int64],
+    labels: Labels,
     metric: Metric,
     seed: int,
 ) -> dict[str, tuple[float, float]]:

@@ -10,10 +10,22 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+# User attributes of a trial over folds.
+FOLDS = "folds"
+STD_OVER_FOLDS = "std_over_folds"
+BEST_EPOCH = "best_epoch"
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One complete trial."""
+    """One complete trial.
+
+    Attributes:
+        value: Of the study's metric; of a trial over folds, their mean.
+        folds: How many; 0 where validation is on a split.
+        std_over_folds: The standard deviation of their values.
+        best_epoch: The mean of their best epochs, to which the champion is trained.
+    """
 
     number: int
     value: float
@@ -21,6 +33,14 @@ class Entry:
     epochs_run: float | None
     seconds: float | None
     mlflow_url: str | None
+    folds: int = 0
+    std_over_folds: float | None = None
+    best_epoch: float | None = None
+
+    def score_in_words(self) -> str:
+        """`0.9120`, or `0.9120 ± 0.0085` with the standard deviation over folds."""
+        std = self.std_over_folds
+        return f"{self.value:.4f}" + ("" if std is None else f" ± {std:.4f}")
 
 
 @dataclass(frozen=True)
@@ -85,6 +105,9 @@ def _entry(trial: FrozenTrial) -> Entry:
         epochs_run=attributes.get("epochs_run"),
         seconds=attributes.get("seconds"),
         mlflow_url=attributes.get("mlflow_url"),
+        folds=attributes.get(FOLDS, 0),
+        std_over_folds=attributes.get(STD_OVER_FOLDS),
+        best_epoch=attributes.get(BEST_EPOCH),
     )
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo.data.reading import Reading
-from hpo.results.appraisal import beside, warnings
+from hpo.results.appraisal import warnings
+from hpo.results.baseline import baseline_in
 from hpo.results.champion import Champion
-from hpo.results.leaderboard import Counts, Entry
+from hpo.results.leaderboard import BEST_EPOCH, FOLDS, STD_OVER_FOLDS, Counts, Entry
 from hpo.results.noise import near_best_in_words, noise_of
 from hpo.spec.space import Choice, Dimension, SearchSpace
 from hpo.spec.study import Metric, StudySpec
@@ -112,13 +113,13 @@ def _standing(
         low, high = champion.test.intervals[metric]
         place = "" if registered is None else f"Registered as `{registered}`. "
         return (
-            f"**Best: trial {champion.number}**, validation {metric} **{champion.value:.4f}**, "
+            f"**Best: {champion.source.words}**, validation {metric} **{champion.value:.4f}**, "
             f"test {metric} **{champion.test.metrics[metric]:.4f}** (95 % interval {low:.4f} to "
             f"{high:.4f}). {place}{trials}."
         )
     if entries:
         best = entries[0]
-        return f"**Best so far: trial {best.number}**, validation {metric} **{best.value:.4f}**. {trials}."
+        return f"**Best so far: trial {best.number}**, validation {metric} **{best.score_in_words()}**. {trials}."
     return f"{trials}."
 
 
@@ -134,9 +135,10 @@ def _caveats(
     if champion is not None:
         lines += warnings(champion.test, metric, names)
     if reading is not None:
-        validation = reading.class_counts["validation"]
+        validation = baseline_in(reading, "validation", [metric])
         if entries:
-            lines.append(f"On the validation split: {beside((metric,), validation, names)}")
+            on = "On the validation folds" if reading.folds else "On the validation split"
+            lines.append(f"{on}: {validation.in_words([metric])}")
         noise = noise_of([entry.value for entry in entries], metric, validation)
         if noise is not None and noise.near_best:
             lines.append(near_best_in_words(noise, len(entries)))
@@ -153,6 +155,9 @@ def _end(facts: TrialFacts) -> str:
         return ""
     stopped = _STOPPED.get(str(attributes.get("stopped")), facts.state.lower())
     words = [f"{facts.metric} **{facts.value:.4f}**" if facts.value is not None else "", stopped]
+    if STD_OVER_FOLDS in attributes:
+        spread = f"± {attributes[STD_OVER_FOLDS]:.4f} over {attributes[FOLDS]} folds"
+        words.insert(1, f"{spread}, the best after {attributes[BEST_EPOCH]:.2f} epochs of each")
     if "epochs_run" in attributes:
         words.append(
             f"{attributes['epochs_run']:.2f} epochs in {attributes.get('seconds', 0):.1f} s"
@@ -162,7 +167,7 @@ def _end(facts: TrialFacts) -> str:
 
 def _row(entry: Entry, names: Sequence[str]) -> str:
     trial = f"[{entry.number}]({entry.mlflow_url})" if entry.mlflow_url else str(entry.number)
-    cells = [trial, f"{entry.value:.4f}", *(_value(entry.params.get(name, "")) for name in names)]
+    cells = [trial, entry.score_in_words(), *(_value(entry.params.get(name, "")) for name in names)]
     return "| " + " | ".join(cells) + " |"
 
 

@@ -20,7 +20,7 @@ from hpo.results.presentation import CHAMPION_KEY, present_study, present_trial,
 from hpo.runtime.finish import promotion_of
 from hpo.runtime.outcomes import set_trial_run
 from hpo.runtime.session import Session
-from hpo.runtime.trained_part import trained_part
+from hpo.runtime.trained_part import trained_parts
 from hpo.studies.memory import remember
 from hpo.tracking.registry import Registered
 from hpo.waiting import Deadline
@@ -73,7 +73,9 @@ def _look(session: Session, champion: Champion) -> Registered:
     refusal = session.tracker.refusal()
     if refusal is not None:
         return Registered(None, f"MLflow refuses it: {refusal}")
-    return session.tracker.find_champion(champion.number, champion.registered_name)
+    return session.tracker.find_champion(
+        champion.number, champion.registered_name, champion.source.key
+    )
 
 
 def _mended(session: Session, champion: Champion, seen: Registered) -> Registered:
@@ -94,13 +96,13 @@ def _published_again(session: Session, champion: Champion, seen: Registered) -> 
     study, context = session.study, session.prepared.context
     if session.tracker.refusal() is not None:
         return seen
-    entry = champion.source.lead_entry(study.read(leaderboard))
+    entries = study.read(leaderboard)
     try:
         with TemporaryDirectory(prefix="hpo-download-") as folder:
             publish_again(
                 champion,
-                entry,
-                trained_part(session, entry, Path(folder)),
+                champion.source.lead_entry(entries),
+                trained_parts(session, champion.source, entries, Path(folder)),
                 model=context.model,
                 tracker=session.tracker,
                 study_name=study.name,

@@ -42,7 +42,8 @@ class TrialEnded:
 
     Attributes:
         number: The trial's in its study.
-        state: COMPLETE, PRUNED, FAIL, or RELEASED where the trial was given back unfinished.
+        state: COMPLETE, PRUNED, FAIL, or RELEASED where the trial was given back unfinished; RETRAINED
+            of one that was over, and was trained once more for its weights.
         value: The study's metric at the best evaluation, where there is one.
         seconds: That the attempt took.
         reason: Why the trial failed.

@@ -19,6 +19,7 @@ from hpo.errors import TrackingError
 from hpo.leases.once import Once, Turn, TurnLost
 from hpo.outbox.outbox import waiting_in
 from hpo.results.appraisal import appraise
+from hpo.results.baseline import baseline_in
 from hpo.results.champion import Champion, promote
 from hpo.results.champion_source import ChampionSource, champion_source
 from hpo.results.dashboard_drawings import show_with_study
@@ -27,12 +28,11 @@ from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderbo
 from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_study
 from hpo.runtime.session import Session
-from hpo.runtime.trained_part import trained_part
+from hpo.runtime.trained_part import trained_parts
 from hpo.spec.study import Metric
 from hpo.studies.memory import recall
 from hpo.studies.reading import known_reading
 from hpo.studies.studies import OpenStudy
-from hpo.tasks.metrics import constant_answer
 from hpo.tracking.registry import Registered
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Summary:
     def _baselines(self, reading: Reading) -> dict[str, dict[str, float]]:
         """What the same answer for every text would give, by split and metric."""
         return {
-            split: constant_answer(reading.class_counts[split], [self.metric])
+            split: dict(baseline_in(reading, split, [self.metric]).scores)
             for split in ("validation", "test")
         }
 
@@ -118,10 +118,30 @@ def finish_study(session: Session) -> Champion | None:
     entries = study.read(leaderboard)
     if not entries:
         return None
-    source, known = champion_source(entries), known_champion(study)
+    known = known_champion(study)
+    return crown(
+        session, entries, champion_source(entries, None if known is None else known.source)
+    )
+
+
+def crown(
+    session: Session, entries: list[Entry], source: ChampionSource, value: float | None = None
+) -> Champion:
+    """Promote what the champion of a study is to be, unless it is the champion already.
+
+    Args:
+        session: Of the study.
+        entries: Its leaderboard.
+        source: What the champion is made of.
+        value: As for `promote`.
+
+    Raises:
+        ModelError: Weights are nowhere, and another training does not bring them back.
+    """
+    study, known = session.study, known_champion(session.study)
     promotion = Once(study.storage, study.study_id, promotion_of(source))
     while known is None or known.source != source:
-        known = _promote_in_turn(session, entries, source, promotion)
+        known = _promote_in_turn(session, entries, source, promotion, value)
         if known is None:
             time.sleep(_LOOK_SECONDS)
             known = known_champion(study)
@@ -130,13 +150,19 @@ def finish_study(session: Session) -> Champion | None:
 
 def promotion_of(source: ChampionSource) -> str:
     """What the study calls the promotion of a champion, which it wants done once."""
+    if source.key:
+        return f"crowning {source.how} {source.key}"
     return (
         f"crowning trial {source.lead}"  # stored: workers of earlier releases know it by this name
     )
 
 
 def _promote_in_turn(
-    session: Session, entries: list[Entry], source: ChampionSource, promotion: Once
+    session: Session,
+    entries: list[Entry],
+    source: ChampionSource,
+    promotion: Once,
+    value: float | None,
 ) -> Champion | None:
     """The champion; None while another process is at it, for the test split is to be looked at by one."""
     turn = promotion.begin()
@@ -147,7 +173,7 @@ def _promote_in_turn(
             known = known_champion(session.study)
             if known is not None and known.source == source:
                 return known  # by whoever had the turn before
-            return _promote(session, entries, source, known, turn)
+            return _promote(session, entries, source, known, turn, value)
     except TurnLost as lost:
         logger.warning("study %s: %s", session.study.name, lost)
         return None
@@ -159,10 +185,11 @@ def _promote(
     source: ChampionSource,
     known: Champion | None,
     turn: Turn,
+    value: float | None,
 ) -> Champion:
     study, context, best = session.study, session.prepared.context, source.lead_entry(entries)
     with TemporaryDirectory(prefix="hpo-download-") as folder:
-        trained = trained_part(session, best, Path(folder))
+        trained = trained_parts(session, source, entries, Path(folder))
         turn.check()
         champion = promote(
             source,
@@ -175,10 +202,11 @@ def _promote(
             metric=study.spec.study.metric,
             seed=study.spec.study.seed,
             times_tested_before=0 if known is None else known.times_tested,
+            value=value,
             before_publishing=turn.check,
         )
     turn.end_with(CHAMPION_KEY, champion.as_json())
-    kept = top_numbers(entries, study.spec.tracking.kept_models)
+    kept = _kept_numbers(study, entries, champion)
     session.models.drop(session.models.numbers() - kept)
     _show_drawings(session, entries, champion)
     present_study(study, session.tracker, champion)
@@ -192,7 +220,8 @@ def tidy(session: Session) -> None:
     """
     if waiting_in(session.work.state):
         return
-    kept = top_numbers(session.study.read(leaderboard), session.study.spec.tracking.kept_models)
+    study = session.study
+    kept = _kept_numbers(study, study.read(leaderboard), known_champion(study))
     try:
         logged = session.tracker.trials_with_models()
         # A worker that was killed in the middle of keeping to the policy may have left some.
@@ -209,24 +238,36 @@ def tidy(session: Session) -> None:
             session.work.checkpoint_of(number).remove()
 
 
+def _kept_numbers(study: OpenStudy, entries: list[Entry], champion: Champion | None) -> set[int]:
+    """The trials whose models stay: the best, and all that an ensemble is made of."""
+    kept = top_numbers(entries, study.spec.kept_models)
+    return (
+        kept
+        if champion is None or champion.made_of is None
+        else kept | set(champion.made_of.trials)
+    )
+
+
 def _show_drawings(session: Session, entries: list[Entry], champion: Champion) -> None:
     """The champion's confusion matrix and the best trials' learning curves, in MLflow and the dashboard."""
     study, metric = session.study, session.study.spec.study.metric
+    folds = bool(study.spec.validation.folds)
     drawings = {
-        "test_confusion.svg": draw_confusion(
-            np.array(champion.test.confusion, np.int64),
-            session.prepared.context.data.label_names,
-            "Confusion on the test split",
-            f"champion: trial {champion.number}, {metric} {champion.test.metrics[metric]:.4f}",
-        ),
         "learning_curves.svg": draw_curves(
             _learning_curves(study, entries[:_CURVES]),
             "Learning curves of the best trials",
-            x_label="epochs",
+            x_label="epochs of one fold after another" if folds else "epochs",
             y_label=f"validation {metric}",
             subtitle=f"study {study.name}",
         ),
     }
+    if champion.test.confusion:
+        drawings["test_confusion.svg"] = draw_confusion(
+            np.array(champion.test.confusion, np.int64),
+            session.prepared.context.data.label_names,
+            "Confusion on the test split",
+            f"champion: {champion.source.words}, {metric} {champion.test.metrics[metric]:.4f}",
+        )
     for name, drawing in drawings.items():
         session.tracker.log_study_text(drawing, f"figures/{name}")
         show_with_study(study.storage, study.study_id, session.work.state, name, drawing)
@@ -271,9 +312,9 @@ def summarise(
     """The study as it stands, for people and programs."""
     metric, entries = study.spec.study.metric, linked_leaderboard(study)
     reading = known_reading(study.storage, study.study_id)
-    counted = None if reading is None else reading.class_counts["validation"]
+    validation = None if reading is None else baseline_in(reading, "validation", [metric])
     values = [entry.value for entry in entries]
-    unexplained = why_no_importances(values, metric, counted)
+    unexplained = why_no_importances(values, metric, validation)
     return Summary(
         name=study.name,
         metric=metric,
@@ -281,7 +322,7 @@ def summarise(
         entries=entries,
         importances={} if unexplained else study.read(importances),
         importances_left_out=unexplained,
-        noise=None if counted is None else noise_of(values, metric, counted),
+        noise=None if validation is None else noise_of(values, metric, validation),
         reading=reading,
         champion=champion,
         registered=registered,
@@ -295,6 +336,8 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
         "number": entry.number,
         "value": entry.value,
         "params": dict(entry.params),
+        "folds": entry.folds,
+        "std_over_folds": entry.std_over_folds,
         "epochs_run": entry.epochs_run,
         "seconds": entry.seconds,
         "mlflow_url": entry.mlflow_url,

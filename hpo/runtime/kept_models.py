@@ -8,13 +8,19 @@ from collections.abc import Callable, Sequence, Set
 from glob import escape
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from hpo.atomic import remove_partial, whole_folder
 from hpo.errors import TrackingError
-from hpo.model.saved import TRAINED_FILE, damage_in_trained
+from hpo.model.saved import TRAINED_FILE, damage_in_trained, save_trained
 from hpo.results.leaderboard import Entry
+from hpo.runtime.preparation import told_params
 from hpo.spec.names import file_name
+from hpo.spec.study import StudySpec
+from hpo.tasks.task import Task
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
+from hpo.training.loop import TrialTraining
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +104,48 @@ class KeptModels:
         """Remove what these trials trained."""
         for number in numbers:
             shutil.rmtree(self.path(number), ignore_errors=True)
+
+
+def keep_trained(
+    models: KeptModels,
+    spec: StudySpec,
+    number: int,
+    trial: TrialTraining,
+    task: Task,
+    value: float,
+    **facts: JsonValue,
+) -> Path:
+    """Keep a trial's classifier as it is now; where it is then.
+
+    Args:
+        models: Where.
+        spec: The study.
+        number: The trial's.
+        trial: Its training, at its end.
+        task: As it is answered.
+        value: Of the study's metric.
+        facts: What else is to stand in `trial.json`.
+    """
+    data = trial.context.data
+    told = {
+        "study": spec.name,
+        "number": number,
+        "params": told_params(spec, trial.params),
+        "value": value,
+        **facts,
+    }
+    return models.keep(
+        number,
+        lambda folder: save_trained(
+            folder,
+            trial.classifier,
+            task,
+            data.label_names,
+            data.max_length,
+            told,
+            data.preprocessing,
+        ),
+    )
 
 
 def study_folder(state: Path, study_name: str, study_uid: str) -> Path:

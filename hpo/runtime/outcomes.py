@@ -166,4 +166,4 @@ def _keeps_model(storage: Storage, trial: _Stored, number: int) -> bool:
         return leaderboard(optuna.load_study(study_name=trial.study, storage=storage.optuna))
 
     entries = storage.retry(read, "reading the study")
-    return number in top_numbers(entries, trial.spec.tracking.kept_models)
+    return number in top_numbers(entries, trial.spec.kept_models)

@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from importlib.metadata import version
 
 import torch
 
 from hpo.data.cleaning import cleaning_steps
 from hpo.data.dataset import LabelledData, load_data
+from hpo.data.folds import fingerprint_of
 from hpo.data.preprocessing import Preprocessing
 from hpo.data.reading import Reading, reading_of
-from hpo.data.tokens import tokenize
+from hpo.data.replacement_table import ReplacementTable, read_replacements
+from hpo.data.tokens import tokenize, tokenize_texts
 from hpo.errors import StudyFileError
 from hpo.model.family import Architecture
 from hpo.model.feature_cache import FeatureCache
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.model_files import is_on_the_hub
 from hpo.model.pretrained import PretrainedModel, load_pretrained
+from hpo.runtime.task_checks import check_against_task
+from hpo.search.distributions import count_of, is_continuous
+from hpo.spec.augment import RATES
 from hpo.spec.effects import Need, idle, idle_searched, refuse_idle
 from hpo.spec.locations import Locations
 from hpo.spec.options import OptionValue, nested, option_values, options_in_use
-from hpo.spec.space import Choice, IntRange
+from hpo.spec.space import Choice, FloatRange, IntRange, SearchSpace
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import search_space
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrialParams
 from hpo.studies.fingerprints import Fingerprints
 from hpo.studies.studies import check_plan
-from hpo.tasks.single_label import SINGLE_LABEL
+from hpo.tasks import task_named
+from hpo.tasks.constant import same_answer
+from hpo.tasks.task import Labels
 from hpo.tracking.opening import DatasetInfo
 from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.trial_context import TrialContext
+from hpo.training.trial_data import StoredTexts, TrialData
+from hpo.training.variants import TextVariants
 
 USUAL_MAX_LENGTH = 256
+_FEW_POINTS = 16
 _PACKAGES = (
     "hpo",
     "torch",
@@ -43,6 +55,7 @@ _PACKAGES = (
     "mlflow",
     "datasets",
     "numpy",
+    "pytorch-optimizer",
     "scikit-learn",
 )
 
@@ -54,6 +67,7 @@ class Prepared:
     spec: StudySpec
     data: LabelledData
     context: TrialContext
+    table: ReplacementTable | None = None
 
     @property
     def n_layer(self) -> int:
@@ -62,14 +76,25 @@ class Prepared:
     @property
     def fingerprints(self) -> Fingerprints:
         """What all trials of the study must share."""
-        return Fingerprints(self.data.fingerprint, self.context.model.fingerprint)
+        data, table = fingerprint_of(self.data.folds, self.data.fingerprint), self.table
+        if table is not None:
+            data = hashlib.sha256(f"{data}:{table.fingerprint}".encode()).hexdigest()
+        return Fingerprints(data, self.context.model.fingerprint)
 
-    @property
+    @cached_property
     def reading(self) -> Reading:
         """What was read, in numbers."""
-        context = self.context
-        side = context.model.tokenizer.truncation_side
-        return reading_of(self.data, context.data, truncation_side=side)
+        data, context = self.data, self.context
+
+        def same(labels: Labels) -> dict[str, float]:
+            return same_answer(context.task, labels, data.label_names, [context.metric])
+
+        return reading_of(
+            data,
+            context.data,
+            truncation_side=context.model.tokenizer.truncation_side,
+            same_answer=None if data.task == "single_label" else same,
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -86,7 +111,7 @@ class Prepared:
             source=data.source,
             examples={
                 "train": len(data.train),
-                "validation": len(data.validation),
+                **({} if data.folds else {"validation": len(data.validation)}),
                 "test": len(data.test),
             },
         )
@@ -118,7 +143,12 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
     if not is_on_the_hub(spec.model.name):
         refuse_idle("model", spec.model, "a hub model", f"{spec.model.name} is a directory")
     # The data first: a fault in somebody's own file should be told before a model is fetched.
-    data = load_data(spec.data, seed=spec.study.seed, cleaning=spec.cleaning)
+    name = spec.training.augment.table
+    table = None if name is None else read_replacements(name)
+    data = load_data(
+        spec.data, seed=spec.study.seed, cleaning=spec.cleaning, validation=spec.validation
+    )
+    check_against_task(spec, data.task, data.label_names)
     model = load_pretrained(spec.model.name, spec.model.revision)
     max_length = check_against_model(spec, model)
     check_plan(spec, model.architecture.n_layer)
@@ -142,8 +172,26 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
         device=device,
     )
     metric, settings = spec.study.metric, spec.training
-    context = TrialContext(model, tokens, features, SINGLE_LABEL, metric, settings)
-    return Prepared(spec, data, context)
+    variants = TextVariants(
+        data.train.texts,
+        tokens.train,
+        partial(
+            tokenize_texts,
+            tokenizer=model.tokenizer,
+            max_length=max_length,
+            preprocessing=tokens.preprocessing,
+        ),
+        seed=spec.study.seed,
+        table=table,
+        kept=_trials_share_variants(search_space(spec)),
+    )
+    folds = tuple(
+        TrialData(StoredTexts("train", fold.train), StoredTexts("train", fold.validation))
+        for fold in data.folds
+    )
+    task = task_named(data.task)
+    context = TrialContext(model, tokens, features, task, metric, settings, variants, folds)
+    return Prepared(spec, data, context, table)
 
 
 def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:
@@ -191,6 +239,17 @@ def trial_params(spec: StudySpec, sampled: Mapping[str, OptionValue]) -> TrialPa
 def told_params(spec: StudySpec, params: TrialParams) -> dict[str, OptionValue | None]:
     """What people are told of a trial's options, by name; nothing of tables that the study leaves off."""
     return options_in_use(params, spec.search.space)
+
+
+def _trials_share_variants(space: SearchSpace) -> bool:
+    """Whether the rates that are searched are few enough for trials to have the same ones."""
+    points = 1
+    for rate in RATES:
+        dimension = space.get(f"augment.{rate}")
+        if isinstance(dimension, FloatRange) and is_continuous(dimension):
+            return False
+        points *= 1 if dimension is None else count_of(rate, dimension)
+    return points <= _FEW_POINTS
 
 
 def _deepest(spec: StudySpec) -> tuple[int, str]:

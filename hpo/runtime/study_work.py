@@ -15,15 +15,15 @@ from hpo.leases.budget import NoTrial, claim_trial
 from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
 from hpo.leases.lease import LeaseLost
-from hpo.model.saved import save_trained
 from hpo.results.dashboard_drawings import show_with_trial
 from hpo.results.leaderboard import leaderboard, top_numbers
 from hpo.results.presentation import present_study, present_trial
 from hpo.runtime.events import Listener, TrialEnded, TrialEvaluated, TrialStarted
-from hpo.runtime.kept_models import KeptModels, study_folder
+from hpo.runtime.kept_models import KeptModels, keep_trained, study_folder
 from hpo.runtime.preparation import Prepared, told_params, trial_params
 from hpo.runtime.trial_end import BrokenOff, Ended, end_by, end_of
-from hpo.runtime.trial_report import dashboard_columns, log_confusion
+from hpo.runtime.trial_report import TUNED, dashboard_columns, log_confusion, log_evaluation
+from hpo.search.pruners import evaluations_a_training
 from hpo.search.samplers import seed_for
 from hpo.spec.training import TrialParams
 from hpo.studies.memory import recall, remember
@@ -31,11 +31,14 @@ from hpo.studies.studies import OpenStudy
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.checkpoint import CheckpointFile
+from hpo.training.folds import FoldedTraining
 from hpo.training.loop import TrialInterrupted, TrialTraining
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.result import Evaluation, TrialResult, Verdict
 
 logger = logging.getLogger(__name__)
+
+Training = TrialTraining | FoldedTraining
 
 _MICRO_BATCH = "micro_batch"
 _MOST_FAILURES_IN_A_ROW = 5
@@ -146,15 +149,9 @@ class StudyWork:
             self._close(attempt, found)
             return found
 
-    def _train(self, params: TrialParams, attempt: _Attempt) -> tuple[TrialTraining, TrialResult]:
+    def _train(self, params: TrialParams, attempt: _Attempt) -> tuple[Training, TrialResult]:
         """Train from the checkpoint, where there is one, telling of each evaluation."""
-        claim = attempt.claim
-        trial = TrialTraining(
-            self.prepared.context,
-            params,
-            seed=seed_for(self.study.spec.study.seed, claim.number),
-            micro_batches=self.micro_batches,
-        )
+        trial = self._training(params, seed_for(self.study.spec.study.seed, attempt.claim.number))
         self._log_earlier_evaluations(trial, attempt)
         result = trial.run(
             lambda evaluation: self._on_evaluation(evaluation, trial, attempt),
@@ -163,38 +160,43 @@ class StudyWork:
         )
         return trial, result
 
-    def _keep(self, trial: TrialTraining, result: TrialResult, attempt: _Attempt) -> str | None:
+    def _training(self, params: TrialParams, seed: int) -> Training:
+        context, micro_batches = self.prepared.context, self.micro_batches
+        if not context.folds:
+            return TrialTraining(context, params, seed=seed, micro_batches=micro_batches)
+        return FoldedTraining(
+            context,
+            params,
+            seed=seed,
+            evaluations_a_fold=evaluations_a_training(self.study.spec, self.study.space),
+            micro_batches=micro_batches,
+        )
+
+    def _keep(self, trial: Training, result: TrialResult, attempt: _Attempt) -> str | None:
         """Keep what training found out, before the trial ends, and a complete trial's model.
 
+        A trial over folds trains as many models and keeps none: the champion's is trained by itself.
+
         Returns:
-            The confusion matrix of a complete trial, as SVG.
+            The confusion matrix of a complete trial, as SVG, if its texts are of one class each.
         """
         if result.micro_batch is not None:
             remember(self.study.storage, self.study.study_id, _MICRO_BATCH, result.micro_batch)
         attempt.claim.set_user_attrs(dashboard_columns(result))
         if result.end == "pruned":
             return None
-        number, context = attempt.claim.number, self.prepared.context
-        facts = {
-            "study": self.study.name,
-            "number": number,
-            "params": told_params(self.study.spec, trial.params),
-            "value": result.value,
-        }
-        labels, max_length = context.data.label_names, context.data.max_length
-        self._models.keep(
-            number,
-            lambda folder: save_trained(
-                folder,
-                trial.classifier,
-                context.task,
-                labels,
-                max_length,
-                facts,
-                context.data.preprocessing,
-            ),
-        )
-        return log_confusion(attempt.run, result, labels)
+        if isinstance(trial, TrialTraining):
+            keep_trained(
+                self._models,
+                self.study.spec,
+                attempt.claim.number,
+                trial,
+                trial.tuned_task,
+                result.value,
+            )
+        elif trial.tuned_facts:
+            attempt.claim.set_user_attrs({TUNED: dict(trial.tuned_facts)})
+        return log_confusion(attempt.run, result, self.prepared.context.data.label_names)
 
     def _close(self, attempt: _Attempt, end: Ended, drawing: str | None = None) -> None:
         """Give the trial its end everywhere, in the order in which a dead worker's are made up for.
@@ -202,11 +204,11 @@ class StudyWork:
         Args:
             attempt: What is closed.
             end: What the storage, MLflow and the dashboard are told.
-            drawing: The confusion matrix of a complete trial, as SVG.
+            drawing: The confusion matrix of a complete trial, as SVG, where it has one.
         """
         claim, run, complete = attempt.claim, attempt.run, end.state == "COMPLETE"
         claim.finish(TrialState[end.state], end.value if complete else None, reason=end.reason)
-        leads = drawing is not None and self._take_its_place(attempt, drawing)
+        leads = complete and self._take_its_place(attempt, drawing)
         best = f"val/best_{self.study.spec.study.metric}"
         run.finish(end.state, {} if end.value is None else {best: end.value}, reason=end.reason)
         present_trial(self.study.storage, self.study.uid, claim.number)
@@ -214,15 +216,16 @@ class StudyWork:
             present_study(self.study, self.tracker)
         attempt.checkpoint.remove()
 
-    def _take_its_place(self, attempt: _Attempt, drawing: str) -> bool:
+    def _take_its_place(self, attempt: _Attempt, drawing: str | None) -> bool:
         """Show a complete trial, and keep its model where it is among the best; whether it leads now."""
         claim, run = attempt.claim, attempt.run
         try:
-            show_with_trial(
-                self.study.storage, claim.trial_id, self.state, "confusion_matrix.svg", drawing
-            )
+            if drawing is not None:
+                show_with_trial(
+                    self.study.storage, claim.trial_id, self.state, "confusion_matrix.svg", drawing
+                )
             entries = self.study.read(leaderboard)
-            kept = top_numbers(entries, self.study.spec.tracking.kept_models)
+            kept = top_numbers(entries, self.study.spec.kept_models)
             if claim.number in kept:
                 self._models.log(claim.number, run)
             self._models.drop_outdone(entries, kept, claim.number, self.tracker)
@@ -238,26 +241,28 @@ class StudyWork:
         path = folder / "checkpoints" / f"trial-{number:04d}.safetensors"
         return CheckpointFile(path, self.study.spec.training.checkpoint)
 
-    def _log_earlier_evaluations(self, trial: TrialTraining, attempt: _Attempt) -> None:
+    def _log_earlier_evaluations(self, trial: Training, attempt: _Attempt) -> None:
         """Give the attempt's run the whole course of the trial, and Optuna nothing beyond the checkpoint."""
         claim = attempt.claim
         trial.resume(attempt.checkpoint)
         for evaluation in trial.history:
-            attempt.run.log(evaluation.metrics, evaluation.examples_seen)
+            log_evaluation(attempt.run, evaluation)
         if not claim.is_new:
-            claim.forget_reports_after(trial.history[-1].index if trial.history else 0)
-            for evaluation in trial.history:
+            reported = [evaluation for evaluation in trial.history if evaluation.is_reported]
+            claim.forget_reports_after(reported[-1].index if reported else 0)
+            for evaluation in reported:
                 # The checkpoint is sealed, and what was reported by then is not.
                 claim.report(self._value(evaluation), evaluation.index)
 
-    def _on_evaluation(
-        self, evaluation: Evaluation, trial: TrialTraining, attempt: _Attempt
-    ) -> Verdict:
+    def _on_evaluation(self, evaluation: Evaluation, trial: Training, attempt: _Attempt) -> Verdict:
         claim, run, value = attempt.claim, attempt.run, self._value(evaluation)
-        run.log(evaluation.metrics, evaluation.examples_seen)
+        log_evaluation(run, evaluation)
         run.log_system(evaluation.examples_seen)
-        claim.report(value, evaluation.index)
+        if evaluation.is_reported:
+            claim.report(value, evaluation.index)
         self.on_event(TrialEvaluated(claim.number, evaluation.step / trial.steps, value))
+        if not evaluation.is_reported:
+            return Verdict.GO_ON
         return Verdict.PRUNE if claim.should_prune() else Verdict.GO_ON
 
     def _value(self, evaluation: Evaluation) -> float:

@@ -1,6 +1,7 @@
 """What the best trial trained: kept here, or in MLflow, or trained again where no whole copy is anywhere.
 
 A trial is a pure function of data, model, parameters and seed, so that its weights can be made again.
+One over folds has no weights of its own: its parameters are trained once on all the training texts.
 """
 
 from __future__ import annotations
@@ -10,24 +11,30 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
 import torch
+from optuna.trial import FrozenTrial
 
 from hpo.errors import ModelError
-from hpo.model.saved import FACTS_FILE, damage_in_trained, save_trained
+from hpo.model.saved import FACTS_FILE, damage_in_trained
+from hpo.results.champion_source import ChampionSource
 from hpo.results.leaderboard import Entry
 from hpo.runtime.events import TrialEnded, TrialEvaluated, TrialStarted
+from hpo.runtime.kept_models import keep_trained
 from hpo.runtime.outcomes import THREADS
-from hpo.runtime.preparation import told_params, trial_params
+from hpo.runtime.preparation import trial_params
 from hpo.runtime.session import Session
+from hpo.runtime.trial_report import TUNED
 from hpo.search.samplers import seed_for
+from hpo.spec.training import TrialParams
 from hpo.training.evaluate import TrainingDiverged
 from hpo.training.loop import TrialInterrupted, TrialTraining
 from hpo.training.micro_batches import BatchTooLarge
+from hpo.training.refit import refit
 from hpo.training.result import Evaluation, TrialResult, Verdict
 
 logger = logging.getLogger(__name__)
@@ -35,6 +42,25 @@ logger = logging.getLogger(__name__)
 _FLUSH_SECONDS = 60.0
 # Threads and kernels may add up in another order on another day; a wrong bit tells much more than this.
 _SAME = 1e-6
+_COMPARED = ("accuracy", "f1_macro", "log_loss", "f1_micro", "rmse", "mae")
+
+
+def trained_parts(
+    session: Session, source: ChampionSource, entries: Sequence[Entry], download_to: Path
+) -> list[Path]:
+    """A folder of what was trained for each trial that a champion is made of, in their order.
+
+    Args:
+        session: Of the trials' study.
+        source: What the champion is made of.
+        entries: The study's leaderboard.
+        download_to: As for `trained_part`, and what is raised.
+    """
+    by_number = {entry.number: entry for entry in entries}
+    return [
+        trained_part(session, by_number[number], download_to / str(number))
+        for number in source.trials
+    ]
 
 
 def trained_part(session: Session, best: Entry, download_to: Path) -> Path:
@@ -53,6 +79,8 @@ def trained_part(session: Session, best: Entry, download_to: Path) -> Path:
     models, number = session.models, best.number
     if models.whole(number):
         return models.path(number)
+    if session.prepared.context.folds:
+        return _refit(session, best)
     fetched = fetched_part(session, number, download_to)
     if fetched is not None:
         if not models.has(number):
@@ -93,14 +121,10 @@ def _is_of(folder: Path, study_name: str, number: int) -> bool:
 
 def _train_again(session: Session, best: Entry) -> Path:
     """Train a complete trial once more, unpruned, and keep it if it comes out as it did."""
-    spec, work, context = session.study.spec, session.work, session.prepared.context
-    stored = session.study.read(lambda study: _trial(study, best.number))
-    params = trial_params(spec, {name: stored.params[name] for name in session.study.space})
+    spec, work = session.study.spec, session.work
+    stored, params, seed = _point(session, best.number)
     trial = TrialTraining(
-        context,
-        params,
-        seed=seed_for(spec.study.seed, best.number),
-        micro_batches=work.micro_batches,
+        session.prepared.context, params, seed=seed, micro_batches=work.micro_batches
     )
 
     def on_evaluation(evaluation: Evaluation) -> Verdict:
@@ -108,40 +132,79 @@ def _train_again(session: Session, best: Entry) -> Path:
         work.on_event(TrialEvaluated(best.number, evaluation.step / trial.steps, value))
         return Verdict.GO_ON
 
-    started = time.monotonic()
-    work.on_event(TrialStarted(best.number, 1))
     try:
-        with _threads(stored.user_attrs.get(THREADS)):
+        with _shown(session, best.number), _threads(stored.user_attrs.get(THREADS)):
             result = trial.run(on_evaluation, should_stop=work.should_stop)
-    except TrialInterrupted as interrupted:
-        raise KeyboardInterrupt from interrupted  # nothing is left to give back: the trial is over
     except (TrainingDiverged, BatchTooLarge) as error:
         raise _not_the_same(best, str(error)) from error
-    finally:
-        work.on_event(TrialEnded(best.number, "RELEASED", None, time.monotonic() - started))
     for name, value in _scores(stored, best, spec.study.metric).items():
         found = _found(result, name)
         if not math.isclose(found, value, rel_tol=_SAME, abs_tol=_SAME):
             raise _not_the_same(best, f"{name} {found:.6g}, not {value:.6g}")
-    facts = {
-        "study": session.study.name,
-        "number": best.number,
-        "params": told_params(spec, params),
-        "value": result.value,
-    }
-    data = context.data
-    return session.models.keep(
+    return keep_trained(
+        session.models,
+        session.study.spec,
         best.number,
-        lambda folder: save_trained(
-            folder,
-            trial.classifier,
-            context.task,
-            data.label_names,
-            data.max_length,
-            facts,
-            context.data.preprocessing,
-        ),
+        trial,
+        trial.tuned_task,
+        result.value,
     )
+
+
+def _refit(session: Session, best: Entry) -> Path:
+    """Train the parameters of a trial over folds on all the training texts, and keep what comes of it.
+
+    With as many threads as the trial had, it is the same classifier whenever it is done.
+    """
+    work, number = session.work, best.number
+    stored, params, seed = _point(session, number)
+    epochs = params.epochs if best.best_epoch is None else best.best_epoch
+    logger.info("trial %d is trained on all the training texts for %.2f epochs", number, epochs)
+    try:
+        with _shown(session, number), _threads(stored.user_attrs.get(THREADS)):
+            trial = refit(
+                session.prepared.context,
+                params,
+                seed=seed,
+                epochs=epochs,
+                micro_batches=work.micro_batches,
+                on_step=lambda share: work.on_event(TrialEvaluated(number, share, best.value)),
+                should_stop=work.should_stop,
+            )
+    except (TrainingDiverged, BatchTooLarge) as error:
+        raise ModelError(
+            f"trial {number}, the best",
+            found=f"a training on all the training texts that failed: {error}",
+            expected="a training as in its folds",
+            hint="Search lower learning rates, or set validation.folds to 0.",
+        ) from error
+    facts = {"folds": best.folds, "epochs_on_all_texts": epochs}
+    # What was tuned on the texts that the folds left out; on texts that were trained on it would be wrong.
+    task = trial.task.with_facts({**trial.task.facts, **stored.user_attrs.get(TUNED, {})})
+    spec = session.study.spec
+    return keep_trained(session.models, spec, number, trial, task, best.value, **facts)
+
+
+def _point(session: Session, number: int) -> tuple[FrozenTrial, TrialParams, int]:
+    """A trial as the storage has it, its parameters and its seed."""
+    study = session.study
+    stored = study.read(lambda read: _trial(read, number))
+    sampled = {name: stored.params[name] for name in study.space}
+    return stored, trial_params(study.spec, sampled), seed_for(study.spec.study.seed, number)
+
+
+@contextmanager
+def _shown(session: Session, number: int) -> Iterator[None]:
+    """Tell of a training of a trial that is over, which can be stopped and not given back."""
+    started, tell, state = time.monotonic(), session.work.on_event, "RELEASED"
+    tell(TrialStarted(number, 1))
+    try:
+        yield
+        state = "RETRAINED"
+    except TrialInterrupted as interrupted:
+        raise KeyboardInterrupt from interrupted
+    finally:
+        tell(TrialEnded(number, state, None, time.monotonic() - started))
 
 
 @contextmanager
@@ -155,15 +218,13 @@ def _threads(count: object) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _trial(study: optuna.Study, number: int) -> optuna.trial.FrozenTrial:
+def _trial(study: optuna.Study, number: int) -> FrozenTrial:
     return next(trial for trial in study.get_trials(deepcopy=False) if trial.number == number)
 
 
-def _scores(stored: optuna.trial.FrozenTrial, best: Entry, metric: str) -> dict[str, float]:
+def _scores(stored: FrozenTrial, best: Entry, metric: str) -> dict[str, float]:
     """What the trial scored at its best evaluation: the more that agrees, the surer that it is the same."""
-    noted = {
-        n: v for n, v in stored.user_attrs.items() if n in ("accuracy", "f1_macro", "log_loss")
-    }
+    noted = {name: value for name, value in stored.user_attrs.items() if name in _COMPARED}
     return {**noted, metric: best.value}
 
 

@@ -9,17 +9,21 @@ from collections.abc import Sequence
 import torch
 
 from hpo.results.drawings import draw_confusion
+from hpo.results.leaderboard import FOLDS, STD_OVER_FOLDS
 from hpo.runtime.outcomes import EXAMPLES_SEEN, THREADS
 from hpo.tracking.trial_run import TrialRun
-from hpo.training.result import TrialResult
+from hpo.training.folds import deviation_of
+from hpo.training.result import Evaluation, TrialResult
 
 
-def log_confusion(run: TrialRun, result: TrialResult, label_names: tuple[str, ...]) -> str:
+def log_confusion(run: TrialRun, result: TrialResult, label_names: tuple[str, ...]) -> str | None:
     """Log the confusion matrix at the best evaluation and each class's recall.
 
     Returns:
-        The matrix drawn, as SVG.
+        The matrix drawn, as SVG; None where a text is not of one class.
     """
+    if not len(result.confusion):
+        return None
     run.log_text(_confusion_table(result, label_names), "confusion_matrix.json")
     recalls = zip(recall_names(label_names), result.recalls, strict=True)
     metrics = {name: float(recall) for name, recall in recalls}
@@ -27,11 +31,22 @@ def log_confusion(run: TrialRun, result: TrialResult, label_names: tuple[str, ..
     drawing = draw_confusion(
         result.confusion,
         label_names,
-        "Confusion on the validation split",
+        f"Confusion on the {'validation folds' if result.fold_values else 'validation split'}",
         f"at the best evaluation, after {result.best.epoch:.2f} epochs",
     )
     run.log_text(drawing, "confusion_matrix.svg")
     return drawing
+
+
+TUNED = "tuned"
+"""User attribute: what a trial over folds has learnt for its task from the texts that they left out."""
+
+
+def log_evaluation(run: TrialRun, evaluation: Evaluation) -> None:
+    """Log an evaluation's metrics, by the fold that it is in: `fold_2/val/accuracy`."""
+    fold = "" if evaluation.fold is None else f"fold_{evaluation.fold}/"
+    metrics = {f"{fold}{name}": value for name, value in evaluation.metrics.items()}
+    run.log(metrics, evaluation.examples_seen)
 
 
 def recall_names(label_names: Sequence[str]) -> list[str]:
@@ -57,8 +72,17 @@ def dashboard_columns(result: TrialResult) -> dict[str, float | int | str]:
         EXAMPLES_SEEN: result.examples_seen,
         "seconds": round(seconds, 3),
         "examples_per_second": round(result.examples_seen / max(seconds, 1e-9), 1),
+        **_folds(result.fold_values),
         "stopped": result.end,
         THREADS: torch.get_num_threads(),
+    }
+
+
+def _folds(values: Sequence[float]) -> dict[str, float | int]:
+    deviation = deviation_of(values)
+    return {
+        **({FOLDS: len(values)} if values else {}),
+        **({} if deviation is None else {STD_OVER_FOLDS: deviation}),
     }
 
 

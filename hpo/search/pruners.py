@@ -2,7 +2,9 @@
 
 A trial reports after each evaluation, at step 1, 2, …; evaluations fall at fixed fractions of an
 epoch, so equal steps mean equal amounts of data whatever the batch size. `max_resource` is the last
-step that any trial of the study can reach: the most epochs times the evaluations of each.
+step that any trial of the study can reach: the most epochs times the evaluations of each. A trial
+over folds reports so in the first of them, and of the others the mean so far after each, at as many
+steps more as the longest trial needs for a fold: there all trials are equally far.
 
 - median, percentile: a trial whose best value so far is worse than the median (percentile) of the
   others at the same step. Not before half an epoch, nor before five trials are complete.
@@ -84,6 +86,11 @@ def make_pruner(
 
 def most_evaluations(spec: StudySpec, space: Mapping[str, object]) -> int:
     """The last step that any trial of the study can report."""
+    return max(spec.validation.folds, 1) * evaluations_a_training(spec, space)
+
+
+def evaluations_a_training(spec: StudySpec, space: Mapping[str, object]) -> int:
+    """The most evaluations of a trial of the study, or of one of its folds."""
     epochs = space.get("epochs")
     most = spec.training.epochs
     if isinstance(epochs, IntRange) and epochs.high is not None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Final, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
@@ -266,8 +266,12 @@ def _kind_of_type(name: str, annotation: object) -> str:
     if origin is Literal:
         return _listed(get_args(annotation))
     if origin in (Union, UnionType):
-        (inner,) = [part for part in get_args(annotation) if part is not NoneType]
-        return _kind_of_type(name, inner)
+        inner = [part for part in get_args(annotation) if part is not NoneType]
+        return " or ".join(_kind_of_type(name, part) for part in inner)
+    if origin is Annotated:
+        return _kind_of_type(name, get_args(annotation)[0])
+    if origin is list:
+        return f"list of {_kind_of_type(name, *get_args(annotation))}"
     if name in ("sampler", "pruner"):
         return "name or table"
     words = {bool: "true or false", int: "whole number", float: "number", str: "text"}

@@ -13,7 +13,15 @@ from hpo.spec.registry import Registry
 
 OPTIMIZERS: Final = Registry(
     "hpo.optimizers",
-    {"adamw": "hpo.training.optimizer:ADAMW", "sgd": "hpo.training.optimizer:SGD"},
+    {
+        "adamw": "hpo.training.update_rules:ADAMW",
+        "sgd": "hpo.training.update_rules:SGD",
+        "adam": "hpo.training.update_rules:ADAM",
+        "adafactor": "hpo.training.update_rules:ADAFACTOR",
+        "lion": "hpo.training.update_rules:LION",
+        "muon": "hpo.training.update_rules:MUON",
+        "schedule_free_adamw": "hpo.training.update_rules:SCHEDULE_FREE_ADAMW",
+    },
 )
 """Names to `hpo.training.optimizer.UpdateRule`."""
 
@@ -23,9 +31,15 @@ SCHEDULES: Final = Registry(
         "linear": "hpo.training.schedule:linear",
         "cosine": "hpo.training.schedule:cosine",
         "constant": "hpo.training.schedule:constant",
+        "polynomial": "hpo.training.schedule:POLYNOMIAL",
+        "inverse_sqrt": "hpo.training.schedule:INVERSE_SQRT",
+        "wsd": "hpo.training.schedule:WARMUP_STABLE_DECAY",
+        "one_cycle": "hpo.training.schedule:ONE_CYCLE",
+        "plateau": "hpo.training.schedule:PLATEAU",
     },
 )
-"""Names to functions: the share of the steps after warm-up that remain, 1 to 0, to the share of the peak rate."""
+"""Names to functions: the share of the steps after warm-up that remain, 1 to 0, to the share of the peak rate;
+or to a `hpo.training.schedule.Course`, which is told more."""
 
 METRICS: Final = Registry(
     "hpo.metrics",
@@ -35,9 +49,17 @@ METRICS: Final = Registry(
         "f1_macro": "hpo.tasks.metrics:F1_MACRO",
         "mcc": "hpo.tasks.metrics:MCC",
         "log_loss": "hpo.tasks.metrics:LOG_LOSS",
+        "f1_micro": "hpo.tasks.multi_label_metrics:F1_MICRO",
+        "f1_samples": "hpo.tasks.multi_label_metrics:F1_SAMPLES",
+        "subset_accuracy": "hpo.tasks.multi_label_metrics:SUBSET_ACCURACY",
+        "mean_average_precision": "hpo.tasks.multi_label_metrics:MEAN_AVERAGE_PRECISION",
+        "rmse": "hpo.tasks.regression_metrics:RMSE",
+        "mae": "hpo.tasks.regression_metrics:MAE",
+        "spearman": "hpo.tasks.regression_metrics:SPEARMAN",
+        "r2": "hpo.tasks.regression_metrics:R2",
     },
 )
-"""Names to `hpo.tasks.metrics.Scorer`."""
+"""Names to `hpo.tasks.scorer.Scorer`."""
 
 SAMPLERS: Final = Registry(
     "hpo.samplers",

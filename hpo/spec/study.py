@@ -6,7 +6,8 @@ import codecs
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from hpo.spec.cleaning import CleaningSection, Keep
 from hpo.spec.numbers import LARGEST_WHOLE, whole
@@ -16,12 +17,14 @@ from hpo.spec.training import TrainingSection
 
 Metric = Annotated[str, MemberOf(METRICS)]
 Direction = Literal["maximize", "minimize"]
+TaskName = Literal["single_label", "multi_label", "regression"]
 SamplerName = Annotated[str, MemberOf(SAMPLERS)]
 PrunerName = Annotated[str, MemberOf(PRUNERS)]
 
 DEMO = "demo"
 MAX_NAME_CHARACTERS = 200
 MOST_TRIALS = 1_000_000
+MOST_FOLDS = 100
 
 
 def direction_of(metric: Metric) -> Direction:
@@ -32,6 +35,18 @@ def direction_of(metric: Metric) -> Direction:
     """
     direction: Direction = METRICS[metric].direction
     return direction
+
+
+def _column_or_columns(value: object) -> object:
+    columns = value if isinstance(value, list) and len(value) > 1 else [value]
+    if not all(isinstance(column, str) for column in columns):
+        raise ValueError("a column, or a list of two columns or more")
+    if not all(columns):
+        raise PydanticCustomError("string_too_short", "some text")
+    return value
+
+
+Columns = Annotated[str | list[str], BeforeValidator(_column_or_columns)]
 
 
 class _Section(BaseModel):
@@ -75,8 +90,10 @@ class DataSection(_Section):
     text: str | None = Field(
         None, min_length=1, description="column of the texts; left out, found by convention"
     )
-    label: str | None = Field(
-        None, min_length=1, description="column of the labels; left out, found by convention"
+    label: Columns | None = Field(
+        None,
+        description="column of the labels; left out, found by convention; "
+        "a list: columns of 0 and 1, one for each label that a text may have",
     )
     train_split: str = Field("train", min_length=1, description="name of the training split")
     validation_split: str | None = Field(
@@ -115,6 +132,16 @@ class DataSection(_Section):
         None,
         description="which tokens of a text of more than max_length are read; "
         "left out, as the model's tokenizer truncates, which is the head as a rule",
+    )
+    task: TaskName | Literal["auto"] = Field(
+        "auto",
+        description="one class for each text, any number of labels, or a number; "
+        "`auto` takes lists, label_delimiter and several label columns for multi_label",
+    )
+    label_delimiter: str | None = Field(
+        None,
+        min_length=1,
+        description="what parts the labels in a cell of text, for multi_label: `,`",
     )
     encoding: str | None = Field(
         None,
@@ -221,6 +248,48 @@ class TrackingSection(_Section):
         return 1 if self.keep == "best" else int(self.keep.partition(":")[2])
 
 
+class ValidationSection(_Section):
+    """`[validation]`: what a trial's score is measured on."""
+
+    folds: int = Field(
+        0,
+        ge=0,
+        le=MOST_FOLDS,
+        description="0: on the validation split; 2 or more: on so many folds of the training split "
+        "in turn, of which a trial's score is the mean",
+    )
+    group: str | None = Field(
+        None,
+        min_length=1,
+        description="column of groups (authors, products), none of which is ever on both sides",
+    )
+    order: str | None = Field(
+        None,
+        min_length=1,
+        description="column of times or numbers: each fold is validated on what comes after "
+        "its training texts",
+    )
+
+    @field_validator("folds")
+    @classmethod
+    def _more_than_one(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("0 for the validation split, or 2 folds or more")
+        return folds
+
+    @field_validator("order")
+    @classmethod
+    def _one_column(cls, order: str | None, info: ValidationInfo) -> str | None:
+        if order is not None and info.data.get("group") is not None:
+            raise ValueError("nothing, for validation.group is set, and folds go by one column")
+        return order
+
+    @property
+    def column(self) -> str | None:
+        """The column that folds go by, if they go by one."""
+        return self.group or self.order
+
+
 DEFAULT_SPACE: Mapping[str, Any] = {
     "learning_rate": {"low": 1e-6, "high": 1e-3, "log": True},
     "batch_size": [8, 16, 32, 64],
@@ -239,6 +308,7 @@ class StudySpec(_Section):
     search: SearchSection = SearchSection()
     training: TrainingSection = TrainingSection()
     tracking: TrackingSection = TrackingSection()
+    validation: ValidationSection = ValidationSection()
 
     @property
     def name(self) -> str:
@@ -248,3 +318,8 @@ class StudySpec(_Section):
     @property
     def direction(self) -> Direction:
         return direction_of(self.study.metric)
+
+    @property
+    def kept_models(self) -> int | None:
+        """How many trials' models stay; None means all. A trial over folds has several and keeps none."""
+        return 0 if self.validation.folds else self.tracking.kept_models

@@ -18,7 +18,7 @@ from hpo.spec.numbers import beyond_toml
 from hpo.spec.options import drop_option, flat
 from hpo.spec.overrides import overridden, sources_of, table_of
 from hpo.spec.registries import data_format
-from hpo.spec.space import SearchSpace, SpaceError, parse_dimension
+from hpo.spec.space import Choice, SearchSpace, SpaceError, parse_dimension
 from hpo.spec.study import DEMO, MAX_NAME_CHARACTERS, StudySpec
 from hpo.spec.study_errors import error_at, first_problem
 from hpo.spec.training import OPTION_TABLES, SEARCHABLE_OPTIONS
@@ -90,13 +90,16 @@ def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> Stu
     space = search_space(spec, place=str(path), overrides=overrides)
     for lacking, why in lacking_by_itself(spec, space):
         set_for_nothing = [
-            *((key, repr(value)) for key, value in idle_keys("data", spec.data, lacking)),
-            *((key, repr(value)) for key, value in idle_keys("model", spec.model, lacking)),
-            *((key, repr(value)) for key, value in idle_keys("training", spec.training, lacking)),
+            *(
+                (key, repr(value))
+                for section in type(spec).model_fields
+                for key, value in idle_keys(section, getattr(spec, section), lacking)
+            ),
             *((key, "a searched option") for key in idle_searched(space, lacking)),
         ]
         for key, found in set_for_nothing:
             raise error_at(key, str(path), overrides, **idle(found, lacking, why))
+    _check_schedule(spec, space, str(path), overrides)
     return spec
 
 
@@ -137,6 +140,24 @@ def search_space(
             hint="Add e.g. learning_rate = { low = 1e-6, high = 1e-3, log = true }.",
         )
     return space
+
+
+def _check_schedule(
+    spec: StudySpec, space: SearchSpace, place: str, overrides: Mapping[str, object]
+) -> None:
+    """With folds the champion is trained without validation, which the schedule plateau waits for."""
+    searched = space.get("schedule")
+    values = searched.values if isinstance(searched, Choice) else (spec.training.schedule,)
+    if spec.validation.folds and "plateau" in values:
+        raise error_at(
+            "training.schedule" if searched is None else "search.space.schedule",
+            place,
+            overrides,
+            found=f"plateau, with validation.folds = {spec.validation.folds}",
+            expected="a schedule that does not wait for validation scores, for with folds the champion "
+            "is trained on all texts without them",
+            hint="Take another schedule, or set validation.folds to 0.",
+        )
 
 
 def _parse_toml(path: Path) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from hpo.spec.registry import MemberOf
 
 Precision = Literal["auto", "fp32", "bf16"]
 CheckpointPolicy = Literal["auto", "always", "never"]
+Unfreeze = Literal["none", "two_stage", "gradual"]
+Head = Literal["softmax", "sigmoid"]
+ClassWeight = Literal["none", "balanced"]
 Schedule = Annotated[str, MemberOf(SCHEDULES)]
 Optimizer = Annotated[str, MemberOf(OPTIMIZERS)]
 
@@ -60,7 +63,74 @@ class TrialParams(BaseModel):
     max_grad_norm: float = Field(
         1.0, ge=0, description="gradients are clipped to this norm; 0 clips nothing"
     )
+    nesterov: bool = Field(False, description="Nesterov's momentum, of sgd")
+    beta1: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="decay of the mean of gradients; left out, the optimizer's own",
+    )
+    beta2: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="decay of the mean of their squares, in lion of the gradients kept; "
+        "left out, the optimizer's own",
+    )
+    epsilon: float | None = Field(
+        None,
+        ge=1e-16,
+        le=1,
+        description="what keeps divisors above 0; left out, the optimizer's own",
+    )
+    head_learning_rate_factor: float = Field(
+        1.0, gt=0, le=1000, description="factor on the learning rate for the head"
+    )
+    polynomial_power: float = Field(
+        2.0, gt=0, le=10, description="power of the share of steps that remains, of polynomial"
+    )
+    decay_ratio: float = Field(
+        0.2, gt=0, le=1, description="share of the steps in which wsd comes down, the last ones"
+    )
+    plateau_patience: int = Field(
+        2,
+        ge=1,
+        le=LARGEST_WHOLE,
+        description="evaluations without a lower validation loss before plateau comes down",
+    )
+    plateau_factor: float = Field(
+        0.5, gt=0, lt=1, description="what plateau multiplies the learning rate by each time"
+    )
     augment: AugmentOptions = AugmentOptions()
+    unfreeze: Unfreeze = Field(
+        "none",
+        description="how training comes to freeze_depth; none: from the first step; two_stage: after "
+        "the head alone; gradual: from the head down, a block at a time",
+    )
+    unfreeze_epochs: float = Field(
+        1.0,
+        gt=0,
+        le=1000,
+        description="epochs of each stage but the last; less where together they would be more than half",
+    )
+    head: Head = Field(
+        "softmax",
+        description="a logit for each class and cross-entropy, or, for two classes, "
+        "one logit and binary cross-entropy",
+    )
+    head_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout on the state of each text that the head reads"
+    )
+    class_weight: ClassWeight = Field(
+        "none",
+        description="balanced: texts count for n / (classes × texts of their class) in the loss",
+    )
+    focal_gamma: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="focal loss: what has probability p counts for (1 − p)^gamma; 0 is plain",
+    )
 
 
 class TrainingSection(TrialParams):

@@ -7,33 +7,20 @@ Any other metric is a function of its own, called where a study names it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.spec.registries import METRICS
 from hpo.spec.study import Direction
+from hpo.tasks.multi_label_metrics import at_usual_threshold
+from hpo.tasks.scorer import Scorer, further_metrics
 
 Probabilities = NDArray[np.float32]  # (texts, classes)
 Labels = NDArray[np.int64]  # (texts,)
 
 _LEAST_PROBABILITY = 1e-15
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """A metric.
-
-    Attributes:
-        score: From class probabilities, (texts, classes), and labels, (texts,), to the score.
-        direction: Whether more or less of it is better.
-    """
-
-    score: Callable[[Probabilities, Labels], float]
-    direction: Direction
 
 
 def classification_metrics(
@@ -53,8 +40,7 @@ def classification_metrics(
         KeyError: There is no such further metric.
     """
     scores = _usual_metrics(probabilities, labels)
-    further = {name: METRICS[name] for name in also if name not in scores}
-    return scores | {name: each.score(probabilities, labels) for name, each in further.items()}
+    return scores | further_metrics(probabilities, labels, also, known=scores)
 
 
 def _usual_metrics(probabilities: Probabilities, labels: Labels) -> dict[str, float]:
@@ -97,10 +83,9 @@ def constant_answer(counts: Sequence[int], also: Iterable[str] = ()) -> dict[str
         "mcc": 0.0,
         "log_loss": float(-(present * np.log(present)).sum()),
     }
-    further = {name: METRICS[name] for name in also if name not in scores}
     labels = np.repeat(np.arange(len(counts)), counts)
     same = np.broadcast_to(shares.astype(np.float32), (len(labels), len(counts)))
-    return scores | {name: each.score(same, labels) for name, each in further.items()}
+    return scores | further_metrics(same, labels, also, known=scores)
 
 
 def confusion(probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
@@ -122,14 +107,24 @@ def _log_loss(probabilities: Probabilities, labels: Labels) -> float:
     return float(-np.log(of_label).mean())
 
 
-def _usual(name: str, direction: Direction = "maximize") -> Scorer:
+def _usual(name: str) -> Scorer:
     return Scorer(
-        lambda probabilities, labels: _usual_metrics(probabilities, labels)[name], direction
+        lambda probabilities, labels: _usual_metrics(probabilities, labels)[name], "maximize"
     )
+
+
+def _of_any_labels(name: str, direction: Direction) -> Scorer:
+    """Of one label a text, (texts,), or several, (texts, labels)."""
+
+    def score(probabilities: Probabilities, labels: NDArray[Any]) -> float:
+        metrics = _usual_metrics if labels.ndim == 1 else at_usual_threshold
+        return metrics(probabilities, labels)[name]
+
+    return Scorer(score, direction, ("single_label", "multi_label"))
 
 
 ACCURACY: Final = _usual("accuracy")
 BALANCED_ACCURACY: Final = _usual("balanced_accuracy")
-F1_MACRO: Final = _usual("f1_macro")
+F1_MACRO: Final = _of_any_labels("f1_macro", "maximize")
 MCC: Final = _usual("mcc")
-LOG_LOSS: Final = _usual("log_loss", "minimize")
+LOG_LOSS: Final = _of_any_labels("log_loss", "minimize")

@@ -1,4 +1,4 @@
-"""Classification with one label a text: a softmax over the classes, trained by cross-entropy."""
+"""Classification with one label a text: a softmax over the classes, or for two classes one sigmoid."""
 
 from __future__ import annotations
 
@@ -7,44 +7,43 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from hpo.spec.training import TrialParams
+from hpo.tasks.class_weights import balanced
+from hpo.tasks.losses import binary_cross_entropy, cross_entropy
 from hpo.tasks.metrics import classification_metrics, confusion
 from hpo.tasks.task import Labels, Probabilities, Task, Weights
 
 
 @dataclass(frozen=True)
-class SingleLabel:
+class SingleLabel(Task):
     """Each text is of one of the classes. Labels are class indices, (texts,) int64."""
 
     name: str = "single_label"
     problem_type: str = "single_label_classification"
     loss_metric: str = "log_loss"
 
+    def of_trial(self, labels: Labels, params: TrialParams) -> Task:
+        """With the trial's head."""
+        return _HEADS[params.head]
+
     def outputs(self, label_names: Sequence[str]) -> int:
         """One logit for each class."""
         return len(label_names)
 
     def weights(self, labels: Labels, params: TrialParams) -> Weights | None:
-        """None: all texts count alike."""
-        return None
+        """(texts,) where classes are balanced."""
+        return balanced(labels) if params.class_weight == "balanced" else None
 
     def loss(
         self, logits: Tensor, labels: Tensor, *, weights: Tensor | None, params: TrialParams
     ) -> Tensor:
-        """Cross-entropy, summed; with the smoothing of Szegedy et al., 2016."""
-        smoothing = params.label_smoothing
-        if weights is None:
-            return functional.cross_entropy(
-                logits, labels, reduction="sum", label_smoothing=smoothing
-            )
-        of_each = functional.cross_entropy(
-            logits, labels, reduction="none", label_smoothing=smoothing
-        )
-        return (weights * of_each).sum()
+        """Cross-entropy, summed."""
+        smoothing, gamma = params.label_smoothing, params.focal_gamma
+        return cross_entropy(logits, labels, weights, smoothing=smoothing, gamma=gamma)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Class probabilities, (texts, classes), which add up to 1."""
@@ -66,4 +65,34 @@ class SingleLabel:
         return confusion(probabilities, labels)
 
 
+@dataclass(frozen=True)
+class SingleLabelSigmoid(SingleLabel):
+    """The same with two classes and one logit: that of the second against the first."""
+
+    name: str = "single_label_sigmoid"
+
+    def outputs(self, label_names: Sequence[str]) -> int:
+        """One logit, whatever the two classes are."""
+        return 1
+
+    def loss(
+        self, logits: Tensor, labels: Tensor, *, weights: Tensor | None, params: TrialParams
+    ) -> Tensor:
+        """Binary cross-entropy, summed."""
+        targets = labels[:, None].to(logits.dtype)
+        smoothing, gamma = params.label_smoothing, params.focal_gamma
+        return binary_cross_entropy(logits, targets, weights, smoothing=smoothing, gamma=gamma)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Class probabilities, (texts, 2), which add up to 1."""
+        return torch.cat([-logits, logits], 1).sigmoid()
+
+    def plain_head(self, head: Tensor, norm_bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Two rows, the first of zeros: the softmax of 0 and z is the sigmoid of z, with both names."""
+        return torch.cat([torch.zeros_like(head), head]), norm_bias
+
+
 SINGLE_LABEL: Final[Task] = SingleLabel()
+SINGLE_LABEL_SIGMOID: Final[Task] = SingleLabelSigmoid()
+
+_HEADS: Final = {"softmax": SINGLE_LABEL, "sigmoid": SINGLE_LABEL_SIGMOID}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor  # which a metric's direction, looked up early, does without
 
 Labels = NDArray[Any]
-"""One row a text: classes (texts,) int64, or whatever else a task reads, as (texts, labels) float32."""
+"""One row a text: classes (texts,) int64, several labels (texts, labels) float32, numbers (texts,)."""
 
 Probabilities = NDArray[np.float32]
 """(texts, scores): what `Task.probabilities` makes of logits."""
@@ -26,7 +26,8 @@ Weights = NDArray[np.float32]
 class Task(Protocol):
     """What the texts are asked, from the logits on.
 
-    To add a task, write one file with an object of this form and enter it in `hpo.tasks.TASKS`.
+    To add a task, write one file with a subclass of this and enter an object of it in
+    `hpo.tasks.TASKS`. What has a body here is right for most tasks.
     """
 
     @property
@@ -41,6 +42,33 @@ class Task(Protocol):
     def loss_metric(self) -> str:
         """The metric, among `metrics`, that is comparable with the training loss."""
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What it has learnt from data, as JSON, which saved classifiers keep beside its name."""
+        return {}
+
+    def with_facts(self, facts: Mapping[str, Any]) -> Task:
+        """The task that has learnt what `facts` told."""
+        return self
+
+    def of_trial(self, labels: Labels, params: TrialParams) -> Task:
+        """The task as one trial trains it.
+
+        Args:
+            labels: Of the trial's training texts.
+            params: The trial's.
+        """
+        return self
+
+    def tuned(self, probabilities: Probabilities, labels: Labels) -> Task:
+        """The task as a finished trial answers it, which may learn how from the validation texts.
+
+        Args:
+            probabilities: The trial's of these texts, (texts, scores).
+            labels: Theirs.
+        """
+        return self
+
     def outputs(self, label_names: Sequence[str]) -> int:
         """How many logits a text gets, which need not be as many as there are labels."""
 
@@ -54,6 +82,7 @@ class Task(Protocol):
         Returns:
             (texts,) float32, or a weight for each output, (texts, outputs) float32.
         """
+        return None
 
     def loss(
         self, logits: Tensor, labels: Tensor, *, weights: Tensor | None, params: TrialParams
@@ -78,6 +107,10 @@ class Task(Protocol):
     def predictions(self, probabilities: Probabilities) -> Labels:
         """The answer to each text, in the form of the labels."""
 
+    def answers(self, probabilities: Probabilities, label_names: Sequence[str]) -> list[Any]:
+        """The answer to each text, as people read it: the name of its label unless the task has others."""
+        return [label_names[index] for index in self.predictions(probabilities)]
+
     def metrics(
         self, probabilities: Probabilities, labels: Labels, wanted: Sequence[str] = ()
     ) -> dict[str, float]:
@@ -97,3 +130,21 @@ class Task(Protocol):
 
         Empty, (0, 0), where a text is not of exactly one class.
         """
+        return np.empty((0, 0), np.int64)
+
+    def plain_head(self, head: Tensor, norm_bias: Tensor) -> tuple[Tensor, Tensor]:
+        """The head for a plain transformers model, whose logits are then read without this task.
+
+        Args:
+            head: As it was trained, (outputs, width).
+            norm_bias: The bias of the norm before it, (width,).
+
+        Returns:
+            A head with a row for each label name, and a norm bias.
+        """
+        return head, norm_bias
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What a plain transformers model keeps of it in its configuration, besides its problem type."""
+        return {}

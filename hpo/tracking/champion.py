@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.errors import TrackingError
+from hpo.model.combination import ENSEMBLE_FILE
 from hpo.outbox.outbox import Outbox
 from hpo.outbox.records import PublishModel
 from hpo.tracking.download import look_for_champion
@@ -14,6 +15,7 @@ from hpo.tracking.identity import StudyIdentity
 from hpo.tracking.keys import (
     CHAMPION_ALIAS,
     PUBLISHED_TAG,
+    SOURCE_TAG,
     STUDY_TAG,
     STUDY_UID_TAG,
     TIMES_TESTED_TAG,
@@ -38,6 +40,7 @@ def publish_champion(
     *,
     times_tested: int,
     move: bool,
+    source_key: str,
 ) -> None:
     """Have a champion registered. See `StudyTracker.publish_champion`."""
     _check_folder(folder)
@@ -45,7 +48,7 @@ def publish_champion(
     operation = PublishModel(
         study.run,
         # The same for the same champion: published again, what is missing of it is made whole.
-        f"champion:{study.key}:{trial_number}",
+        f"champion:{study.key}:{trial_number}" + (f":{source_key}" if source_key else ""),
         spooled.path,
         registered_name(study.name),
         CHAMPION_ALIAS,
@@ -57,6 +60,7 @@ def publish_champion(
             TRIAL_NUMBER_TAG: str(trial_number),
             TIMES_TESTED_TAG: str(times_tested),
             PUBLISHED_TAG: str(now_ms()),
+            **({SOURCE_TAG: source_key} if source_key else {}),
         },
     )
     # Its bytes are not counted against the limit either: it would shut out what comes after.
@@ -64,12 +68,13 @@ def publish_champion(
 
 
 def find_champion(
-    tracking_uri: str, study: StudyIdentity, trial_number: int, known_name: str
+    tracking_uri: str, study: StudyIdentity, trial_number: int, known_name: str, source_key: str
 ) -> Registered:
     """What MLflow has of a champion. See `StudyTracker.find_champion`."""
     name = registered_name(study.name)
     names = (known_name, *names_from(name, study.uid), former_registered_name(study.name))
-    return look_for_champion(tracking_uri, tuple(dict.fromkeys(names)), study.uid, trial_number)
+    names = tuple(dict.fromkeys(names))
+    return look_for_champion(tracking_uri, names, study.uid, trial_number, source_key)
 
 
 def refusal_of_champion(outbox: Outbox) -> str | None:
@@ -81,11 +86,13 @@ def refusal_of_champion(outbox: Outbox) -> str | None:
 
 
 def _check_folder(folder: Path) -> None:
+    if (folder / ENSEMBLE_FILE).is_file():
+        return
     for needed in ("config.json", "tokenizer_config.json"):
         if not (folder / needed).is_file():
             raise TrackingError(
                 str(folder),
                 found=f"no {needed}",
-                expected="a model and its tokenizer as save_pretrained writes them",
+                expected="a model and its tokenizer as save_pretrained writes them, or an ensemble",
                 hint="Save both there.",
             )

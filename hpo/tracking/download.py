@@ -109,7 +109,7 @@ def delete_trial_models(
 
 
 def look_for_champion(
-    tracking_uri: str, names: Sequence[str], study_uid: str, number: int
+    tracking_uri: str, names: Sequence[str], study_uid: str, number: int, source_key: str
 ) -> Registered:
     """What MLflow has of a study's champion, see registry.py.
 
@@ -121,7 +121,7 @@ def look_for_champion(
 
     uri = checked_uri(tracking_uri)
     with _asking(uri, "a look at the champion"):
-        return find_champion(Gateway(uri), names, study_uid, number)
+        return find_champion(Gateway(uri), names, study_uid, number, source_key)
 
 
 def missing_runs(tracking_uri: str, run_ids: Collection[str]) -> set[str]:

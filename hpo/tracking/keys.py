@@ -25,6 +25,8 @@ STUDY_KEY_TAG = "hpo.study_key"
 # counts, and when a worker asked for it, ms since the epoch of its own clock.
 TIMES_TESTED_TAG = "hpo.times_tested"
 PUBLISHED_TAG = "hpo.published_ms"
+# And what it is made of, where that is not its trial alone.
+SOURCE_TAG = "hpo.champion_source"
 # MLflow's own.
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"

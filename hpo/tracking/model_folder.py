@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from hpo.digests import write_digests
+from hpo.model.combination import ENSEMBLE_FILE
 from hpo.tracking.registry import MLMODEL
 from hpo.tracking.serving import add_own_pyfunc, describe
 
 logger = logging.getLogger(__name__)
 
+_FIRST_PROBLEM_TYPE = "single_label_classification"  # of what was kept before there were others
 _REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch", "transformers")
 _TOKENIZER_FILES = re.compile(
     r"tokenizer.*|vocab\..*|merges\.txt|special_tokens_map\.json|added_tokens\.json|config\.json"
@@ -55,7 +57,13 @@ def pyfunc_flavor(model: Any, folder: Path) -> None:
         # Loading says so; here it is only what MLflow shows of the model that is missing.
         logger.debug("reading the facts of %s: %s", folder, error)
         facts = {}
-    describe(model, folder, facts.get("label_names", ()), facts.get("max_length"))
+    describe(
+        model,
+        folder,
+        facts.get("label_names", ()),
+        facts.get("max_length"),
+        facts.get("problem_type", _FIRST_PROBLEM_TYPE),
+    )
     pyfunc.add_to_model(
         model,
         loader_module="hpo.tracking.pyfunc",
@@ -63,6 +71,12 @@ def pyfunc_flavor(model: Any, folder: Path) -> None:
         conda_env="conda.yaml",
         python_env="python_env.yaml",
     )
+
+
+def champion_flavor(model: Any, folder: Path) -> None:
+    """What is served of a study: an ensemble, or one classifier that transformers reads."""
+    is_ensemble = (folder / "model" / ENSEMBLE_FILE).is_file()
+    (ensemble_flavor if is_ensemble else transformers_flavor)(model, folder)
 
 
 def transformers_flavor(model: Any, folder: Path) -> None:
@@ -100,7 +114,22 @@ def transformers_flavor(model: Any, folder: Path) -> None:
     )
     label_names = [config["id2label"][str(index)] for index in range(len(config["id2label"]))]
     max_length = min(settings.get("model_max_length", math.inf), config["n_positions"])
-    add_own_pyfunc(model, folder, label_names, max_length)
+    problem_type = config.get("problem_type") or _FIRST_PROBLEM_TYPE
+    add_own_pyfunc(model, folder, label_names, max_length, problem_type)
+    write_digests(folder, but=[MLMODEL])
+
+
+def ensemble_flavor(model: Any, folder: Path) -> None:
+    """What `save_ensemble` wrote, for which there is no flavor but our own pyfunc."""
+    document = json.loads((folder / "model" / ENSEMBLE_FILE).read_text(encoding="utf-8"))
+    add_own_pyfunc(
+        model,
+        folder,
+        document["label_names"],
+        document["max_length"],
+        document["problem_type"],
+        ensemble=True,
+    )
     write_digests(folder, but=[MLMODEL])
 
 

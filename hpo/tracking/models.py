@@ -22,7 +22,7 @@ from hpo.tracking.keys import (
     TIMES_TESTED_TAG,
 )
 from hpo.tracking.limits import MAX_DESCRIPTION_CHARACTERS, cut, upload_time
-from hpo.tracking.model_folder import build, pyfunc_flavor, transformers_flavor
+from hpo.tracking.model_folder import build, champion_flavor, pyfunc_flavor
 from hpo.tracking.registry import MLMODEL
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def publish_model(
     *,
     late: bool = False,
 ) -> None:
-    """Log what `save_pretrained` wrote as a transformers model, register it and set the alias.
+    """Log what `save_pretrained` or `save_ensemble` wrote as a model, register it and set the alias.
 
     The alias stays with a later champion of the study. The same champion published again makes
     whole what is missing of it. Where the registered model is another's, it goes to one beside it.
@@ -75,7 +75,7 @@ def publish_model(
     model_id = _logged_model(gateway, operation, run, name, repeated=True)
     if not (folder / MLMODEL).exists() and not (folder / "README.md").exists():
         (folder / "README.md").write_text(_card(operation, name), encoding="utf-8")
-    build(folder, "model", transformers_flavor, model_id=model_id, run_id=run.run_id)
+    build(folder, "model", champion_flavor, model_id=model_id, run_id=run.run_id)
     _finish(gateway, model_id, run.run_id, folder)
     if operation.metrics and not _has_metrics(gateway, model_id):
         gateway.log_batch(run.run_id, metrics=operation.metrics, model_id=model_id)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.tracking.served_classifier import answer
+from hpo.tracking.served_classifier import Answers, answer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,9 +26,12 @@ class TrialModel:
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Classify texts; what they come in, and the table, are as a registered model's."""
-        return answer(model_input, self._trained.label_names, self._probabilities)
+        trained = self._trained
+        task, thresholds = trained.task, trained.task.config.get("thresholds", ())
+        answers = Answers(task.problem_type, trained.label_names, tuple(thresholds))
+        return answer(model_input, answers, self._scores)
 
-    def _probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def _scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         # Neither the tokenizer nor the classifier can be used by two threads of a server at once.
         with self._classifying:
             return self._trained.classify(texts)[1]

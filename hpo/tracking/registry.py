@@ -13,7 +13,14 @@ from typing import Any
 from hpo.digests import DIGESTS_FILE, damage_in
 from hpo.tracking.answers import PermanentError, answers
 from hpo.tracking.gateway import Gateway
-from hpo.tracking.keys import CHAMPION_ALIAS, STUDY_TAG, STUDY_UID_TAG, TRIAL_NUMBER_TAG, names_from
+from hpo.tracking.keys import (
+    CHAMPION_ALIAS,
+    SOURCE_TAG,
+    STUDY_TAG,
+    STUDY_UID_TAG,
+    TRIAL_NUMBER_TAG,
+    names_from,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -75,12 +82,15 @@ def make(gateway: Gateway, name: str, uid: str, study_name: str) -> None:
                     client.set_registered_model_tag(name, key, value)
 
 
-def find_champion(gateway: Gateway, names: Sequence[str], uid: str, number: int) -> Registered:
+def find_champion(
+    gateway: Gateway, names: Sequence[str], uid: str, number: int, source_key: str = ""
+) -> Registered:
     """Look for the champion of a study: the version of its best trial, its files, the alias.
 
     Args:
         names: Where it may be, the likeliest first.
         number: The best trial.
+        source_key: Tells it from what else the trial leads; empty: it is the trial itself.
     """
     faults: list[str] = []
     for name in names:
@@ -89,7 +99,8 @@ def find_champion(gateway: Gateway, names: Sequence[str], uid: str, number: int)
             continue
         versions = _versions(gateway, name)
         mine = [v for v in versions if _uid_of(gateway, v) == uid]
-        of_trial = [v for v in mine if v.tags.get(TRIAL_NUMBER_TAG) == str(number)]
+        wanted = str(number), source_key
+        of_trial = [v for v in mine if _made_of(v.tags) == wanted]
         for version in sorted(of_trial, key=lambda v: int(v.version), reverse=True):
             fault = _what_is_wrong(gateway, name, version)
             if fault is not None:
@@ -104,6 +115,10 @@ def find_champion(gateway: Gateway, names: Sequence[str], uid: str, number: int)
                 words = f"somebody moved the alias {CHAMPION_ALIAS} of {name} to version {at}"
                 return Registered(f"models:/{name}/{version.version}", words)
     return Registered(None, faults[0] if faults else "MLflow has no version of it")
+
+
+def _made_of(tags: Mapping[str, str]) -> tuple[str | None, str]:
+    return tags.get(TRIAL_NUMBER_TAG), tags.get(SOURCE_TAG, "")
 
 
 def _aside(name: str, names: Sequence[str]) -> str:

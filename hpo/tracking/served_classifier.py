@@ -1,4 +1,4 @@
-"""The pyfunc of a registered classifier: texts in, label and probabilities out, as it was measured.
+"""The pyfunc of a registered classifier: texts in, answers and probabilities out, as it was measured.
 
 Publishing copies this file into the model's folder, and MLflow loads it from there, in environments
 that need not have hpo: it imports nothing of ours, only torch, transformers, numpy and pandas.
@@ -11,6 +11,7 @@ import json
 import logging
 import numbers
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,14 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
 TEXT_COLUMN = "text"
 DIGESTS_FILE = "digests.json"
-_MODEL_FOLDER = "model"
+MODEL_FOLDER = "model"
+_USUAL_THRESHOLD = 0.5
 
 # What is held at once: cells of a padded batch, and what the tokenizer makes of texts, whose parts
 # beyond the model's length it drops only afterwards.
@@ -45,39 +48,73 @@ class NoText:
     why: str
 
 
-class ServedClassifier:
-    """A classifier in the folder that `save_pretrained` wrote, behind pyfunc's `predict`.
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of a text, and how that is made of its logits.
 
-    A text gets the probabilities that the test score is made of: of `max_length` tokens at most, in
-    fp32. Safe among the threads of a server.
+    Attributes:
+        problem_type: As transformers has it; one label a text where it is neither
+            multi_label_classification nor regression.
+        label_names: In the order of the logits.
+        thresholds: Of several labels a text, the least probability at which it is given each; empty:
+            one half.
     """
 
-    def __init__(self, folder: Path) -> None:
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    problem_type: str | None
+    label_names: tuple[str, ...]
+    thresholds: tuple[float, ...] = ()
 
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, local_files_only=True, dtype=torch.float32
-        )
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model = model.to(self._device).eval()
+    def scores(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits, (texts, labels), to probabilities, or as they are where they are numbers."""
+        if self.problem_type == "regression":
+            return logits
+        if self.problem_type == "multi_label_classification":
+            return logits.sigmoid()
+        return logits.softmax(-1)
+
+    def columns(self, scores: NDArray[np.float64]) -> dict[str, Any]:
+        """The columns of a table with a row for each row of the scores, (texts, labels)."""
+        if self.problem_type == "regression":
+            return {"prediction": scores[:, 0]}
+        if self.problem_type == "multi_label_classification":
+            reached = scores >= np.array(self.thresholds or _USUAL_THRESHOLD)
+            names = np.array(self.label_names, object)
+            columns: dict[str, Any] = {"labels": [list(names[row]) for row in reached]}
+        else:
+            columns = {"label": [self.label_names[index] for index in scores.argmax(1)]}
+        for index, name in enumerate(self.label_names):
+            columns[f"probability_{name}"] = scores[:, index]
+        return columns
+
+
+class ServedModel(ABC):
+    """A model of texts behind pyfunc's `predict`: all but its forward pass.
+
+    A text gets the probabilities, or the number, that the test score is made of: of `max_length`
+    tokens at most, in fp32. Safe among the threads of a server.
+    """
+
+    def __init__(self, tokenizer: Any, answers: Answers, max_length: int) -> None:
+        self.answers = answers
+        self.max_length = max_length
+        self._tokenizer = tokenizer
         self._tokenizing = threading.Lock()
-        names = model.config.id2label
-        self.label_names: tuple[str, ...] = tuple(names[index] for index in range(len(names)))
-        self.max_length = int(
-            min(self._tokenizer.model_max_length, model.config.max_position_embeddings)
-        )
         # Of a longer text, where both its ends are read; None where truncating is enough.
-        self._head_tokens: int | None = self._tokenizer.init_kwargs.get("head_tokens")
+        self._head_tokens: int | None = tokenizer.init_kwargs.get("head_tokens")
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @abstractmethod
+    def _scores(self, ids: Tensor, mask: Tensor) -> NDArray[np.float32]:
+        """Scores, (texts, labels), of token ids, (texts, tokens), with padding on the right masked by 0."""
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Classify texts, in any of the forms that `rows_of` reads; the table is `answer`'s."""
-        return answer(model_input, self.label_names, self.probabilities)
+        return answer(model_input, self.answers, self.scores)
 
-    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Class probabilities of each text, (texts, classes)."""
+    def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The probabilities, or numbers, of each text, (texts, labels)."""
         runs = [run for part in _parts(texts) for run in self._token_ids(part)]
-        found = np.empty((len(runs), len(self.label_names)), np.float32)
+        found = np.empty((len(runs), len(self.answers.label_names)), np.float32)
         for batch in _batches([len(run) for run in runs]):
             found[batch] = self._forward([runs[index] for index in batch])
         return found
@@ -113,28 +150,52 @@ class ServedClassifier:
             ids[row, : len(run)] = torch.tensor(run)
             mask[row, : len(run)] = 1
         with torch.inference_mode():
-            logits = self._model(
-                input_ids=ids.to(self._device),
-                attention_mask=mask.to(self._device),
-                use_cache=False,
-            ).logits
-            found: NDArray[np.float32] = logits.float().softmax(-1).cpu().numpy()
+            return self._scores(ids.to(self._device), mask.to(self._device))
+
+
+class ServedClassifier(ServedModel):
+    """A classifier in the folder that `save_pretrained` wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, dtype=torch.float32
+        )
+        names = model.config.id2label
+        super().__init__(
+            tokenizer,
+            Answers(
+                model.config.problem_type,
+                tuple(names[index] for index in range(len(names))),
+                tuple(getattr(model.config, "thresholds", None) or ()),
+            ),
+            int(min(tokenizer.model_max_length, model.config.max_position_embeddings)),
+        )
+        self._model = model.to(self._device).eval()
+
+    def _scores(self, ids: Tensor, mask: Tensor) -> NDArray[np.float32]:
+        logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        found: NDArray[np.float32] = self.answers.scores(logits.float()).cpu().numpy()
         return found
 
 
 def answer(
     model_input: Any,
-    label_names: Sequence[str],
-    probabilities_of: Callable[[Sequence[str]], NDArray[np.floating[Any]]],
+    answers: Answers,
+    scores_of: Callable[[Sequence[str]], NDArray[np.floating[Any]]],
 ) -> pd.DataFrame:
-    """A row for each row of the input, in its order: `label`, and `probability_<label>` for each
-    label.
+    """A row for each row of the input, in its order, with the columns that `answers` has.
 
-    Rows that hold no text do not fail the others: their label and probabilities are None, and a
-    column `error`, which is there where such rows are, says why.
+    They are `label`, a name, or `labels`, a list of names, with `probability_<label>` for each label;
+    or `prediction`, a number.
+
+    Rows that hold no text do not fail the others: they have None there, and a column `error`, which
+    is there where such rows are, says why.
 
     Args:
-        probabilities_of: Texts -> (texts, classes).
+        scores_of: Texts -> (texts, labels).
 
     Raises:
         MLflow: 's exception, which a server shows to clients without a stack trace.
@@ -142,16 +203,13 @@ def answer(
     rows = [text_of(row) for row in rows_of(model_input)]
     texts = [row for row in rows if isinstance(row, str)]
     try:
-        found = np.asarray(probabilities_of(texts), np.float64)
+        found = np.asarray(scores_of(texts), np.float64)
     except Exception as error:
         logger.exception("Classifying %d texts", len(texts))
         raise refusal(
             "The texts could not be classified; the log says why.", server=True
         ) from error
-    columns: dict[str, Any] = {"label": [label_names[index] for index in found.argmax(1)]}
-    for index, name in enumerate(label_names):
-        columns[f"probability_{name}"] = found[:, index]
-    table = pd.DataFrame(columns)
+    table = pd.DataFrame(answers.columns(found))
     if len(texts) == len(rows):
         return table
     # None and not NaN, for which JSON has no word.
@@ -289,4 +347,4 @@ def _batches(lengths: Sequence[int]) -> Iterator[NDArray[np.int64]]:
 def _load_pyfunc(data_path: str) -> ServedClassifier:
     folder = Path(data_path)
     check_digests(folder)
-    return ServedClassifier(folder / _MODEL_FOLDER)
+    return ServedClassifier(folder / MODEL_FOLDER)

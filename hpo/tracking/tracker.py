@@ -197,21 +197,21 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         *,
         times_tested: int = 1,
         move: bool = False,
+        source_key: str = "",
     ) -> None:
         """Register a model under the study's name, or beside that where the name is another study's.
 
         The version gets the alias `champion`; the one that had it keeps its number.
 
         Args:
-            folder: What `save_pretrained` wrote, model and tokenizer. It is held to the disk's free space
-                only, not to the outbox's limit: there is one for each study, and it is what the study
-                was for.
+            folder: What `save_pretrained` or `save_ensemble` wrote. It is what the study was for, and
+                held to the disk's free space only, not to the outbox's limit.
             card: The model card, Markdown.
             metrics: Those of the final test.
-            trial_number: The trial that the model is of.
-            times_tested: Of the study's champions a later one has more; the alias stays with the latest,
-                whichever arrives last.
+            trial_number: The trial that the model is of, or the first of an ensemble's.
+            times_tested: A later champion has more; the alias stays with the latest, whenever it arrives.
             move: Whether the folder may go.
+            source_key: Tells it from what else the trial leads; empty: it is the trial itself.
 
         Raises:
             TrackingError: The folder is incomplete, or the disk is full.
@@ -225,18 +225,20 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
             trial_number,
             times_tested=times_tested,
             move=move,
+            source_key=source_key,
         )
 
-    def find_champion(self, trial_number: int, known_name: str) -> Registered:
+    def find_champion(self, trial_number: int, known_name: str, source_key: str = "") -> Registered:
         """Look whether the champion is registered and whole. Waits for the server.
 
         Args:
             known_name: The registered model that it was in when last seen.
+            source_key: As for `publish_champion`.
 
         Raises:
             TrackingError: MLflow does not answer.
         """
-        return find_champion(self._tracking_uri, self._study, trial_number, known_name)
+        return find_champion(self._tracking_uri, self._study, trial_number, known_name, source_key)
 
     def champion_waits(self, seconds: float) -> bool:
         """Whether a champion waits for MLflow in an outbox here, after so long a try to send it."""
@@ -259,11 +261,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         return missing_runs(self._tracking_uri, run_ids)
 
     def left_model(self, facts: Path) -> Path | None:
-        """What a trial trained, in files of MLflow's that its database no longer knows of.
-
-        Args:
-            facts: The trial's own `trial.json`.
-        """
+        """What the trial of this `trial.json` trained, in files that MLflow's database has forgotten."""
         return left_trial_model(self._tracking_uri, facts)
 
     def drop_model(self, trial_number: int) -> None:

@@ -44,13 +44,13 @@ class CheckpointFile:
 
     def __init__(self, path: Path, policy: CheckpointPolicy) -> None:
         self.path = path
-        self._policy = policy
+        self.policy = policy
         self._write_seconds: float | None = None
 
     def is_due(self, seconds_since_last: float, size: int) -> bool:
         """Whether the time at risk outweighs the cost of writing a checkpoint of `size` bytes."""
-        if self._policy != "auto":
-            return self._policy == "always"
+        if self.policy != "auto":
+            return self.policy == "always"
         cost = size / _BYTES_PER_SECOND if self._write_seconds is None else self._write_seconds
         return seconds_since_last >= max(_LEAST_SECONDS_BETWEEN, cost / _MOST_SHARE_OF_TIME)
 
@@ -64,7 +64,7 @@ class CheckpointFile:
         Raises:
             OSError: It cannot be written; the last one is as it was.
         """
-        if self._policy == "never":
+        if self.policy == "never":
             return
         started = clock()
         with whole_file(self.path, durable=True) as partial:

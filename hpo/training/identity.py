@@ -19,6 +19,7 @@ def identity_of(
     context: TrialContext, params: TrialParams, texts: TrialData, *, seed: int
 ) -> dict[str, Any]:
     """What makes a trial what it is; JSON."""
+    variants = context.variants if params.augment.is_on else None
     return {
         "params": params.model_dump(mode="json"),
         "seed": seed,
@@ -28,6 +29,7 @@ def identity_of(
         "dtype": str(context.features.dtype),
         "metric": context.metric,
         "evaluations_per_epoch": context.settings.evaluations_per_epoch,
+        **({"variants": variants.fingerprint} if variants else {}),
     }
 
 

@@ -13,19 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.data.batches import epoch_batches, steps_per_epoch
 from hpo.model.classifier import Classifier
-from hpo.model.dropout import Dropout
-from hpo.model.embedding_rows import EmbeddingRows
-from hpo.model.family import Trained
-from hpo.model.inputs import Batch
-from hpo.model.pretrained import PretrainedModel
+from hpo.model.inputs import Batch, SplitInputs
 from hpo.spec.training import TrialParams
 from hpo.tasks.metrics import recalls
+from hpo.tasks.task import Task
 from hpo.training.allocator import keep_freed_memory
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.cuda_graphs import passes_on
@@ -37,9 +33,9 @@ from hpo.training.optimizer import TrialOptimizer
 from hpo.training.progress import Progress, TrainingState
 from hpo.training.result import End, Evaluation, TrialResult, Verdict
 from hpo.training.schedule import learning_rate_factor
+from hpo.training.stages import Stage, stage_at, stage_metrics, stages_of
 from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import TrialData
-from hpo.training.weights import weights_of_texts
 
 logger = logging.getLogger(__name__)
 
@@ -64,39 +60,46 @@ class TrialTraining:
         self.context = context
         self.params = params
         self.seed = seed
-        self.texts = texts = texts or TrialData()
+        self.texts = texts or TrialData()
         self.micro_batches = micro_batches or MicroBatches()
         self._clock = clock
-        data, model, features = context.data, context.model, context.features
+        device = context.features.device
         keep_freed_memory()
-        choose_deterministic_kernels(features.device)
-        trained, rows = Trained.of(params.freeze_depth), None
-        if trained.embeddings:
-            parts = texts.train, texts.validation
-            max_seqlen = max(part.max_seqlen(data) for part in parts)
-            rows = EmbeddingRows.of(*(part.tokens(data) for part in parts), max_seqlen=max_seqlen)
-        weights = weights_of_texts(context.task, params, texts, data)
-        self.train_inputs = context.inputs(texts.train, trained, rows, weights)
-        self.validation_inputs = context.inputs(texts.validation, trained, rows)
-        self.classifier = Classifier(
-            model,
-            trained=trained,
-            classes=context.task.outputs(data.label_names),
-            embedding_rows=rows,
-            seed=seed,
-            dtype=features.dtype,
-            device=features.device,
+        choose_deterministic_kernels(device)
+        self.steps_per_epoch = steps_per_epoch(
+            self.texts.train.count(context.data), params.batch_size
         )
-        self.dropout = _dropout_of(model, params, seed, features.device)
-        self.optimizer = TrialOptimizer(
-            self.classifier.parameters, params, model.family, model.architecture.n_layer
-        )
-        self.state = TrainingState(
-            self.classifier, self.optimizer, self.dropout, self.micro_batches
-        )
-        self.training_pass = passes_on(features.device)
-        self.steps_per_epoch = steps_per_epoch(len(self.train_inputs), params.batch_size)
         self.steps = self.steps_per_epoch * params.epochs
+        self.task = context.task.of_trial(self.texts.train.labels(context.data), params)
+        self.stages = stages_of(context, self.task, params, self.texts, self.steps_per_epoch)
+        self.stage = self.stages[0]
+        self.training_pass = passes_on(device)
+        self.dropout = context.dropout(params, seed)
+        classifier = context.classifier(
+            self.task, self.stage.trained, self.stage.embedding_rows, seed
+        )
+        optimizer = context.optimizer(classifier, params)
+        self.state = TrainingState(classifier, optimizer, self.dropout, self.micro_batches)
+
+    @property
+    def classifier(self) -> Classifier:
+        """What is trained now; after the end, what was best."""
+        return self.state.classifier
+
+    @property
+    def optimizer(self) -> TrialOptimizer:
+        """The update rule over what is trained now."""
+        return self.state.optimizer
+
+    @property
+    def train_inputs(self) -> SplitInputs:
+        """The training texts as `classifier` reads them in the epoch at hand."""
+        return self.stage.train_in(self.progress.step // self.steps_per_epoch)
+
+    @property
+    def validation_inputs(self) -> SplitInputs:
+        """The validation texts as `classifier` reads them."""
+        return self.stage.validation
 
     @property
     def progress(self) -> Progress:
@@ -107,6 +110,12 @@ class TrialTraining:
     def history(self) -> Sequence[Evaluation]:
         """All evaluations so far, those before `resume` included."""
         return self.progress.history
+
+    @property
+    def tuned_task(self) -> Task:
+        """The task as the classifier answers it whose weights `run` has left."""
+        labels = self.validation_inputs.labels
+        return self.task.tuned(self.progress.best_probabilities, labels)
 
     def resume(self, checkpoint: CheckpointFile) -> bool:
         """Go on from a checkpoint of this same trial; False, and nothing changed, where there is none.
@@ -119,6 +128,8 @@ class TrialTraining:
         if not is_same_trial(saved.facts.get("trial", {}), self._identity()):
             logger.warning("%s is of another trial; this one starts anew", checkpoint.path)
             return False
+        # Of the last step that was made: a stage begins with its first step and not a moment before.
+        self._enter(stage_at(self.stages, saved.facts["step"] - 1))
         self.state.restore(saved)
         return True
 
@@ -148,17 +159,20 @@ class TrialTraining:
         )
         end: End = "finished"
         for texts in self._remaining_batches():
+            self._enter(stage_at(self.stages, self.progress.step))
             self._train_step(texts)
             evaluation = evaluations.get(self.progress.step)
             if evaluation is not None:
                 self.progress.seconds = self._clock() - started
-                verdict = on_evaluation(self._evaluate(evaluation))
+                with self.state.evaluation_weights():
+                    told = self._evaluate(evaluation)
+                verdict = on_evaluation(told)
                 if self.progress.step == self.steps:
                     break
                 if verdict is Verdict.PRUNE:
                     end = "pruned"
                     break
-                if 0 < self.context.settings.early_stopping <= self.progress.without_improvement:
+                if self._has_waited_enough():
                     end = "early"
                     break
             stopping = should_stop()
@@ -177,11 +191,56 @@ class TrialTraining:
         self.progress.seconds = self._clock() - started
         return self._result(end)
 
+    def run_for(
+        self,
+        steps: int,
+        *,
+        on_step: Callable[[float], None] = lambda share: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Train up to a step without a look at the validation texts, the last weights left.
+
+        Args:
+            steps: From the beginning, at most `self.steps`.
+            on_step: Told after each step which share of them is made.
+            should_stop: Asked after every step.
+
+        Raises:
+            TrialInterrupted: `should_stop` said so.
+            BatchTooLarge: A single text does not fit into memory.
+        """
+        for texts in self._remaining_batches():
+            self._enter(stage_at(self.stages, self.progress.step))
+            self._train_step(texts)
+            on_step(self.progress.step / steps)
+            if self.progress.step == steps:
+                break
+            if should_stop():
+                raise TrialInterrupted
+        with self.state.evaluation_weights():
+            weights, decay = self.classifier.snapshot(), self.classifier.decay
+        self.classifier.restore(weights, decay)
+
+    def _enter(self, stage: Stage) -> None:
+        """Train what a stage trains, with all that was learnt so far."""
+        if stage is self.stage:
+            return
+        self.stage = stage
+        classifier = self.classifier.unfrozen(stage.trained, stage.embedding_rows)
+        self.state.go_on_with(classifier, self.context.optimizer(classifier, self.params))
+        self.training_pass = passes_on(self.context.features.device)
+
+    def _has_waited_enough(self) -> bool:
+        """Whether to stop early; never before the last stage, which all the others are for."""
+        patience = self.context.settings.early_stopping
+        return self.stage is self.stages[-1] and 0 < patience <= self.progress.without_improvement
+
     def _remaining_batches(self) -> Iterator[NDArray[np.int64]]:
-        lengths, size = self.train_inputs.split.lengths, self.params.batch_size
-        among = self.train_inputs.indices
+        size = self.params.batch_size
         first_epoch, skip = divmod(self.progress.step, self.steps_per_epoch)
         for epoch in range(first_epoch, self.params.epochs):
+            inputs = stage_at(self.stages, self.progress.step).train_in(epoch)
+            lengths, among = inputs.split.lengths, inputs.indices
             batches = epoch_batches(lengths, size, seed=self.seed, epoch=epoch, among=among)
             yield from batches[skip:]
             skip = 0
@@ -192,9 +251,7 @@ class TrialTraining:
 
         def forward_and_backward(batch: Batch) -> Tensor:
             logits = self.classifier.logits(batch.inputs, batch.layout, self.dropout)
-            loss = self.context.task.loss(
-                logits, batch.labels, weights=batch.weights, params=self.params
-            )
+            loss = self.task.loss(logits, batch.labels, weights=batch.weights, params=self.params)
             self.optimizer.backward(loss / len(texts))
             return loss.detach()
 
@@ -217,10 +274,7 @@ class TrialTraining:
     def _factor(self, step: int) -> float:
         """The share of the peak learning rate at a step."""
         return learning_rate_factor(
-            step,
-            steps=self.steps,
-            warmup_ratio=self.params.warmup_ratio,
-            schedule=self.params.schedule,
+            step, steps=self.steps, params=self.params, history=self.history
         )
 
     def _evaluate(self, index: int) -> Evaluation:
@@ -229,7 +283,7 @@ class TrialTraining:
         probabilities, scores = evaluate(
             self.classifier,
             self.validation_inputs,
-            self.context.task,
+            self.task,
             train_loss,
             metric=self.context.metric,
             at=f"step {progress.step} of {self.steps}",
@@ -245,6 +299,7 @@ class TrialTraining:
                 "train/epoch": epoch,
                 "train/examples_per_second": progress.examples_seen / max(progress.seconds, 1e-9),
                 **scores,
+                **stage_metrics(self.stages, self.stage),
             },
         )
         is_best = improves(evaluation, progress.best, self.context.metric)
@@ -254,9 +309,15 @@ class TrialTraining:
     def _result(self, end: End) -> TrialResult:
         progress = self.progress
         assert progress.best is not None, "the last step is always evaluated"
+        stage = stage_at(self.stages, progress.best.step - 1)
+        if stage is not self.stage:  # what was frozen then is as it was pretrained
+            self.stage = stage
+            self.state.classifier = self.context.classifier(
+                self.task, stage.trained, stage.embedding_rows, self.seed
+            )
         self.classifier.restore(progress.best_weights, progress.best_decay)
         labels = self.validation_inputs.labels
-        matrix = self.context.task.confusion(progress.best_probabilities, labels)
+        matrix = self.task.confusion(progress.best_probabilities, labels)
         return TrialResult(
             value=progress.best.metrics[f"val/{self.context.metric}"],
             best=progress.best,
@@ -272,16 +333,3 @@ class TrialTraining:
 
     def _identity(self) -> dict[str, Any]:
         return identity_of(self.context, self.params, self.texts, seed=self.seed)
-
-
-def _dropout_of(
-    model: PretrainedModel, params: TrialParams, seed: int, device: torch.device
-) -> Dropout:
-    architecture, chosen = model.architecture, params.dropout
-    return Dropout(
-        embedding=architecture.embedding_dropout if chosen is None else chosen,
-        attention=architecture.attention_dropout if chosen is None else chosen,
-        residual=architecture.residual_dropout if chosen is None else chosen,
-        seed=seed,
-        device=device,
-    )

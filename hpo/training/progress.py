@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,6 +86,28 @@ class TrainingState:
     dropout: Dropout
     micro_batches: MicroBatches
     progress: Progress = field(default_factory=Progress)
+
+    def go_on_with(self, classifier: Classifier, optimizer: TrialOptimizer) -> None:
+        """Train more from now on.
+
+        Args:
+            classifier: With the weights so far, and more that are trained.
+            optimizer: Of its weights; it goes on with what is known of those that were trained before.
+        """
+        optimizer.restore(self.optimizer.state())
+        self.classifier, self.optimizer = classifier, optimizer
+        self.progress.without_improvement = 0
+
+    @contextmanager
+    def evaluation_weights(self) -> Iterator[None]:
+        """While it lasts, have the classifier hold what is evaluated, where that is not what is trained."""
+        decay = self.classifier.decay
+        with self.optimizer.evaluation_weights() as factor:
+            self.classifier.decay = decay * factor
+            try:
+                yield
+            finally:
+                self.classifier.decay = decay
 
     def checkpoint(self, identity: Mapping[str, Any]) -> Checkpoint:
         """The state as one file holds it.

@@ -31,6 +31,7 @@ class Evaluation:
             every batch size.
         epoch: Passes over the training split so far, a fraction.
         metrics: Under the names they have in MLflow.
+        fold: Which of the folds it is in, from 1; None for one of the trial as a whole.
     """
 
     index: int
@@ -38,6 +39,12 @@ class Evaluation:
     epoch: float
     examples_seen: int
     metrics: Mapping[str, float]
+    fold: int | None = None
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether trials are compared by it: within a later fold they are not equally far."""
+        return self.fold in (None, 1)
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,9 @@ class TrialResult:
         probabilities: (validation texts, classes) there.
         seconds: Of training, over all attempts.
         micro_batch: What fitted into memory, None where all did.
+        fold_values: The metric at the best evaluation of each fold, of a trial over folds; its value is
+            their mean, its probabilities are those of all texts that they were validated on, in the
+            order of the training split.
     """
 
     value: float
@@ -61,3 +71,4 @@ class TrialResult:
     confusion: NDArray[np.int64]
     recalls: NDArray[np.float64]
     micro_batch: int | None
+    fold_values: tuple[float, ...] = ()

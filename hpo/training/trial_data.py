@@ -32,10 +32,22 @@ class StoredTexts:
         split: TokenizedSplit = getattr(data, self.split)
         return split
 
+    def key(self, data: TokenizedData) -> str | None:
+        """Names the stored split for the cache of frozen features; None where nothing is to be kept there."""
+        return f"{data.fingerprint}:{self.split}"
+
+    def positions(self, data: TokenizedData) -> NDArray[np.int64]:
+        """Where these texts are in the stored split, (texts,)."""
+        return np.arange(len(self.of(data))) if self.indices is None else self.indices
+
     def labels(self, data: TokenizedData) -> NDArray[Any]:
         """The labels of these texts, one row a text."""
         labels = self.of(data).labels
         return labels if self.indices is None else labels[self.indices]
+
+    def count(self, data: TokenizedData) -> int:
+        """How many texts these are."""
+        return len(self.of(data) if self.indices is None else self.indices)
 
     def tokens(self, data: TokenizedData) -> NDArray[np.int32]:
         """The tokens of these texts, one after the other, (tokens,)."""

@@ -721,8 +721,8 @@ DATA = (
         "a class for each row",
         "my.csv",
         "text,label\n" + "".join(f"text {i},{i}\n" for i in range(50)),
-        "my.csv: found 50 labels in 50 rows of the column 'label'; expected classes that have "
-        "several rows each. Name another column with --label-column.",
+        "my.csv: found 50 labels in 50 rows of the column 'label'; expected classes that have several "
+        'rows each. Set data.task = "regression" for numbers, or name another column …',
     ),
     data(
         "too few rows",
@@ -842,14 +842,117 @@ DATA = (
         "my.csv",
         'text,label\na film,joy\na play,love\na book,"joy,love"\n',
         "my.csv: found what looks like several labels in one cell of the label column 'label': "
-        "'joy,love' beside 'joy' and 'love'; expected one label for each text, …. Keep one …",
+        "'joy,love' beside 'joy' and 'love'; expected one label for each text. Set "
+        "data.label_delimiter to what parts the labels of a text, or …",
     ),
     data(
         "lists in the label column",
         "my.jsonl",
         '{"text": "a film", "label": ["joy"]}\n{"text": "a play", "label": ["joy", "love"]}\n',
         "my.jsonl, line 1: found a list in the label column 'label', which looks like several "
-        "labels in one cell: \"['joy']\"; expected one label for each text, …. Keep one …",
+        "labels in one cell: \"['joy']\"; expected one label for each text. Set data.task = "
+        '"multi_label", or …',
+        "--set data.task=single_label",
+    ),
+    data(
+        "labels that are a measure",
+        "my.csv",
+        "text,label\na film,3.5\na play,4\n",
+        "my.csv, line 2: found the number 3.5 in the label column 'label'; expected a class: …. "
+        'Set data.task = "regression" for numbers, or …',
+    ),
+    data(
+        "text where a number is to be",
+        "my.csv",
+        "text,label\na film,3.5\na play,good\n",
+        "my.csv, line 3: found 'good' in the label column 'label'; expected a number, as data.task "
+        '= "regression" has it. Correct the row, …',
+        "--set data.task=regression",
+    ),
+    data(
+        "the same number everywhere",
+        "my.csv",
+        "text,label\na film,3\na play,3.0\n",
+        "my.csv: found the number 3 in every row of the label column 'label'; expected numbers that "
+        "differ. Name another column …",
+        "--set data.task=regression",
+    ),
+    data(
+        "classes where several labels are to be",
+        "my.csv",
+        "text,label\na film,joy;love\na play,joy\n",
+        "my.csv, line 2: found the text 'joy;love' in the label column 'label'; expected lists of "
+        'labels, or data.label_delimiter to say what parts them. Set data.label_delimiter = ";".',
+        "--set data.task=multi_label",
+    ),
+    data(
+        "another delimiter than the cells have",
+        "my.csv",
+        "text,label\na film,joy|love\na play,joy\n",
+        "data.label_delimiter: found ';', which no cell of the label column 'label' holds; expected "
+        'what parts the labels in a cell. Set it to "|".',
+        "--set data.label_delimiter=;",
+    ),
+    data(
+        "a delimiter for lists",
+        "my.jsonl",
+        '{"text": "a film", "label": ["joy"]}\n{"text": "a play", "label": ["love"]}\n',
+        "data.label_delimiter: found ',', but the label column holds lists; expected several labels "
+        "in a cell of text, without which it does nothing. Remove it.",
+        "--set data.label_delimiter=,",
+    ),
+    data(
+        "a delimiter for classes",
+        "my.csv",
+        GOOD_CSV,
+        "data.label_delimiter: found ',', but the task is single_label; expected several labels in a "
+        "cell of text, without which it does nothing. Remove it.",
+        "--set data.task=single_label --set data.label_delimiter=,",
+    ),
+    data(
+        "one label in all lists",
+        "my.jsonl",
+        '{"text": "a film", "label": ["joy"]}\n{"text": "a play", "label": []}\n',
+        "my.jsonl: found 1 label in the label column 'label'; expected two labels or more. Name …",
+    ),
+    data(
+        "numbers where labels are to be",
+        "my.jsonl",
+        '{"text": "a film", "label": 1}\n{"text": "a play", "label": 0}\n',
+        "my.jsonl, line 1: found a whole number in the label column 'label'; expected lists of names "
+        'or whole numbers, as data.task = "multi_label" has them. Correct the row, …',
+        "--set data.task=multi_label",
+    ),
+    data(
+        "a label column of other numbers",
+        "my.csv",
+        "text,joy,love\na film,0,1\na play,1,2\n",
+        "my.csv, line 3: found '2' in the label column 'love'; expected 0 or 1, for data.label names "
+        "a column for each label. Correct the row, …",
+        '--set \'data.label=["joy","love"]\'',
+    ),
+    data(
+        "a label column without a 1",
+        "my.csv",
+        "text,joy,love\na film,0,0\na play,1,0\n",
+        "my.csv: found no row with 1 in the label column 'love'; expected each label in several "
+        "rows. Leave it out of data.label.",
+        '--set \'data.label=["joy","love"]\'',
+    ),
+    data(
+        "several label columns for numbers",
+        "my.csv",
+        "text,joy,love\na film,0,0\na play,1,0\n",
+        'data.label: found 2 columns with data.task = "regression"; expected one column. Name one, '
+        "or leave data.task out.",
+        '--set \'data.label=["joy","love"]\' --set data.task=regression',
+    ),
+    data(
+        "a label column twice",
+        "my.csv",
+        "text,joy,love\na film,0,0\na play,1,0\n",
+        "data.label: found more than one column named 'joy'; expected each column named once. Rename …",
+        '--set \'data.label=["joy","Joy"]\'',
     ),
     Case(
         "a label that training does not have",
@@ -977,6 +1080,18 @@ MODELS = (
         "training.dropout: found 0.1, but all 4 blocks are frozen; expected a freeze_depth that "
         "leaves blocks to train, without which it does nothing. Remove it.",
     ),
+    Case(
+        "frozen blocks that nothing unfreezes",
+        "--set training.freeze_depth=4 --set training.unfreeze=gradual",
+        "training.unfreeze: found 'gradual', but all 4 blocks are frozen; expected a freeze_depth that "
+        "leaves blocks to train, without which it does nothing. Remove it.",
+    ),
+    Case(
+        "a duration of stages that there are not",
+        "--set training.unfreeze_epochs=2",
+        "--set training.unfreeze_epochs: found 2.0, but the unfreeze is none; expected the unfreeze "
+        "two_stage or gradual, without which it does nothing. Remove it.",
+    ),
     model(
         "an index that leads elsewhere",
         TINY_CONFIG,
@@ -1004,6 +1119,19 @@ MODELS = (
         "a length beyond the model's positions",
         "--set data.max_length=100000",
         "data.max_length: found 100000; expected at most 128, the positions of demo. Lower it, …",
+    ),
+    Case(
+        "a metric of numbers for one label a text",
+        "--set study.metric=rmse",
+        "study.metric: found 'rmse' for data with one label a text; expected one of accuracy, …. "
+        'Write metric = "accuracy".',
+    ),
+    Case(
+        "one logit for three classes",
+        "--data three.csv --set training.head=sigmoid",
+        "training.head: found 'sigmoid' for 3 classes; expected two classes, …. "
+        'Write head = "softmax".',
+        {"three.csv": "text,label\n" + "".join(f"text {i},{'abc'[i % 3]}\n" for i in range(30))},
     ),
     study_file(
         "a grid smaller than the budget on this model",

@@ -30,15 +30,16 @@ def table(*names: str) -> Table:
 def test_columns_are_found_by_their_usual_names(
     names: tuple[str, ...], found: tuple[str, str]
 ) -> None:
-    assert find_columns(table(*names), None, None) == found
+    text, label = found
+    assert find_columns(table(*names), None, None) == (text, (label,))
 
 
 def test_a_named_column_goes_before_a_usual_one() -> None:
-    assert find_columns(table("text", "title", "label"), "title", None) == ("title", "label")
+    assert find_columns(table("text", "title", "label"), "title", None) == ("title", ("label",))
 
 
 def test_a_named_column_may_differ_in_case() -> None:
-    assert find_columns(table("Body", "Stars"), "body", "stars") == ("Body", "Stars")
+    assert find_columns(table("Body", "Stars"), "body", "stars") == ("Body", ("Stars",))
 
 
 def test_a_named_column_that_is_missing_brings_the_nearest_name() -> None:

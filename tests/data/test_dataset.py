@@ -232,3 +232,10 @@ def test_a_text_can_be_traced_to_its_line(write, load, reviews) -> None:
         place, line = split.where(1).rsplit(", line ", 1)
         assert place == str(path)
         assert split.texts[1] in lines[int(line) - 1]
+
+
+def test_the_demo_stays_what_stored_studies_know_it_by(load) -> None:
+    whole = "0ec925fc9becae94bf4cfdefcefa72eb48dc1bdcd06c1eac6d8bee39231aa0ab"
+    assert load("demo", seed=3).fingerprint == whole
+    sample = "e78d0d54dadb417783e003fe5cebfe88c32e3a84ecd8656a3cd3702675cd9a5a"
+    assert load("demo", seed=3, max_train_examples=500).fingerprint == sample

@@ -102,3 +102,20 @@ def test_a_large_class_is_named_with_the_way_out() -> None:
         ' only mean that it is always answered; study.metric = "f1_macro" or "balanced_accuracy"'
         " gives every class the same weight"
     )
+
+
+def test_several_labels_and_numbers_are_told_in_words_of_their_own() -> None:
+    several = reading(
+        task="multi_label",
+        texts={"train": 60, "validation": 8, "test": 9},
+        without_label=6,
+    )
+    assert "60 training, 8 validation and 9 test texts" in several.in_words()
+    assert (
+        "2 labels: good 83.3%, bad 50.0%; 1.33 labels a text, none for 10.0% of the texts"
+        in several.in_words()
+    )
+    numbers = reading(task="regression", numbers={"min": 1.0, "mean": 3.25, "max": 5.0, "std": 1.1})
+    assert "numbers from 1 to 5, mean 3.25, standard deviation 1.1" in numbers.in_words()
+    for each in (several, numbers):
+        assert Reading.from_json(json.loads(json.dumps(each.as_json()))) == each

@@ -33,3 +33,16 @@ def test_imdb_gets_a_validation_split_off_its_training_split(shared_data: Path, 
     unused, shared = data.warnings
     assert "1 file is not used (unlabelled.parquet)" in unused
     assert "123 texts are also in the test split" in shared
+
+
+@pytest.mark.parametrize(
+    ("name", "fingerprint"),
+    [
+        ("sst2", "92e5f0691b01ef281b9add9b2d7460d2716b7bc8ec2a0c5c504dcc43d20206a7"),
+        ("trec", "c1c907607fb1f7a923f920509a25bfe7e138697210c659dd1db66677f38ddfb4"),
+    ],
+)
+def test_splits_and_samples_of_classes_stay_what_stored_studies_know_them_by(
+    shared_data: Path, load, name: str, fingerprint: str
+) -> None:
+    assert load(shared_data / name, max_train_examples=500, seed=3).fingerprint == fingerprint

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.data.several_labels import several_labels
+from hpo.data.several_labels import listed_items, several_labels
 from hpo.errors import DataError
 
 SEVERAL = {
@@ -81,4 +81,23 @@ def test_lists_in_a_label_column_are_refused_with_their_row(write, load, suffix:
     with pytest.raises(
         DataError, match=r"1: found a list in the label column 'label', which looks"
     ):
-        load(write(f"reviews.{suffix}", rows))
+        load(write(f"reviews.{suffix}", rows), task="single_label")
+
+
+@pytest.mark.parametrize(
+    ("cell", "items"),
+    [
+        ("['joy', 'love']", ("joy", "love")),
+        ("['new york']", ("new york",)),
+        ("['joy' 'love']", ("joy", "love")),
+        ("[1, 2]", ("1", "2")),
+        ("{joy,love}", ("joy", "love")),
+        ("[]", ()),
+        ("joy", None),
+        ("[joy]", None),
+    ],
+)
+def test_the_items_of_a_cell_that_is_written_as_a_list(
+    cell: str, items: tuple[str, ...] | None
+) -> None:
+    assert listed_items(cell) == items

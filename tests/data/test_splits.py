@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.data.labelled import Split
-from hpo.data.splits import split_off, stratified_sample
+from hpo.data.splits import split_off, strata_of, stratified_sample
 
 
 def split_of(counts: list[int]) -> Split:
@@ -137,3 +137,38 @@ def test_a_larger_sample_holds_the_smaller_one() -> None:
     small = stratified_sample(split, 100, seed=0)
     large = stratified_sample(split, 200, seed=0)
     assert set(small.tolist()) <= set(large.tolist())
+
+
+numbers = st.lists(st.floats(-50, 50, width=32), min_size=30, max_size=300, unique=True)
+
+
+@given(numbers, fractions, seeds)
+def test_numbers_are_split_off_by_their_quantiles(
+    numbers: list[float], fractions: list[float], seed: int
+) -> None:
+    values = np.array(numbers, dtype=np.float32)
+    split = Split(tuple(f"text {index}" for index in range(len(values))), values)
+    separated = split_off(split, fractions, seed=seed)
+    everything = np.concatenate([separated.remaining, *separated.parts])
+    assert sorted(everything.tolist()) == list(range(len(split)))
+    ranks = values.argsort().argsort()
+    for fraction, part in zip(fractions, separated.parts, strict=True):
+        for tenth in range(10):
+            inside = (ranks * 10 // len(values)) == tenth
+            assert abs(int(inside[part].sum()) - fraction * int(inside.sum())) <= 2
+
+
+@given(numbers, seeds, st.data())
+def test_a_sample_of_numbers_has_its_size(
+    numbers: list[float], seed: int, data: st.DataObject
+) -> None:
+    split = Split(tuple(map(str, numbers)), np.array(numbers, dtype=np.float32))
+    size = data.draw(st.integers(2, len(numbers)))
+    assert len(stratified_sample(split, size, seed=seed)) == size
+
+
+def test_a_number_that_most_texts_have_is_a_stratum_of_its_own() -> None:
+    values = np.array([5] * 80 + [1, 2, 3, 4] * 5, dtype=np.float32)
+    strata = strata_of(values)
+    assert len(set(strata[values == 5].tolist())) == 1
+    assert len(set(strata.tolist())) <= 10

@@ -76,7 +76,8 @@ def test_what_is_added_is_listed_behind_ours(mine: Shell) -> None:
     assert "\n  studies  list the studies of a storage\n" in listed
     refused = mine.hpo("run", "mine.toml", "--set", "training.optimizer=sing")
     assert refused.code == 2
-    assert "found 'sing'; expected one of adamw, sgd, sign. Did you mean sign?" in refused.err
+    assert "found 'sing'; expected one of adamw, sgd, " in refused.err
+    assert ", schedule_free_adamw, sign. Did you mean sign?" in refused.err
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import mlflow.store.tracking.sqlalchemy_store
 import mlflow.tracking  # noqa: F401
 import transformers.models.gpt2.modeling_gpt2  # noqa: F401
 
+import hpo.runtime.kept_models as kept_models
 import hpo.runtime.study_work as study_work
 import hpo.training.checkpoint as checkpoints
 from hpo.leases.claims import Claim
@@ -42,7 +43,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "write a checkpoint": (CheckpointFile, "write"),
     "write the checkpoint's file": (checkpoints, "write_weights"),
     "set attributes": (Claim, "set_user_attrs"),
-    "write the model": (study_work, "save_trained"),
+    "write the model": (kept_models, "save_trained"),
     "keep the model": (KeptModels, "keep"),
     "finish the trial": (Claim, "finish"),
     "log the model": (TrialRun, "log_model"),

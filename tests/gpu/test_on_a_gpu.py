@@ -20,8 +20,8 @@ from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import StoredTexts
 from tests.model.test_exactness import assert_bf16_near_fp32, assert_like_transformers
 from tests.model.tiny_gpt2 import random_split, tiny
+from tests.training.test_heads import KINDS, Kind
 from tests.training.test_loop import assert_same_course
-from tests.training.test_resume import with_stops
 from tests.training.tiny_trial import (
     N_LAYER,
     finish,
@@ -31,6 +31,7 @@ from tests.training.tiny_trial import (
     tiny_data,
     tiny_params,
 )
+from tests.training.with_stops import with_stops
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
@@ -112,6 +113,27 @@ def test_recorded_passes_give_the_same_numbers_bit_for_bit(
         assert told == plain[1]
 
 
+@pytest.mark.parametrize("freeze_depth", [0, N_LAYER])
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_recorded_passes_of_every_head_and_loss_give_the_same_numbers_bit_for_bit(
+    context: TrialContext, kind: Kind, freeze_depth: int
+) -> None:
+    params = tiny_params(freeze_depth=freeze_depth, **kind.params)
+    data = kind.labelled(context.data)
+    context = replace(context, task=kind.task, metric=kind.metric, data=data)
+
+    def course(*, records: bool) -> tuple[np.ndarray, list[float]]:
+        trial = TrialTraining(context, params, seed=3)
+        trial.training_pass._records = records
+        result, told = finish(trial)
+        assert bool(trial.training_pass._recordings) == records
+        return result.probabilities, [e.metrics["train/loss"] for e in told]
+
+    (found, losses), (expected, expected_losses) = course(records=True), course(records=False)
+    np.testing.assert_array_equal(found, expected)
+    assert losses == expected_losses
+
+
 @pytest.mark.parametrize("freeze_depth", range(N_LAYER + 1))
 def test_resumed_is_never_stopped_bit_for_bit(
     context: TrialContext, tmp_path: Path, freeze_depth: int
@@ -124,6 +146,33 @@ def test_resumed_is_never_stopped_bit_for_bit(
     np.testing.assert_array_equal(again.probabilities, result.probabilities)
     for name, weight in whole.classifier.parameters.items():
         assert torch.equal(resumed.classifier.parameters[name], weight), name
+
+
+@pytest.mark.parametrize("unfreeze", ["two_stage", "gradual"])
+def test_each_stage_records_its_own_passes_and_is_resumed_bit_for_bit(
+    context: TrialContext, tmp_path: Path, unfreeze: str
+) -> None:
+    params = tiny_params(unfreeze=unfreeze, epochs=4)
+    whole = TrialTraining(context, params, seed=3)
+    first = whole.training_pass
+    result, told = finish(whole)
+    assert whole.training_pass is not first
+    stops = {2, 15, 16, 30, 31, 45}  # 15 steps an epoch, and a stage lasts one
+    again, told_again, _ = with_stops(context, params, stops, tmp_path / "t.safetensors")
+    assert [scores(e) for e in told_again] == [scores(e) for e in told]
+    np.testing.assert_array_equal(again.probabilities, result.probabilities)
+
+
+@pytest.mark.parametrize("unfreeze", ["two_stage", "gradual"])
+def test_an_unfreezing_trial_takes_the_course_that_it_takes_on_a_cpu(
+    tmp_path: Path, unfreeze: str
+) -> None:
+    on_cpu = tiny_context(tmp_path / "model")
+    on_gpu = tiny_context(tmp_path, model=on_cpu.model, cache=tmp_path / "cache", device=GPU)
+    params = tiny_params(unfreeze=unfreeze, epochs=4)
+    _, expected = finish(TrialTraining(on_cpu, params, seed=0))
+    _, found = finish(TrialTraining(on_gpu, params, seed=0))
+    assert_same_course(found, expected)
 
 
 def test_dropout_goes_on_from_its_state() -> None:

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
-from hpo.results.appraisal import appraise, beside, card_section, second_metric
+from hpo.results.appraisal import appraise, card_section, second_metric
 from hpo.results.final_test import TestScore
-from hpo.spec import registries
 from hpo.spec.study import Metric
+from hpo.tasks.constant import same_answer
 from hpo.tasks.metrics import classification_metrics, confusion
+from hpo.tasks.multi_label import MULTI_LABEL
+from hpo.tasks.regression import REGRESSION
+from hpo.tasks.scorer import metrics_for
 
-METRICS: tuple[Metric, ...] = registries.METRICS.ours
+METRICS: tuple[Metric, ...] = metrics_for("single_label")
 NAMES = ("earn", "acq", "crude", "trade", "grain", "ship", "interest", "money")
 COUNTS = (520, 300, 60, 40, 30, 20, 20, 10)
 
@@ -94,18 +100,58 @@ def test_a_champion_whose_class_names_are_not_known_is_judged_all_the_same() -> 
     assert appraisal.never_answered == ("class 1",)
 
 
-def test_what_a_constant_answer_gives_is_said_in_words() -> None:
-    assert beside(("accuracy", "f1_macro"), (50, 30), ("bad", "good")) == (
-        "Always answering 'bad', the largest class, would give accuracy 0.6250 and f1_macro 0.3846 there."
-    )
-    assert beside(("log_loss",), (50, 50), ("bad", "good")) == (
-        "Answering with the shares of the classes alone would give log_loss 0.6931 there."
+@pytest.mark.parametrize("task", ["single_label", "multi_label", "regression"])
+def test_the_second_metric_is_another(task: str) -> None:
+    known = metrics_for(task)
+    for metric in known:
+        assert second_metric(metric, known) in set(known) - {metric}
+
+
+def labelled(never: bool) -> TestScore:
+    """The test of a classifier of several labels a text; never: it does not give the last."""
+    labels = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1], [0, 0, 0]] * 10, np.float32)
+    answers = labels * np.array([1, 1, not never], np.float32)
+    metrics = MULTI_LABEL.metrics(answers, labels)
+    return TestScore(
+        texts=40,
+        metrics=metrics,
+        intervals={name: (value, value) for name, value in metrics.items()},
+        confusion=(),
+        baseline=same_answer(MULTI_LABEL, labels, ("a", "b", "c")),
+        label_counts=((20, 20, 20), (10, 10, 10), (10, 0 if never else 10, 0 if never else 10)),
     )
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_the_second_metric_is_another(metric: Metric) -> None:
-    assert second_metric(metric) != metric
+def test_a_label_that_is_never_given_is_named() -> None:
+    good = appraise(labelled(never=False), "f1_macro", ("a", "b", "c"))
+    assert (good.beats, good.never_answered, good.remarks) == ("yes", (), ())
+    poor = appraise(labelled(never=True), "f1_macro", ("a", "b", "c"))
+    assert poor.never_answered == ("c",)
+    assert poor.remarks == ("the champion never answers 1 of the 3 labels of the test split ('c')",)
+
+
+def test_a_test_score_comes_back_from_json_as_it_was() -> None:
+    for score_of in (labelled(never=True), score([0, 1, 1], [0, 1, 0], 2)):
+        document = json.loads(json.dumps(asdict(score_of)))
+        assert TestScore.from_json(document) == score_of
+    earlier = {key: document[key] for key in ("texts", "metrics", "intervals", "confusion")}
+    assert TestScore.from_json(earlier).by_label == score_of.by_label == ((1, 2, 1), (2, 1, 1))
+
+
+def test_numbers_that_are_no_better_than_their_mean_do_not_beat_it() -> None:
+    labels = np.arange(10, dtype=np.float32)
+    metrics = REGRESSION.metrics(np.full((10, 1), 4.5, np.float32), labels)
+    test = TestScore(
+        texts=10,
+        metrics=metrics,
+        intervals={name: (value, value) for name, value in metrics.items()},
+        confusion=(),
+        baseline=same_answer(REGRESSION, labels, ("stars",)),
+    )
+    appraisal = appraise(test, "rmse", ("stars",))
+    assert appraisal.beats == "no"
+    (remark,) = appraisal.remarks
+    assert remark.startswith("the champion does not beat the best same answer for every text: test")
 
 
 def test_the_model_card_warns_of_a_hopeless_champion_and_of_no_other() -> None:

@@ -33,6 +33,7 @@ class StubTrial:
     training: Training = staticmethod(lambda: "finished")
 
     def __init__(self, context: object, params: Any, **_: object) -> None:
+        self.context, self.tuned_task = context, None
         self.params, self.steps, self.classifier = params, 4, None
         self.history: list[Evaluation] = []
 

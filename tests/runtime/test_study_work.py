@@ -16,7 +16,7 @@ from hpo.leases.budget import NoTrial
 from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
 from hpo.leases.lease import LeaseLost
-from hpo.runtime import study_work
+from hpo.runtime import kept_models, study_work
 from hpo.runtime.events import Event, TrialEnded
 from hpo.runtime.preparation import Prepared
 from hpo.runtime.study_work import StudyWork
@@ -65,9 +65,9 @@ def work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[StudyWork]:
     monkeypatch.setattr(study_work, "TrialTraining", StubTrial)
-    monkeypatch.setattr(study_work, "save_trained", lambda *_: None)
-    data = SimpleNamespace(label_names=("bad", "good"), max_length=8)
-    context = SimpleNamespace(data=data, task=SINGLE_LABEL)
+    monkeypatch.setattr(kept_models, "save_trained", lambda *_: None)
+    data = SimpleNamespace(label_names=("bad", "good"), max_length=8, preprocessing=None)
+    context = SimpleNamespace(data=data, task=SINGLE_LABEL, folds=())
     with Worker(study.storage, name="one") as worker:
         yield StudyWork(
             study=study,
@@ -152,7 +152,7 @@ CASES = [
         run="FAILED",
         event="FAIL",
         reason="ValueError: odd",
-        faulty=("save_trained", ValueError("odd")),
+        faulty=("keep_trained", ValueError("odd")),
         **ENDED,
     ),
     # The attempt ends, and the trial does not.
@@ -165,7 +165,7 @@ CASES = [
         "no disk for the model",
         "finished",
         raised=DiskError,
-        faulty=("save_trained", NO_SPACE),
+        faulty=("keep_trained", NO_SPACE),
         **BROKEN_OFF,
     ),
     Case(

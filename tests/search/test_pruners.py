@@ -11,9 +11,9 @@ from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
 from hpo.errors import StudyFileError
-from hpo.search.pruners import make_pruner, most_evaluations
+from hpo.search.pruners import evaluations_a_training, make_pruner, most_evaluations
 from hpo.spec.space import Choice, IntRange
-from hpo.spec.study import PrunerChoice, StudySpec
+from hpo.spec.study import PrunerChoice, StudySpec, ValidationSection
 
 NAMES = (
     "hyperband",
@@ -190,3 +190,9 @@ def test_short_trials_are_no_trouble(name: str, most: int) -> None:
 )
 def test_the_most_evaluations_follow_from_epochs(space: dict[str, object], most: int) -> None:
     assert most_evaluations(StudySpec(), space) == most
+
+
+def test_with_folds_a_trial_can_report_as_often_in_each() -> None:
+    spec = StudySpec(validation=ValidationSection(folds=5))
+    assert most_evaluations(spec, {"epochs": IntRange(1, 3)}) == 5 * 3 * 4
+    assert evaluations_a_training(spec, {"epochs": IntRange(1, 3)}) == 3 * 4

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from hpo.errors import HpoError, StudyFileError
-from hpo.spec.effects import NEEDS
+from hpo.spec.effects import NEEDS, OneOf
 from hpo.spec.reference import study_keys
+from hpo.spec.registries import OPTIMIZERS
+from hpo.spec.registry import MemberOf
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import known_studies, read_study, study_toml
+from hpo.spec.training import TrialParams
 
 DEMO_LACKS = (
     "a hub data set",
     "a hub model",
-    "the optimizer sgd",
     "a rate of augmentation above 0",
     "augmentation by replaced or inserted words",
 )
@@ -23,9 +26,20 @@ ANOTHER: dict[str, object] = {
     "data.config": "plain",
     "data.revision": "v1",
     "model.revision": "v1",
-    "training.momentum": 0.5,
     "training.augment.variants": 2,
     "training.augment.table": "synonyms.tsv",
+}
+OF_SOME: dict[str, object] = {
+    "momentum": 0.5,
+    "nesterov": True,
+    "beta1": 0.8,
+    "beta2": 0.99,
+    "epsilon": 1e-6,
+    "polynomial_power": 3.0,
+    "decay_ratio": 0.5,
+    "plateau_patience": 5,
+    "plateau_factor": 0.1,
+    "unfreeze_epochs": 2.0,
 }
 
 
@@ -60,10 +74,53 @@ def test_a_setting_that_would_do_nothing_is_refused_in_file_and_option(
         assert error.value.expected == f"{NEEDS[key]}, without which it does nothing"
 
 
+def test_every_option_that_some_names_of_another_need_is_tried_here() -> None:
+    needy = {key for key, need in NEEDS.items() if isinstance(need, OneOf)}
+    assert needy == {f"training.{option}" for option in OF_SOME}
+
+
+@pytest.mark.parametrize("option", OF_SOME)
+def test_an_option_is_refused_where_no_name_reads_it(tmp_path: Path, option: str) -> None:
+    need = NEEDS[f"training.{option}"]
+    assert isinstance(need, OneOf)
+    kind = TrialParams.model_fields[need.option]
+    registries = [mark.registry for mark in kind.metadata if isinstance(mark, MemberOf)]
+    overrides = {f"training.{option}": OF_SOME[option]}
+    for member in registries[0] if registries else get_args(kind.annotation):
+        chosen = study(tmp_path, f"[training]\n{need.option} = '{member}'\n")
+        if member in need.names:
+            read_study(chosen, overrides)
+            continue
+        with pytest.raises(HpoError) as error:
+            read_study(chosen, overrides)
+        assert error.value.found.endswith(f", but the {need.option} is {member}")
+        assert error.value.expected == f"{need}, without which it does nothing"
+
+
+def test_a_member_of_another_package_may_read_any_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OPTIMIZERS, "ours", ("adamw", "sgd"))
+    read_study(study(tmp_path, "[training]\noptimizer = 'lion'\nmomentum = 0.5\n"))
+
+
 def test_a_searched_option_that_does_nothing_is_refused(tmp_path: Path) -> None:
     path = study(tmp_path, "[search.space]\nmomentum = [0.5, 0.9]\nepochs = [1, 2]\n")
     with pytest.raises(StudyFileError, match=r"search\.space\.momentum: found a searched"):
         read_study(path)
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "[training]\nepochs = 1\naugment.swap = 0.1\n",
+        "[training]\naugment.swap = 0.1\n[search.space]\nepochs = [1]\n",
+        "[search.space]\nepochs = { low = 1, high = 1 }\naugment.swap = [0.0, 0.1]\n",
+    ],
+)
+def test_texts_that_are_read_but_once_are_never_varied(tmp_path: Path, toml: str) -> None:
+    with pytest.raises(StudyFileError, match=r"augment\.swap: .*an epoch after the first"):
+        read_study(study(tmp_path, toml))
 
 
 @pytest.mark.parametrize(
@@ -79,6 +136,57 @@ def test_a_searched_option_that_does_nothing_is_refused(tmp_path: Path) -> None:
 )
 def test_a_setting_that_some_trials_need_is_taken(tmp_path: Path, toml: str) -> None:
     read_study(study(tmp_path, toml))
+
+
+@pytest.mark.parametrize(
+    ("toml", "key", "why"),
+    [
+        ("[validation]\ngroup = 'author'\n", "validation.group", "validation.folds is 0"),
+        ("[validation]\norder = 'date'\n", "validation.order", "validation.folds is 0"),
+        (
+            "[validation]\nfolds = 5\n[data]\nvalidation_fraction = 0.2\n",
+            "data.validation_fraction",
+            "validation.folds is 5",
+        ),
+        ("[validation]\nfolds = 5\n[tracking]\nkeep = 'best'\n", "tracking.keep", "is 5"),
+    ],
+)
+def test_what_folds_lack_or_need_is_refused(tmp_path: Path, toml: str, key: str, why: str) -> None:
+    with pytest.raises(StudyFileError) as raised:
+        read_study(study(tmp_path, toml))
+    assert raised.value.place.endswith(key)
+    assert why in raised.value.found
+    assert raised.value.expected.startswith(NEEDS[key])
+
+
+@pytest.mark.parametrize(
+    ("toml", "key"),
+    [
+        ("[training]\nschedule = 'plateau'\n", "training.schedule"),
+        ("[search.space]\nschedule = ['linear', 'plateau']\n", "search.space.schedule"),
+    ],
+)
+def test_a_schedule_that_waits_for_validation_is_refused_with_folds(
+    tmp_path: Path, toml: str, key: str
+) -> None:
+    read_study(study(tmp_path, toml))
+    with pytest.raises(StudyFileError) as raised:
+        read_study(study(tmp_path, f"{toml}[validation]\nfolds = 3\n"))
+    assert raised.value.place.endswith(key)
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("folds = 1", "0 for the validation split, or 2 folds or more"),
+        ("folds = 101", "less than or equal to 100"),
+        ("folds = 3\ngroup = 'author'\norder = 'date'", "folds go by one column"),
+    ],
+)
+def test_folds_that_make_no_sense_are_refused(tmp_path: Path, toml: str, words: str) -> None:
+    with pytest.raises(StudyFileError) as raised:
+        read_study(study(tmp_path, f"[validation]\n{toml}\n"))
+    assert words in raised.value.expected
 
 
 @pytest.mark.parametrize("name", known_studies())

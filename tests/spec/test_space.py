@@ -49,7 +49,7 @@ def refusal(option: str, entry: object) -> SpaceError:
 def test_options_of_every_kind_can_be_searched() -> None:
     assert {"epochs", "augment.variants"} <= set(WHOLE)
     assert {"learning_rate", "dropout", "augment.delete"} <= set(REAL)
-    assert {"optimizer", "schedule"} <= set(NAMES)
+    assert {"optimizer", "schedule", "unfreeze"} <= set(NAMES)
     assert set(SEARCHABLE_OPTIONS) == set(FIELDS)
 
 

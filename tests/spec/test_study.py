@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from hpo.spec.registries import METRICS, PRUNERS, SAMPLERS
 from hpo.spec.study import (
+    DataSection,
     StudySpec,
     TrackingSection,
     direction_of,
@@ -21,7 +22,7 @@ def test_an_empty_study_is_whole() -> None:
 
 
 def test_only_log_loss_is_minimised() -> None:
-    assert {m for m in METRICS if direction_of(m) == "minimize"} == {"log_loss"}
+    assert {m for m in METRICS if direction_of(m) == "minimize"} == {"log_loss", "rmse", "mae"}
     assert StudySpec.model_validate({"study": {"metric": "log_loss"}}).direction == "minimize"
 
 
@@ -87,3 +88,13 @@ def test_a_study_goes_through_json_unchanged() -> None:
     }
     spec = StudySpec.model_validate(document)
     assert StudySpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize("label", [3, [], ["joy"], ["joy", 3], {"joy": 1}])
+def test_label_columns_are_one_name_or_a_list_of_several(label: object) -> None:
+    with pytest.raises(ValidationError, match="a column, or a list of two columns or more"):
+        DataSection.model_validate({"label": label})
+
+
+def test_a_list_of_label_columns_stays_one() -> None:
+    assert DataSection.model_validate({"label": ["joy", "love"]}).label == ["joy", "love"]

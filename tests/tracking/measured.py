@@ -20,6 +20,7 @@ from hpo.model.pretrained import load_pretrained
 from hpo.model.saved import TextClassifier, save_transformers
 from hpo.results.card import how_to_call
 from hpo.tasks.single_label import SINGLE_LABEL
+from hpo.tasks.task import Task
 from hpo.tracking.model_folder import build, transformers_flavor
 from tests.model.tiny_gpt2 import classifier_over, random_split, save_bert_vocabulary, save_tiny
 
@@ -81,6 +82,8 @@ def publish(
     *,
     tokenizer: str = TOKENIZERS[0],
     max_length: int = MAX_LENGTH,
+    task: Task = SINGLE_LABEL,
+    labels: tuple[str, ...] = LABELS,
     preprocessing: Preprocessing = AS_THEY_ARE,
 ) -> Measured:
     """Make a classifier that has moved away from its base, and build its MLflow model."""
@@ -99,18 +102,14 @@ def publish(
         saved.save_pretrained(base)
     model = load_pretrained(str(base))
     split = random_split([4, 9, 300], vocabulary=600)
-    trained, _ = classifier_over(model, split, freeze_depth=0, classes=3)
+    trained, _ = classifier_over(model, split, freeze_depth=0, classes=task.outputs(labels))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in trained.parameters.values():
             weight += 0.1 * torch.randn(weight.shape, generator=generator)
     features = FrozenFeatures(model, cache=None)
-    classifier = TextClassifier.of(
-        trained, features, SINGLE_LABEL, LABELS, max_length, preprocessing
-    )
+    classifier = TextClassifier.of(trained, features, task, labels, max_length, preprocessing)
     published = folder / "published"
-    save_transformers(
-        published, classifier.classifier, SINGLE_LABEL, LABELS, max_length, preprocessing
-    )
+    save_transformers(published, classifier.classifier, task, labels, max_length, preprocessing)
     build(published, "model", transformers_flavor, model_id="m-1", run_id="r-1")
     return Measured(classifier, published)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hpo.errors import TrackingError
+from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.tracking import StudyTracker, registered_name
 from hpo.tracking.answers import RetryableError
 from hpo.tracking.pyfunc import TrialModel
@@ -64,6 +65,7 @@ class _Trained:
     """Stands for what `load_trained` gives: every text is as good as it is long."""
 
     label_names = ("bad", "good")
+    task = SINGLE_LABEL
 
     def __init__(self, folder: Path) -> None:
         assert (folder / "trained.safetensors").read_bytes() == b"weights"

@@ -244,7 +244,7 @@ def test_many_texts_and_long_ones_are_read_a_part_at_a_time(
     monkeypatch.setattr(served_classifier, "_CHARACTERS_AT_ONCE", 200)
     monkeypatch.setattr(served_classifier, "_TEXTS_AT_ONCE", 7)
     model = served_classifier.ServedClassifier(usual.folder / "model")
-    np.testing.assert_allclose(model.probabilities(texts), usual.probabilities(texts), **CLOSE)
+    np.testing.assert_allclose(model.scores(texts), usual.probabilities(texts), **CLOSE)
     parts = list(served_classifier._parts(texts))
     assert [text for part in parts for text in part] == texts
     assert all(len(part) == 1 or sum(map(len, part)) <= 200 for part in parts)

@@ -67,12 +67,7 @@ def reference_scores(
             labels = torch.from_numpy(train.labels[texts])
             functional.cross_entropy(logits, labels).backward()
             torch.nn.utils.clip_grad_norm_([weights[name] for name in trained], 1.0)
-            factor = learning_rate_factor(
-                step,
-                steps=first.steps,
-                warmup_ratio=params.warmup_ratio,
-                schedule=params.schedule,
-            )
+            factor = learning_rate_factor(step, steps=first.steps, params=params)
             for group in optimizer.param_groups:
                 group["lr"] = params.learning_rate * factor
             optimizer.step()

@@ -11,7 +11,8 @@ from hpo.model.family import Trained, trained_names
 from hpo.model.gpt2 import FINAL_NORM, GPT2, HEAD
 from hpo.spec.registries import OPTIMIZERS
 from hpo.spec.training import TrialParams
-from hpo.training.optimizer import SGD, TrialOptimizer
+from hpo.training.optimizer import TrialOptimizer
+from hpo.training.update_rules import SGD
 
 N_LAYER = 2
 

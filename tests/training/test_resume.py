@@ -16,42 +16,16 @@ from hpo.model.pretrained import PretrainedModel
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.loop import TrialInterrupted, TrialTraining
 from hpo.training.micro_batches import MicroBatches
-from hpo.training.result import Evaluation, TrialResult
 from hpo.training.trial_context import TrialContext
 from tests.model.tiny_gpt2 import tiny
 from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_context, tiny_data, tiny_params
+from tests.training.with_stops import with_stops
 
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> TrialContext:
     folder = tmp_path_factory.mktemp("resume")
     return tiny_context(folder, dropout=0.2, cache=folder / "cache", early_stopping=5)
-
-
-def with_stops(
-    context: TrialContext, params: Any, stops: set[int], path: Path
-) -> tuple[TrialResult, list[Evaluation], TrialTraining]:
-    """Run a trial that is asked to stop after each of these steps and resumed in a new one."""
-    told: list[Evaluation] = []
-    pending = set(stops)
-    while True:
-        trial = TrialTraining(context, params, seed=3)
-        file = CheckpointFile(path, "auto")
-        trial.resume(file)
-        indices = [e.index for e in trial.history]
-        assert indices == sorted(set(indices))
-        told = list(trial.history)
-        due = {step for step in pending if step > trial.progress.step}
-
-        def should_stop(trial: TrialTraining = trial, due: set[int] = due) -> bool:
-            return trial.progress.step in due
-
-        try:
-            result, more = finish(trial, checkpoint=file, should_stop=should_stop)
-        except TrialInterrupted:
-            pending = {step for step in due if step > trial.progress.step}
-            continue
-        return result, [*told, *more], trial
 
 
 @pytest.mark.parametrize(

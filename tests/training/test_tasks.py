@@ -19,7 +19,7 @@ from hpo.model.gpt2 import HEAD
 from hpo.model.saved import save_transformers
 from hpo.spec.training import TrialParams
 from hpo.tasks.metrics import classification_metrics, confusion
-from hpo.tasks.task import Labels, Probabilities, Task, Weights
+from hpo.tasks.task import Labels, Probabilities, Task
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.loop import TrialInterrupted, TrialTraining
 from hpo.training.trial_context import TrialContext
@@ -27,7 +27,7 @@ from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_context, tin
 
 
 @dataclass(frozen=True)
-class TwoClasses:
+class TwoClasses(Task):
     """Two classes told apart by one logit."""
 
     name: str = "two_classes"
@@ -36,9 +36,6 @@ class TwoClasses:
 
     def outputs(self, label_names: Sequence[str]) -> int:
         return 1
-
-    def weights(self, labels: Labels, params: TrialParams) -> Weights | None:
-        return None
 
     def loss(
         self, logits: Tensor, labels: Tensor, *, weights: Tensor | None, params: TrialParams
@@ -64,7 +61,7 @@ class TwoClasses:
 
 
 @dataclass(frozen=True)
-class SeveralLabels:
+class SeveralLabels(Task):
     """Each text has any of the labels, (texts, labels) float32, or none."""
 
     name: str = "several_labels"
@@ -73,9 +70,6 @@ class SeveralLabels:
 
     def outputs(self, label_names: Sequence[str]) -> int:
         return len(label_names)
-
-    def weights(self, labels: Labels, params: TrialParams) -> Weights | None:
-        return None
 
     def loss(
         self, logits: Tensor, labels: Tensor, *, weights: Tensor | None, params: TrialParams
@@ -98,9 +92,6 @@ class SeveralLabels:
             "accuracy": float(hits.mean()),
             "log_loss": float(-np.log(of_label.clip(1e-15)).mean()),
         }
-
-    def confusion(self, probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
-        return np.empty((0, 0), np.int64)
 
 
 def with_label_rows(data: TokenizedData) -> TokenizedData:

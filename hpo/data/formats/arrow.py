@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,7 @@ def _table(
 
     check_repeated(str(path), schema.names)
 
+    @cache
     def column(name: str) -> list[object]:
         try:
             values: list[object] = read(name).to_pylist()
@@ -102,9 +104,10 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
         return {
-            name: tuple(map(str, feature["names"]))
+            name: tuple(map(str, named["names"]))
             for name, feature in features.items()
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+            if isinstance(feature, dict)
+            and (named := feature.get("feature", feature)).get("_type") == "ClassLabel"
         }
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return {}

@@ -1,0 +1,186 @@
+"""Studies whose trials are validated on folds, from the first trial to a champion that was lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from optuna.trial import FrozenTrial
+
+from hpo.digests import file_digest
+from hpo.model.saved import TRAINED_FILE
+from hpo.results.leaderboard import leaderboard
+from hpo.runtime.confirmation import confirm_champion
+from hpo.runtime.events import Event, TrialEnded, TrialEvaluated
+from hpo.runtime.finish import finish_study, tidy
+from hpo.runtime.preparation import Prepared, prepare
+from hpo.runtime.session import Session, open_session
+from hpo.spec.locations import Locations
+from hpo.spec.study import StudySpec
+from hpo.storage.storage import open_storage
+from hpo.studies.registration import submit
+from hpo.tracking.local_store import make_local_store
+from tests.storages import SpecFactory
+from tests.tracking.reading import run_named
+
+pytestmark = pytest.mark.slow
+
+FOLDS = 3
+
+
+@pytest.fixture
+def spec(make_spec: SpecFactory) -> StudySpec:
+    """Two trials of a moment: the demo's model, all but its last layer frozen."""
+    return make_spec(
+        space={"learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}},
+        study__trials=2,
+        data__max_train_examples=60,
+        training__batch_size=8,
+        training__epochs=2,
+        training__freeze_depth=4,
+        training__evaluations_per_epoch=2,
+        training__checkpoint="always",
+        validation__folds=FOLDS,
+    )
+
+
+def places(folder: Path) -> Locations:
+    return Locations(
+        f"sqlite:///{folder}/optuna.db",
+        f"sqlite:///{folder}/mlflow.db",
+        folder / "state",
+        folder / "cache",
+        10**9,
+    )
+
+
+@pytest.fixture
+def locations(tmp_path: Path) -> Locations:
+    return places(tmp_path)
+
+
+@pytest.fixture
+def prepared(spec: StudySpec, locations: Locations) -> Prepared:
+    return prepare(spec, locations)
+
+
+def weights(session: Session, number: int) -> str:
+    return str(file_digest(session.models.path(number) / TRAINED_FILE))
+
+
+def trials_of(session: Session) -> list[FrozenTrial]:
+    return session.study.load().trials
+
+
+def test_the_champion_is_trained_on_all_texts_once_and_again_where_it_is_lost(
+    prepared: Prepared, locations: Locations, tmp_path: Path
+) -> None:
+    events: list[Event] = []
+    with open_storage(locations.storage_url) as storage:
+        submit(storage, prepared.spec)
+        with open_session(
+            storage, "study", locations, prepared=prepared, on_event=events.append
+        ) as session:
+            assert session.work.until_done()
+            assert not session.models.numbers()
+            champion = finish_study(session)
+            assert champion is not None
+            best = session.study.read(leaderboard)[0]
+            assert (champion.number, champion.source.how) == (best.number, "refit")
+            assert champion.times_tested == 1
+            assert finish_study(session) == champion
+            assert [e.state for e in events if isinstance(e, TrialEnded)][-1] == "RETRAINED"
+            assert session.models.numbers() == {best.number}
+            trained = weights(session, best.number)
+            assert confirm_champion(session, champion).uri == "models:/study@champion"
+        tidy(session)
+
+        # Somebody loses both the folder of kept models and MLflow.
+        shutil.rmtree(session.models.folder)
+        (tmp_path / "new").mkdir()
+        make_local_store(f"sqlite:///{tmp_path}/new/mlflow.db")
+        elsewhere = replace(locations, tracking_uri=f"sqlite:///{tmp_path}/new/mlflow.db")
+        with open_session(storage, "study", elsewhere, prepared=prepared) as session:
+            assert finish_study(session) == champion
+            assert confirm_champion(session, champion).uri == "models:/study@champion"
+            assert weights(session, best.number) == trained
+
+
+def test_a_trial_tells_of_each_fold_and_of_their_mean(
+    prepared: Prepared, locations: Locations
+) -> None:
+    with open_storage(locations.storage_url) as storage:
+        submit(storage, prepared.spec)
+        with open_session(storage, "study", locations, prepared=prepared) as session:
+            session.work.next_trial()
+            [trial] = trials_of(session)
+    assert sorted(trial.intermediate_values) == [1, 2, 3, 4, 8, 12]
+    assert trial.intermediate_values[12] == trial.value
+    assert trial.user_attrs["folds"] == FOLDS
+    metrics = run_named(locations.tracking_uri, "study", "trial-0000").data.metrics
+    of_folds = [metrics[f"fold_{fold}/val/best_accuracy"] for fold in (1, 2, 3)]
+    assert trial.value == pytest.approx(sum(of_folds) / FOLDS)
+    assert metrics["val/accuracy"] == metrics["val/best_accuracy"] == trial.value
+    assert metrics["val/accuracy_std"] == trial.user_attrs["std_over_folds"]
+    assert 0 < metrics["val/best_epoch"] <= 2
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from hpo.runtime.events import TrialEvaluated
+from hpo.runtime.session import open_session
+from hpo.storage.storage import open_storage
+from tests.runtime.test_folds import places
+
+def on_event(event):
+    if isinstance(event, TrialEvaluated) and event.share > 0.8:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+where = places(Path(sys.argv[1]))
+with open_storage(where.storage_url) as storage:
+    with open_session(storage, "study", where, on_event=on_event) as session:
+        session.work.next_trial()
+"""
+
+
+def test_a_worker_killed_in_the_third_fold_makes_no_difference(
+    spec: StudySpec, prepared: Prepared, tmp_path: Path
+) -> None:
+    outcomes = []
+    for kill in (False, True):
+        folder = tmp_path / f"killed {kill}"
+        folder.mkdir()
+        where = replace(places(folder), cache=tmp_path / "cache")
+        with open_storage(where.storage_url) as storage:
+            submit(storage, spec)
+            if kill:
+                command = [sys.executable, "-c", KILLED, str(folder)]
+                ended = subprocess.run(command, cwd=Path(__file__).parents[2], env={**os.environ})
+                assert ended.returncode == -signal.SIGKILL
+            events: list[Event] = []
+            with open_session(
+                storage,
+                "study",
+                where,
+                prepared=prepared,
+                on_event=events.append,
+            ) as session:
+                assert session.work.until_done()
+                first, second = trials_of(session)
+            outcomes.append(
+                [
+                    (t.value, t.intermediate_values, t.user_attrs["best_epoch"])
+                    for t in (first, second)
+                ]
+            )
+            if kill:  # it was gone on with where it was, in its last fold
+                shares = [each.share for each in events if isinstance(each, TrialEvaluated)]
+                assert shares[0] > 2 / 3
+    assert outcomes[0] == outcomes[1]
