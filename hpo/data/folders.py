@@ -1,4 +1,4 @@
-"""Layouts of folders that hold a data set: class folders, shards, and what the datasets library saves."""
+"""Layouts of folders that hold a data set: class folders and shards."""
 
 from __future__ import annotations
 
@@ -12,40 +12,12 @@ import numpy as np
 from hpo.data.files import file_format, read_file, split_name
 from hpo.data.formats.options import ReadOptions
 from hpo.data.formats.text import decoded_bytes
-from hpo.data.hub import tables_of
 from hpo.data.table import Table, shortened
 from hpo.data.unread import is_unlabelled
-from hpo.errors import DataError, first_line
+from hpo.errors import DataError
 
 _SHARD: Final = re.compile(r"(.+?)[-_.](\d+)-of-(\d+)")
 _MOST_NAMED: Final = 5
-
-
-def saved_dataset(folder: Path) -> Mapping[str, Table] | None:
-    """The splits that the datasets library's `save_to_disk` wrote; one without a name is `train`.
-
-    Returns:
-        None where the folder is none of its.
-
-    Raises:
-        DataError: It is one, and cannot be read.
-    """
-    names = {"dataset_dict.json", "state.json"}
-    if not any((folder / name).is_file() for name in names):
-        return None
-    import datasets
-
-    try:
-        loaded = datasets.load_from_disk(str(folder))
-    except Exception as error:  # whatever Arrow, JSON and the library raise, it means the same
-        raise DataError(
-            str(folder),
-            found=f"what save_to_disk writes, but damaged ({first_line(error)})",
-            expected="a data set that datasets.load_from_disk loads",
-            hint="Save it again.",
-        ) from error
-    splits = loaded if isinstance(loaded, dict) else {"train": loaded}
-    return tables_of(str(folder), splits)
 
 
 def class_folders(folder: Path, options: ReadOptions) -> Table | None:

@@ -15,12 +15,11 @@ from hpo.data.folders import (
     class_folders,
     contents_in_words,
     read_shards,
-    saved_dataset,
     split_folders,
     without_shard,
 )
 from hpo.data.formats.options import ReadOptions
-from hpo.data.hub import read_hub
+from hpo.data.hub import read_hub, saved_dataset
 from hpo.data.table import Table
 from hpo.data.unread import (
     check_splits_left,

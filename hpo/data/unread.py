@@ -34,7 +34,7 @@ def looks_like_data(entry: Path, split_names: Collection[str]) -> bool:
     """Whether a file or folder beside a training split may hold another.
 
     By its name alone: the suffix of a table, also compressed, or the name of a split, which is all
-    that tells `test.json` from `notes.json`.
+    that tells `test.json` from `notes.json`: JSON says anything.
 
     Args:
         split_names: Lower case.
@@ -50,6 +50,8 @@ def looks_like_data(entry: Path, split_names: Collection[str]) -> bool:
         return False
     if last in _COMPRESSED and len(suffixes) > 1:
         last = f".{suffixes[-2]}"
+    if last == ".json":
+        return names_one_of(stem, split_names)
     return (
         last in (*OTHER_TABLES, *_COMPRESSED)
         or file_format(Path(f"{stem}{last}")) is not None
