@@ -11,7 +11,7 @@ import numpy as np
 
 from hpo.data.files import file_format, read_file, split_name
 from hpo.data.formats.options import ReadOptions
-from hpo.data.formats.text import decoded_bytes
+from hpo.data.formats.text import decoded_bytes, is_utf8
 from hpo.data.table import Table, shortened
 from hpo.data.unread import is_unlabelled
 from hpo.errors import DataError
@@ -121,17 +121,20 @@ def _check_whole(paths: Sequence[Path]) -> None:
 def _read_texts(
     folder: Path, paths: Iterable[Path], options: ReadOptions
 ) -> tuple[list[object], tuple[str, ...]]:
-    texts: list[object] = []
-    guessed: dict[str, int] = {}
-    for path in paths:
-        found = decoded_bytes(path, path.read_bytes(), options.encoding)
-        texts.append(found.text)
-        if found.guessed is not None:
-            guessed[found.guessed] = guessed.get(found.guessed, 0) + 1
-    return texts, tuple(
-        f"{folder}: {count:,} files are read as {name}; data.encoding sets it"
-        for name, count in guessed.items()
-    )
+    contents = {path: path.read_bytes() for path in paths}
+    # One encoding for all that are not UTF-8: a short text alone does not show its own.
+    stray = {path: data for path, data in contents.items() if not (b"\0" in data or is_utf8(data))}
+    if options.encoding or not stray:
+        return [
+            decoded_bytes(path, data, options.encoding).text for path, data in contents.items()
+        ], ()
+    name = decoded_bytes(folder, b"\n".join(stray.values())).guessed
+    texts: list[object] = [
+        decoded_bytes(path, data, name if path in stray else None).text
+        for path, data in contents.items()
+    ]
+    files = "1 file is" if len(stray) == 1 else f"{len(stray):,} files are"
+    return texts, (f"{folder}: {files} not UTF-8 and read as {name}; data.encoding sets it",)
 
 
 def _texts_in(folder: Path) -> list[Path]:

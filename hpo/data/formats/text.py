@@ -20,6 +20,8 @@ _MARKS: Final = (
 # Enough to tell encodings apart by the letters that occur; more takes seconds a megabyte.
 _LOOKED_AT: Final = 200_000
 _CONTEXT: Final = 2_000
+# Letters outside ASCII that it takes to tell: `résumé` might be Chinese.
+_ENOUGH_LETTERS: Final = 24
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ def decoded_bytes(path: Path, data: bytes, encoding: str | None = None) -> Decod
     return _decoded_as(path, data, encoding) if encoding else _guessed(path, data)
 
 
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are UTF-8."""
+    return _fits(data, "utf-8")
+
+
 def _guessed(path: Path, data: bytes) -> Decoded:
     mark = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
     if mark is not None and mark != "utf-8-sig":
@@ -102,12 +109,14 @@ def _likely(data: bytes, start: int) -> str | None:
     if sum(byte < 9 or 14 <= byte < 32 for byte in data[:_CONTEXT]):
         return None  # control characters: no text
     begin = max(0, start - _CONTEXT)
-    best = from_bytes(data[begin : begin + _LOOKED_AT]).best()
+    looked_at = data[begin : begin + _LOOKED_AT]
+    tells = sum(byte > 127 for byte in looked_at) >= _ENOUGH_LETTERS
+    best = from_bytes(looked_at).best() if tells else None
     # Of Western text every single-byte encoding is likely; Windows' own is what programs write.
     western = ("ascii", "latin_1", "cp1252", "cp1250", "cp1254", "cp1257", "iso8859_15")
-    names = [name for name in (best.encoding if best else None, "cp1252", "latin_1") if name]
-    if best is None or best.encoding in western or not best.alphabets:
-        names = ["cp1252", "latin_1"]
+    names = ["cp1252", "latin_1"]
+    if best is not None and best.encoding not in western and best.alphabets:
+        names.insert(0, best.encoding)
     return next((name for name in names if _fits(data, name)), None)
 
 
