@@ -89,6 +89,8 @@ def read_shards(paths: Sequence[Path], options: ReadOptions) -> Table:
         lambda name: [value for table in tables for value in table.column(name)],
         np.arange(1, sum(map(len, tables)) + 1, dtype=np.int64),
         class_names=first.class_names,
+        has_header=first.has_header,
+        is_numbered=first.is_numbered,
         warnings=tuple(warning for table in tables for warning in table.warnings),
     )
 

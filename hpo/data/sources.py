@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -58,6 +58,15 @@ class SourceTables:
     validation: Table | None
     test: Table | None
     warnings: tuple[str, ...] = ()
+
+    def changed(self, change: Callable[[Table], Table]) -> SourceTables:
+        """The same with each of its tables changed."""
+        return replace(
+            self,
+            train=change(self.train),
+            validation=None if self.validation is None else change(self.validation),
+            test=None if self.test is None else change(self.test),
+        )
 
 
 def read_source(section: DataSection) -> SourceTables:

@@ -87,8 +87,9 @@ class DataSection(_Section):
     revision: str | None = Field(
         None, min_length=1, description="branch, tag or commit of a hub data set"
     )
-    text: str | None = Field(
-        None, min_length=1, description="column of the texts; left out, found by convention"
+    text: Columns | None = Field(
+        None,
+        description="column of the texts; left out, found by convention; a list: joined to one text",
     )
     label: Columns | None = Field(
         None,
@@ -152,6 +153,14 @@ class DataSection(_Section):
         True,
         description="whether the first line of a table names its columns; "
         "without it they are called 1, 2, …",
+    )
+
+    text_separator: str = Field(" ", description="what stands between the texts of several columns")
+    label_names: list[str] | dict[str, str] | None = Field(
+        None,
+        min_length=2,
+        description="names for the values of the label column: a list for 0, 1, … or 1, 2, …, "
+        "or a table of value and name",
     )
 
     @field_validator("encoding")

@@ -191,7 +191,16 @@ def _table_of(
         return [record[index] for record in records]
 
     numbers = np.array(lines, dtype=np.int64)
-    return Table(str(path), header, column, numbers, "line", warnings=warnings)
+    return Table(
+        str(path),
+        header,
+        column,
+        numbers,
+        "line",
+        warnings=warnings,
+        has_header=options.header,
+        is_numbered=not options.header,
+    )
 
 
 def _ragged(path: Path, line: int, record: list[str], width: int, delimiter: str) -> DataError:

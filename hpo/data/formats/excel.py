@@ -71,4 +71,12 @@ def _table(
         return [row[index] if index < len(row) else None for row in rows]
 
     kept = np.array(numbers, dtype=np.int64)
-    return Table(str(path), header, column, kept, warnings=warnings)
+    return Table(
+        str(path),
+        header,
+        column,
+        kept,
+        warnings=warnings,
+        has_header=options.header,
+        is_numbered=not options.header,
+    )
