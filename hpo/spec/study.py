@@ -155,7 +155,9 @@ class DataSection(_Section):
         "without it they are called 1, 2, …",
     )
 
-    text_separator: str = Field(" ", description="what stands between the texts of several columns")
+    text_separator: str = Field(
+        " ", min_length=1, description="what stands between the texts of several columns"
+    )
     label_names: list[str] | dict[str, str] | None = Field(
         None,
         min_length=2,
