@@ -241,6 +241,8 @@ def print_summary(summary: Summary, stream: TextIO) -> None:
         lines.append(f"Importances: not shown, for {summary.importances_left_out or 'none differ'}")
     if summary.champion is not None:
         lines += _test_score(summary, summary.champion)
+    for ensemble in summary.ensembles.values():
+        lines += ["", *ensemble.in_words(summary.metric)]
     # The rows of the table are wrapped already, each under its last column.
     shown = [
         *(wrapped(line, stream) for line in before),

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 from pydantic import JsonValue
@@ -27,6 +29,7 @@ from hpo.storage.optuna_tables import TRIAL_USER_ATTRIBUTES
 from hpo.storage.retries import one_line
 from hpo.storage.seals import POINT_SEAL, seal_point
 from hpo.studies.studies import OpenStudy
+from hpo.studies.trial_probabilities import keep_probabilities
 
 logger = logging.getLogger(__name__)
 
@@ -184,6 +187,21 @@ class Claim:
 
         self._storage.retry(write, "setting attributes of the trial")
         cached_trial(self.trial).user_attrs.update(values)
+
+    def keep_probabilities(self, probabilities: NDArray[np.float32]) -> None:
+        """Keep what the trial answered on the validation texts, (texts, scores), for ensembles.
+
+        Raises:
+            LeaseLost: The trial is no longer this worker's.
+        """
+
+        def write() -> None:
+            with self.lease.held() as connection:
+                keep_probabilities(
+                    connection, self.study.uid, self.trial_id, self.number, probabilities
+                )
+
+        self._storage.retry(write, "keeping what the trial answered")
 
     def finish(
         self, state: TrialState, value: float | None = None, reason: str | None = None

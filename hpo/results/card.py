@@ -28,6 +28,7 @@ def how_to_call(
     preprocessing: Preprocessing = AS_THEY_ARE,
     *,
     ensemble: bool = False,
+    alias: str = CHAMPION_ALIAS,
 ) -> str:
     """Markdown: the calls that are right for every text, and what becomes of long ones.
 
@@ -37,8 +38,9 @@ def how_to_call(
         tokenizer: The model's.
         preprocessing: What is done to a text before.
         ensemble: Whether it is one, which transformers cannot load.
+        alias: By which it is called.
     """
-    uri = f"models:/{registered_name}@{CHAMPION_ALIAS}"
+    uri = f"models:/{registered_name}@{alias}"
     texts = "texts"
     if not tokenizer("")["input_ids"]:
         # The pipeline fails on a text without tokens, or in a batch answers something else.

@@ -92,6 +92,7 @@ def champion_source(
             long as none of its trials is outdone.
     """
     best = entries[0]
-    if known is not None and known.how == "ensemble" and known.lead == best.number:
-        return known
+    ensemble = known if known is not None and known.how == "ensemble" else None
+    if ensemble is not None and ensemble.lead_entry(entries).value == best.value:
+        return ensemble
     return ChampionSource((best.number,), "refit" if best.folds else "single")

@@ -24,9 +24,12 @@ from hpo.results.champion import Champion, promote
 from hpo.results.champion_source import ChampionSource, champion_source
 from hpo.results.dashboard_drawings import show_with_study
 from hpo.results.drawings import draw_confusion, draw_curves
+from hpo.results.ensembles.known import made_ensembles, times_tested
+from hpo.results.ensembles.made import Ensemble
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
 from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_study
+from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.session import Session
 from hpo.runtime.trained_part import trained_parts
 from hpo.spec.study import Metric
@@ -47,6 +50,7 @@ class Summary:
 
     Attributes:
         registered: What MLflow has of the champion, where that was looked at.
+        ensembles: Those that were made of it, by method.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Summary:
     reading: Reading | None
     champion: Champion | None
     registered: Registered | None
+    ensembles: Mapping[str, Ensemble]
     study_url: str
     waiting_for_mlflow: int
 
@@ -75,6 +80,7 @@ class Summary:
             "importances_left_out": self.importances_left_out,
             "noise": None if self.noise is None else asdict(self.noise),
             "champion": None if self.champion is None else self._champion_json(self.champion),
+            "ensembles": {name: each.as_json() for name, each in self.ensembles.items()},
             "data": None if self.reading is None else self.reading.as_json(),
             "baseline": None if self.reading is None else self._baselines(self.reading),
             "study_url": self.study_url,
@@ -145,6 +151,8 @@ def crown(
         if known is None:
             time.sleep(_LOOK_SECONDS)
             known = known_champion(study)
+    if study.spec.ensemble.method != "none":
+        make_ensemble(session, study.spec.ensemble.method, size=study.spec.ensemble.size)
     return known
 
 
@@ -173,7 +181,7 @@ def _promote_in_turn(
             known = known_champion(session.study)
             if known is not None and known.source == source:
                 return known  # by whoever had the turn before
-            return _promote(session, entries, source, known, turn, value)
+            return _promote(session, entries, source, turn, value)
     except TurnLost as lost:
         logger.warning("study %s: %s", session.study.name, lost)
         return None
@@ -183,7 +191,6 @@ def _promote(
     session: Session,
     entries: list[Entry],
     source: ChampionSource,
-    known: Champion | None,
     turn: Turn,
     value: float | None,
 ) -> Champion:
@@ -201,7 +208,7 @@ def _promote(
             study_name=study.name,
             metric=study.spec.study.metric,
             seed=study.spec.study.seed,
-            times_tested_before=0 if known is None else known.times_tested,
+            times_tested_before=times_tested(study),
             value=value,
             before_publishing=turn.check,
         )
@@ -326,6 +333,7 @@ def summarise(
         reading=reading,
         champion=champion,
         registered=registered,
+        ensembles=made_ensembles(study),
         study_url=study_url,
         waiting_for_mlflow=waiting_for_mlflow,
     )

@@ -186,6 +186,7 @@ class StudyWork:
         if result.end == "pruned":
             return None
         if isinstance(trial, TrialTraining):
+            attempt.claim.keep_probabilities(result.probabilities)
             keep_trained(
                 self._models,
                 self.study.spec,

@@ -39,6 +39,7 @@ Need = Literal[
     "one model a trial",
     "data with one label a text",
     "data with classes",
+    "a method of an ensemble",
 ]
 
 
@@ -151,6 +152,8 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "validation.folds": "nothing",
     "validation.group": "validation.folds of 2 or more",
     "validation.order": "validation.folds of 2 or more",
+    "ensemble.method": "one model a trial",
+    "ensemble.size": "a method of an ensemble",
 }
 
 
@@ -195,6 +198,8 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
         yield "one model a trial", f"validation.folds is {folds}"
     else:
         yield "validation.folds of 2 or more", "validation.folds is 0"
+    if spec.ensemble.method == "none":
+        yield "a method of an ensemble", "ensemble.method is none"
 
 
 def _most_epochs(spec: StudySpec, space: SearchSpace) -> int:

@@ -123,6 +123,7 @@ COMMANDS: Final = Registry(
         "submit": "hpo.submit:main",
         "ui": "hpo.ui:main",
         "doctor": "hpo.doctor:main",
+        "ensemble": "hpo.ensemble:main",
     },
 )
 """Words after `hpo` to functions: from what stands in `sys.argv` to the exit code."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from hpo.spec.cleaning import CleaningSection, Keep
+from hpo.spec.ensemble import EnsembleSection
 from hpo.spec.numbers import LARGEST_WHOLE, whole
 from hpo.spec.registries import DATA_FORMATS, METRICS, PRUNERS, SAMPLERS
 from hpo.spec.registry import MemberOf
@@ -320,6 +321,7 @@ class StudySpec(_Section):
     training: TrainingSection = TrainingSection()
     tracking: TrackingSection = TrackingSection()
     validation: ValidationSection = ValidationSection()
+    ensemble: EnsembleSection = EnsembleSection()
 
     @property
     def name(self) -> str:

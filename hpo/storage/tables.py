@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -107,6 +108,22 @@ HPO_MEMORY: Final = Table(
     Column("value_json", Text, nullable=False),
 )
 
+# One row a complete trial of which that is kept: the probabilities that it gave the validation texts.
+#   seal  digest of uid, number and content, so that they are taken for no other trial's
+HPO_PROBABILITIES: Final = Table(
+    "hpo_probabilities",
+    METADATA,
+    Column(
+        "trial_id",
+        Integer,
+        ForeignKey(TRIALS.c.trial_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("seal", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
 # One row: the format of our tables (hpo/formats.py). A database without it is of release 0.1.
 HPO_FORMAT: Final = Table(
     "hpo_format",
@@ -128,6 +145,12 @@ SQLITE_TRIGGERS: Final = {
     "hpo_trial_deleted": """
         CREATE TRIGGER hpo_trial_deleted AFTER DELETE ON trials BEGIN
             DELETE FROM hpo_claims WHERE trial_id = OLD.trial_id;
+        END
+    """,
+    # By itself: an earlier release holds the others to its own words.
+    "hpo_trial_deleted_with_probabilities": """
+        CREATE TRIGGER hpo_trial_deleted_with_probabilities AFTER DELETE ON trials BEGIN
+            DELETE FROM hpo_probabilities WHERE trial_id = OLD.trial_id;
         END
     """,
 }

@@ -33,6 +33,7 @@ _MAY_CHANGE: Final = (
     "search.pruner",
     "training.checkpoint",
     "tracking",
+    "ensemble",
 )
 
 

@@ -13,6 +13,7 @@ from hpo.outbox.records import PublishModel
 from hpo.tracking.download import look_for_champion
 from hpo.tracking.identity import StudyIdentity
 from hpo.tracking.keys import (
+    ALIAS_TAG,
     CHAMPION_ALIAS,
     PUBLISHED_TAG,
     SOURCE_TAG,
@@ -41,17 +42,18 @@ def publish_champion(
     times_tested: int,
     move: bool,
     source_key: str,
+    alias: str,
 ) -> None:
-    """Have a champion registered. See `StudyTracker.publish_champion`."""
+    """Have a champion, or an ensemble beside it, registered. See `StudyTracker.publish_champion`."""
     _check_folder(folder)
     spooled = outbox.spool.add_folder(folder, move=move, bounded=False)
     operation = PublishModel(
         study.run,
         # The same for the same champion: published again, what is missing of it is made whole.
-        f"champion:{study.key}:{trial_number}" + (f":{source_key}" if source_key else ""),
+        f"{alias}:{study.key}:{trial_number}" + (f":{source_key}" if source_key else ""),
         spooled.path,
         registered_name(study.name),
-        CHAMPION_ALIAS,
+        alias,
         card,
         points(metrics, 0),
         {
@@ -61,6 +63,7 @@ def publish_champion(
             TIMES_TESTED_TAG: str(times_tested),
             PUBLISHED_TAG: str(now_ms()),
             **({SOURCE_TAG: source_key} if source_key else {}),
+            **({ALIAS_TAG: alias} if alias != CHAMPION_ALIAS else {}),
         },
     )
     # Its bytes are not counted against the limit either: it would shut out what comes after.

@@ -27,11 +27,14 @@ TIMES_TESTED_TAG = "hpo.times_tested"
 PUBLISHED_TAG = "hpo.published_ms"
 # And what it is made of, where that is not its trial alone.
 SOURCE_TAG = "hpo.champion_source"
+# Of a version that was not made to be the champion: the alias that it was given.
+ALIAS_TAG = "hpo.alias"
 # MLflow's own.
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
 
 CHAMPION_ALIAS = "champion"
+ENSEMBLE_ALIAS = "ensemble"
 
 _TRIAL_KEY = re.compile(r"trial:(?P<study>[^:]*):(?P<uid>[^:]+):(?P<number>\d+):(?P<attempt>\d+)")
 

@@ -14,7 +14,9 @@ from hpo.tracking import registry
 from hpo.tracking.answers import PermanentError, RetryableError, answers
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.keys import (
+    ALIAS_TAG,
     ATTEMPT_TAG,
+    CHAMPION_ALIAS,
     OPERATION_TAG,
     PUBLISHED_TAG,
     STUDY_TAG,
@@ -205,8 +207,9 @@ def _register(
         version = created.version
     if any(_is_newer(v.tags, tags, late=late) for v in versions):
         return
-    with answers():
-        client.update_registered_model(name, description=description)
+    if operation.alias == CHAMPION_ALIAS:
+        with answers():
+            client.update_registered_model(name, description=description)
     with answers():
         client.set_registered_model_alias(name, operation.alias, version)
 
@@ -218,6 +221,8 @@ def _card(operation: PublishModel, name: str) -> str:
 
 def _is_newer(other: Mapping[str, str], mine: Mapping[str, str], *, late: bool) -> bool:
     """Whether a version is of a later champion than the one that is being published: in the study's own order."""
+    if other.get(ALIAS_TAG, CHAMPION_ALIAS) != mine.get(ALIAS_TAG, CHAMPION_ALIAS):
+        return False
     same_study = other.get(STUDY_UID_TAG) == mine.get(STUDY_UID_TAG)
     theirs, ours = (int(tags.get(TIMES_TESTED_TAG, 0)) for tags in (other, mine))
     if same_study and theirs != ours and theirs and ours:

@@ -47,6 +47,7 @@ from hpo.tracking.download import (
 from hpo.tracking.drain import Drainer, drain_abandoned
 from hpo.tracking.identity import StudyIdentity
 from hpo.tracking.keys import (
+    CHAMPION_ALIAS,
     NOTE_TAG,
     STUDY_KEY_TAG,
     TRIAL_NUMBER_TAG,
@@ -198,10 +199,11 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         times_tested: int = 1,
         move: bool = False,
         source_key: str = "",
+        alias: str = CHAMPION_ALIAS,
     ) -> None:
         """Register a model under the study's name, or beside that where the name is another study's.
 
-        The version gets the alias `champion`; the one that had it keeps its number.
+        The version gets the alias, `champion` by default; the one that had it keeps its number.
 
         Args:
             folder: What `save_pretrained` or `save_ensemble` wrote. It is what the study was for, and
@@ -226,14 +228,14 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
             times_tested=times_tested,
             move=move,
             source_key=source_key,
+            alias=alias,
         )
 
     def find_champion(self, trial_number: int, known_name: str, source_key: str = "") -> Registered:
         """Look whether the champion is registered and whole. Waits for the server.
 
         Args:
-            known_name: The registered model that it was in when last seen.
-            source_key: As for `publish_champion`.
+            known_name: The registered model that it was in when last seen; source_key as above.
 
         Raises:
             TrackingError: MLflow does not answer.

@@ -6,6 +6,7 @@ import multiprocessing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -28,6 +29,7 @@ from hpo.studies.memory import recall, remember
 from hpo.studies.progress import progress, studies_with_work
 from hpo.studies.registration import submit
 from hpo.studies.studies import load_spec, open_study
+from hpo.studies.trial_probabilities import keep_probabilities
 from tests.storages import SpecFactory
 from tests.studies.finished import SEEN, finish_one
 
@@ -257,9 +259,12 @@ def test_deleting_a_study_with_optunas_means_takes_our_rows_along(
     study_id = submit(storage, make_spec(study__trials=2)).study_id
     uid = open_study(storage, "study").uid
     remember(storage, study_id, "micro_batch", 8)
-    finish_one(storage, "study")
+    claim = finish_one(storage, "study")
+    with storage.write() as connection:
+        answers = np.ones((3, 2), np.float32)
+        keep_probabilities(connection, uid, claim.trial_id, claim.number, answers)
     optuna.delete_study(study_name="study", storage=storage.url)  # by a connection of its own
-    for table in ("hpo_studies", "hpo_claims", "hpo_memory"):
+    for table in ("hpo_studies", "hpo_claims", "hpo_memory", "hpo_probabilities"):
         with storage.read() as connection:
             count = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
         assert count == 0, table

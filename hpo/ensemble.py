@@ -1,0 +1,174 @@
+"""`python -m hpo.ensemble STUDY --method M`: make an ensemble of a finished study's trials."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hpo.options import (
+    DONE,
+    Interrupted,
+    OneLineParser,
+    add_place_options,
+    check_early,
+    command,
+    read_locations,
+    say,
+    settle_places,
+    stop_on_signals,
+)
+from hpo.printable import printable
+from hpo.spec.ensemble_methods import USUAL_SIZES, EnsembleMethod
+from hpo.spec.numbers import whole_number
+
+if TYPE_CHECKING:
+    from hpo.results.ensembles.made import Ensemble
+    from hpo.runtime.session import Session
+    from hpo.spec.locations import Locations
+    from hpo.storage.storage import Storage
+
+_STOPPED = "Stopped; members that are finished are kept. The same command goes on from here."
+
+
+def main() -> int:
+    """Make an ensemble of a finished study's trials, score it honestly and register it."""
+    parser = OneLineParser(
+        prog="hpo.ensemble",
+        description="Make an ensemble of a study's complete trials, compare it with the best single "
+        "trial on validation texts that neither was chosen by, test it once, and register it "
+        "beside the study's champion with the alias `ensemble`.",
+    )
+    parser.add_argument("study", metavar="STUDY", help="name of a study in the storage")
+    parser.add_argument(
+        "--method",
+        required=True,
+        choices=list(USUAL_SIZES),
+        metavar="METHOD",
+        help="of the study's trials: vote (mean of the best), greedy (Caruana et al., 2004), stacking, "
+        "soup and uniform_soup (one model, mean of the weights); with training: bagging, boosting",
+    )
+    parser.add_argument(
+        "--size",
+        type=whole_number("--size", least=2, most=100),
+        metavar="N",
+        help="members at most, or rounds of greedy ("
+        + ", ".join(f"{method} {size}" for method, size in USUAL_SIZES.items())
+        + ")",
+    )
+    parser.add_argument(
+        "--promote",
+        action="store_true",
+        help="make it the study's champion, in place of the best trial (vote, greedy, stacking)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON document on standard output at the end"
+    )
+    add_place_options(parser)
+    return command(_ensemble, parser)
+
+
+def _ensemble(options: argparse.Namespace) -> int:
+    locations = read_locations(options)
+    _check_name(options.study, locations)
+    check_early(None, locations)
+    stop = threading.Event()
+    stop_on_signals(stop.set)
+    from hpo.storage.storage import open_storage
+
+    settle_places(locations)
+    with open_storage(locations.storage_url) as storage:
+        try:
+            ensemble, lines = _make(options, storage, locations, stop)
+        except KeyboardInterrupt as stopped:
+            raise Interrupted(_STOPPED) from stopped
+    if options.json:
+        json.dump(ensemble.as_json(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.write("\n".join(map(printable, lines)) + "\n")
+    return DONE
+
+
+def _make(
+    options: argparse.Namespace, storage: Storage, locations: Locations, stop: threading.Event
+) -> tuple[Ensemble, list[str]]:
+    """The ensemble, and what people are told of it."""
+    from hpo.execution.machine_resources import machine_resources
+    from hpo.runtime.ensemble_choice import no_complete_trial
+    from hpo.runtime.ensembling import make_ensemble
+    from hpo.runtime.session import open_session
+    from hpo.studies.progress import progress
+
+    if not progress(storage, options.study).finished:
+        raise no_complete_trial(options.study)  # before anything is written
+    with open_session(storage, options.study, locations, should_stop=stop.is_set) as session:
+        [resources] = machine_resources(1)
+        resources.take()
+        make = _promoted if options.promote else make_ensemble
+        ensemble = make(session, options.method, size=options.size, tell=say)
+        lines = ensemble.in_words(session.study.spec.study.metric)
+        _tell_of_mlflow(session)
+    return ensemble, lines
+
+
+def _promoted(
+    session: Session, method: EnsembleMethod, *, size: int | None, tell: Callable[[str], None]
+) -> Ensemble:
+    """The ensemble, as the study's champion."""
+    from hpo.results.ensembles.made import Ensemble
+    from hpo.results.leaderboard import leaderboard
+    from hpo.runtime.ensemble_choice import shares
+    from hpo.runtime.ensembling import champion_of_trials
+    from hpo.runtime.finish import crown
+    from hpo.tracking.keys import CHAMPION_ALIAS
+
+    source, comparison = champion_of_trials(session, method, size=size, tell=tell)
+    entries = session.study.read(leaderboard)
+    champion = crown(session, entries, source, comparison.ensemble)
+    assert source.combination is not None
+    return Ensemble(
+        method=method,
+        size=size or USUAL_SIZES[method],
+        members=source.trials,
+        weights=shares(source.combination),
+        of_trials=tuple(entry.number for entry in entries),
+        comparison=comparison,
+        test=champion.test,
+        registered_name=champion.registered_name,
+        alias=CHAMPION_ALIAS,
+        times_tested=champion.times_tested,
+    )
+
+
+def _tell_of_mlflow(session: Session) -> None:
+    refusal = session.tracker.refusal()
+    if refusal is not None:
+        say(f"warning: MLflow did not take it: {refusal}")
+    elif session.tracker.champion_waits(60.0):
+        say("warning: it still waits for MLflow; the next run sends it")
+
+
+def _check_name(name: str, locations: Locations) -> None:
+    """Raise StudyGoneError for a study that is not there, before anything slow is imported."""
+    from hpo.errors import StudyGoneError, nearest_name
+    from hpo.spec.locations import redacted
+    from hpo.storage.storage import registered_names
+
+    known = registered_names(locations.storage_url)
+    if name in known:
+        return
+    near = nearest_name(name, known)
+    raise StudyGoneError(
+        redacted(locations.storage_url),
+        found=f"no study {name!r}",
+        expected="one of " + ", ".join(known[:10]) if known else "a study that was run",
+        hint=f"Did you mean {near}?" if near else "Name a study that was run or submitted here.",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
