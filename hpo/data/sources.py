@@ -30,7 +30,7 @@ from hpo.data.unread import (
 )
 from hpo.errors import DataError, nearest_name
 from hpo.spec.effects import refuse_idle
-from hpo.spec.locations import path_of
+from hpo.spec.locations import path_of, without_credentials
 from hpo.spec.study import DEMO, DataSection
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def read_source(section: DataSection) -> SourceTables:
     if source == DEMO:
         _refuse_unread_options(section, [_BINARY_FORMATS[-1]])
         return _chosen(section, _demo_tables())
+    if "://" in source:
+        raise _address(source)
     path = path_of(source, lambda reason: _no_source(source, reason))
     if path.exists():
         kind = "folder" if path.is_dir() else "file"
@@ -110,6 +112,15 @@ def _no_source(source: str, found: str) -> DataError:
         found=found,
         expected="a file, a folder, a hub id (owner/name) or demo",
         hint="Check the path.",
+    )
+
+
+def _address(source: str) -> DataError:
+    return DataError(
+        without_credentials(source),
+        found="an address",
+        expected="a file, a folder, a hub id (owner/name) or demo",
+        hint="Download it with `curl -LO` or the like, and name the file.",
     )
 
 
