@@ -255,7 +255,7 @@ STUDY_FILES = (
     space(
         "a name that there is not",
         "schedule = ['linear', 'cosin']",
-        "schedule[1]: found 'cosin'; expected 'linear', 'cosine' or 'constant'. Correct the value.",
+        "schedule[1]: found 'cosin'; expected 'linear', 'cosine', …. Correct the value.",
     ),
     space(
         "a negative freeze depth",
