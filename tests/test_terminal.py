@@ -60,6 +60,7 @@ def summary(**changes: object) -> Summary:
         "study_url": "",
         "waiting_for_mlflow": 0,
         "reading": READING,
+        "ensembles": {},
     }
     return Summary(**{**values, **changes})  # type: ignore[arg-type]
 

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal
 
+from hpo.data.headers import first_row_as_header, without_header
 from hpo.data.table import Table, check_repeated, shortened
 from hpo.errors import DataError, nearest_name
 
@@ -57,9 +58,9 @@ def find_columns(
     Raises:
         DataError: Listing the columns that there are, with the nearest name.
     """
-    text_column = _column(table, "text", text)
+    text_column = named_column(table, "text", text)
     named = (label,) if label is None or isinstance(label, str) else label
-    label_columns = tuple(_column(table, "label", name) for name in named)
+    label_columns = tuple(named_column(table, "label", name) for name in named)
     check_repeated("data.label", label_columns)
     if text_column in label_columns:
         raise DataError(
@@ -71,7 +72,12 @@ def find_columns(
     return text_column, label_columns
 
 
-def _column(table: Table, role: Role, named: str | None) -> str:
+def named_column(table: Table, role: Role, named: str | None) -> str:
+    """The table's own spelling of a column's name, or the column that is usual where none is named.
+
+    Raises:
+        DataError: Listing the columns that there are, with the nearest name.
+    """
     by_folded_name: dict[str, str] = {}
     for name in table.names:
         by_folded_name.setdefault(name.strip().casefold(), name)
@@ -85,17 +91,17 @@ def _column(table: Table, role: Role, named: str | None) -> str:
             table.place,
             found=f"no column {shortened(named)}, but {listed_columns(table)}",
             expected="a column of this table",
-            hint=_mend(role, by_folded_name[near] if near else None),
+            hint=_mend(table, role, by_folded_name[near] if near else None),
         )
     for name in _USUAL[role]:
         if name in by_folded_name:
             return by_folded_name[name]
-    near = _likely(by_folded_name, role)
+    near = None if first_row_as_header(table) else _likely(by_folded_name, role)
     raise DataError(
         table.place,
         found=listed_columns(table),
         expected=f"a {role} column ({', '.join(_USUAL[role][:6])}, …)",
-        hint=_mend(role, by_folded_name[near] if near else None),
+        hint=_mend(table, role, by_folded_name[near] if near else None),
     )
 
 
@@ -125,6 +131,12 @@ def listed_columns(table: Table) -> str:
     )
 
 
-def _mend(role: Role, near: str | None) -> str:
+def _mend(table: Table, role: Role, near: str | None) -> str:
+    if first_row_as_header(table):
+        return (
+            f"The first {table.row_noun} looks like data; if it is, add `{without_header(table)}`."
+        )
+    if table.is_numbered and len(table.names) > 1:
+        return f"Perhaps `{without_header(table)}`?"
     option = f"--{role}-column"
     return f"Perhaps {option} {shlex.quote(near)}?" if near else f"Name it with {option}."

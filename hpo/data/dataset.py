@@ -16,6 +16,8 @@ from hpo.data.columns import find_columns, listed_columns
 from hpo.data.filters import filtered
 from hpo.data.fold_splits import ready_for_folds, with_splits_for_folds
 from hpo.data.folds import make_folds
+from hpo.data.joined_texts import with_joined_texts
+from hpo.data.label_names import with_label_names
 from hpo.data.labelled import LabelledData, Labels, Split
 from hpo.data.labelling import Labelling, find_labelling
 from hpo.data.sources import SourceTables, read_source
@@ -58,8 +60,10 @@ def load_data(
         StudyFileError: A key of the section would do nothing with it.
     """
     source = read_source(section)
-    text, labels = find_columns(source.train, section.text, section.label)
     warnings = list(source.warnings)
+    source, named_text = with_joined_texts(source, section)
+    text, labels = find_columns(source.train, named_text, section.label)
+    source = with_label_names(source, labels, section)
     source, notes = cleaned_source(source, text, cleaning)
     warnings += notes
 

@@ -1,39 +1,75 @@
-"""Reading a file into a table, by the format that its suffix names."""
+"""Reading a file into a table, by the format that its suffix names, or that its first bytes show."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
+from hpo.data.formats.options import AS_USUAL, ReadOptions
+from hpo.data.packed import is_packed, name_inside, unpacked
 from hpo.data.table import Table
-from hpo.errors import DataError, first_line
+from hpo.errors import DataError, HpoError, first_line
 from hpo.spec.registries import DATA_FORMATS, data_format
 
+# Files of tables that hpo does not read, and what makes a file of them that it does.
+OTHER_TABLES: Final = {
+    ".tab": "rename it to .tsv",
+    ".psv": "rename it to .csv",
+    ".xls": "save it as xlsx",
+    ".xlsb": "save it as xlsx",
+    ".ods": "save it as xlsx or csv",
+    ".avro": "convert it with fastavro",
+    ".orc": "convert it with pyarrow.orc and pyarrow.parquet",
+    ".h5": "convert it with pandas: read_hdf, then to_parquet",
+    ".hdf5": "convert it with pandas: read_hdf, then to_parquet",
+    ".pkl": "convert it with pandas, if you trust it: read_pickle, then to_parquet",
+    ".pickle": "convert it with pandas, if you trust it: read_pickle, then to_parquet",
+    ".npy": "convert it with numpy and pandas: to_parquet",
+    ".npz": "convert it with numpy and pandas: to_parquet",
+    ".db": "export the table with `sqlite3 -csv`",
+    ".sqlite": "export the table with `sqlite3 -csv`",
+    ".sqlite3": "export the table with `sqlite3 -csv`",
+    ".dta": "convert it with pandas: read_stata, then to_parquet",
+    ".sav": "convert it with pandas: read_spss, then to_parquet",
+    ".xml": "convert it with pandas: read_xml, then to_parquet",
+    ".tar": "unpack it with `tar -xf`, and name the folder",
+    ".tgz": "unpack it with `tar -xf`, and name the folder",
+    ".zst": "decompress it with `unzstd`",
+    ".7z": "unpack it with `7z x`",
+    ".rar": "unpack it with `unrar x`",
+    ".lz4": "decompress it with `lz4 -d`",
+    ".br": "decompress it with `brotli -d`",
+}
+# Suffixes that say nothing of the format: the file itself does.
+_SAYS_NOTHING: Final = ("", ".txt", ".data", ".dat")
 
-def read_file(path: Path) -> Table:
-    """The table in a file, by its suffix.
+
+def file_format(path: Path) -> str | None:
+    """The format of a file by its name, looking through what it is compressed by; None: of none."""
+    return data_format(Path(name_inside(path)))
+
+
+def split_name(path: Path) -> str:
+    """What a file's name says besides format and compression, in lower case: `train.csv.gz`, `train`."""
+    inside = Path(name_inside(path))
+    return (inside.stem if data_format(inside) else inside.name).lower()
+
+
+def read_file(path: Path, options: ReadOptions = AS_USUAL) -> Table:
+    """The table in a file.
 
     Raises:
         DataError: It has no rows, is of no known format, or is broken; the place names the line or row.
     """
-    name = data_format(path)
-    if name is None:
-        raise DataError(
-            str(path),
-            found=f"a file with the suffix {path.suffix!r}"
-            if path.suffix
-            else "a file with no suffix",
-            expected=f"a {formats_in_words()} file",
-            hint="Convert it, or give it the suffix of its format.",
-        )
-    if not path.is_file():
-        raise DataError(
-            str(path),
-            found="a folder" if path.is_dir() else "no such file",
-            expected=f"a {formats_in_words()} file",
-            hint="Check the path.",
-        )
+    if path.exists() and not path.is_file():
+        raise _no_file(path, "a folder" if path.is_dir() else "no regular file")
+    if not path.exists():
+        raise _no_file(path, "no such file")
     try:
-        table: Table = DATA_FORMATS[name](path)
+        table = _unpacked_table(path, options) if is_packed(path) else _table(path, options)
     except OSError as error:
         raise _unreadable(path, error) from error
     if not len(table):
@@ -47,9 +83,79 @@ def read_file(path: Path) -> Table:
 
 
 def formats_in_words() -> str:
-    """`csv, tsv, jsonl or parquet`."""
+    """`csv, tsv, jsonl, … or parquet`."""
     *most, last = DATA_FORMATS
     return f"{', '.join(most)} or {last}"
+
+
+def way_to_a_format(path: Path) -> str:
+    """What makes a file that can be read of one that cannot, by its name."""
+    known = OTHER_TABLES.get(path.suffix.lower())
+    return (
+        f"{known[0].upper()}{known[1:]}"
+        if known
+        else "Convert it, or give it the suffix of its format"
+    )
+
+
+def _table(path: Path, options: ReadOptions) -> Table:
+    name = data_format(path) or _shown_format(path)
+    if name is None:
+        raise DataError(
+            str(path),
+            found=f"a file with the suffix {path.suffix!r}"
+            if path.suffix
+            else "a file with no suffix",
+            expected=f"a {formats_in_words()} file",
+            hint=f"{way_to_a_format(path)}.",
+        )
+    read: Callable[..., Table] = DATA_FORMATS[name]
+    # A format of another package's may know of no options.
+    takes_options = len(inspect.signature(read).parameters) > 1
+    return read(path, options) if takes_options else read(path)
+
+
+def _shown_format(path: Path) -> str | None:
+    """The format of a file whose suffix says nothing, by its first bytes."""
+    if path.suffix.lower() not in _SAYS_NOTHING:
+        return None
+    with path.open("rb") as file:
+        head = file.read(4_096)
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"ARROW1"):
+        return "arrow"
+    line = head.lstrip(b"\xef\xbb\xbf").partition(b"\n")[0].strip()
+    if line.startswith((b"{", b"[")):
+        return "json"
+    if b"\t" in line:
+        return "tsv"
+    return "csv" if any(mark in line for mark in (b",", b";", b"|")) else None
+
+
+def _unpacked_table(path: Path, options: ReadOptions) -> Table:
+    """The table in a compressed file, all of it in memory, with the file's own name in all messages."""
+    with unpacked(path) as inside:
+        try:
+            table = _table(inside, options)
+            columns = {name: table.column(name) for name in table.names}
+        except HpoError as error:
+            raise _of(path, inside, error) from error
+        warnings = tuple(w.replace(str(inside), str(path)) for w in table.warnings)
+    return replace(
+        table, place=str(path), column=lambda name: list(columns[name]), warnings=warnings
+    )
+
+
+def _of(path: Path, inside: Path, error: HpoError) -> DataError:
+    place = error.place.replace(str(inside), str(path))
+    return DataError(place, found=error.found, expected=error.expected, hint=error.hint)
+
+
+def _no_file(path: Path, found: str) -> DataError:
+    return DataError(
+        str(path), found=found, expected=f"a {formats_in_words()} file", hint="Check the path."
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:

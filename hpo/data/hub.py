@@ -1,4 +1,4 @@
-"""Data sets from the Hugging Face hub: the one place that knows the datasets library.
+"""Data sets from the Hugging Face hub or saved on disk: the one place that knows the datasets library.
 
 A hub that does not answer is found out in seconds, before the libraries begin their minutes of
 retries; a copy in their cache then serves in its stead.
@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from hpo.data.table import Table
-from hpo.errors import DataError
+from hpo.errors import DataError, first_line
 
 if TYPE_CHECKING:
     import datasets
@@ -62,6 +63,33 @@ def read_hub(source: str, *, config: str | None, revision: str | None) -> HubDat
     if revision:  # the libraries' cache does not tell revisions apart
         warning += f", which may be of another revision than {revision!r}"
     return HubData(tables_of(source, loaded), () if answers else (warning,))
+
+
+def saved_dataset(folder: Path) -> Mapping[str, Table] | None:
+    """The splits that the datasets library's `save_to_disk` wrote; one without a name is `train`.
+
+    Returns:
+        None where the folder is none of its.
+
+    Raises:
+        DataError: It is one, and cannot be read.
+    """
+    names = {"dataset_dict.json", "state.json"}
+    if not any((folder / name).is_file() for name in names):
+        return None
+    import datasets
+
+    try:
+        loaded = datasets.load_from_disk(str(folder))
+    except Exception as error:  # whatever Arrow, JSON and the library raise, it means the same
+        raise DataError(
+            str(folder),
+            found=f"what save_to_disk writes, but damaged ({first_line(error)})",
+            expected="a data set that datasets.load_from_disk loads",
+            hint="Save it again.",
+        ) from error
+    splits = loaded if isinstance(loaded, dict) else {"train": loaded}
+    return tables_of(str(folder), splits)
 
 
 def tables_of(source: str, splits: Mapping[str, datasets.Dataset]) -> dict[str, Table]:

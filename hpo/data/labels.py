@@ -19,7 +19,7 @@ Kind = Literal["index", "integer", "boolean", "text"]
 
 NO_CLASS: Final = -1
 
-_WHOLE_NUMBER: Final = re.compile(r"([+-]?(?:0|[1-9]\d{0,17}))(?:\.0*)?", re.ASCII)
+WHOLE_NUMBER: Final = re.compile(r"([+-]?(?:0|[1-9]\d{0,17}))(?:\.0*)?", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 
 # More classes than this, most of them seen once, are no classes but an identifier or a measure.
@@ -131,7 +131,7 @@ def _name(value: object, kind: Kind, index_names: tuple[str, ...]) -> str | None
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else str(value)
     text = str(value).strip()
-    if kind == "integer" and (whole := _WHOLE_NUMBER.fullmatch(text)):
+    if kind == "integer" and (whole := WHOLE_NUMBER.fullmatch(text)):
         return str(int(whole[1]))
     return text
 
@@ -169,7 +169,7 @@ def _kind(table: Table, column: str, values: Sequence[object], indices: NDArray[
         if fractions:
             position = next(i for i, value in enumerate(values) if str(value).strip() in fractions)
             raise _no_class(table, column, int(indices[position]), float(str(values[position])))
-        if all(_WHOLE_NUMBER.fullmatch(text) for text in texts):
+        if all(WHOLE_NUMBER.fullmatch(text) for text in texts):
             return "integer"
     return next(iter(first), "text")
 

@@ -42,7 +42,7 @@ def read_replacements(name: str) -> ReplacementTable:
     if not path.is_file():
         raise _no_table(name, "a folder" if path.is_dir() else "no such file")
     replacements = Replacements()
-    for number, line in enumerate(decoded(path).splitlines(), 1):
+    for number, line in enumerate(decoded(path).text.splitlines(), 1):
         if line.strip():
             word, new = _read_line(line, f"{path}, line {number}")
             replacements[word] = (*replacements.get(word, ()), *new)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
-from hpo.data.files import read_file
-from hpo.data.hub import read_hub
+from hpo.data.files import OTHER_TABLES, file_format, formats_in_words, read_file, split_name
+from hpo.data.folders import (
+    class_folders,
+    contents_in_words,
+    read_shards,
+    split_folders,
+    without_shard,
+)
+from hpo.data.formats.options import ReadOptions
+from hpo.data.hub import read_hub, saved_dataset
 from hpo.data.table import Table
 from hpo.data.unread import (
     check_splits_left,
@@ -22,8 +30,7 @@ from hpo.data.unread import (
 )
 from hpo.errors import DataError, nearest_name
 from hpo.spec.effects import refuse_idle
-from hpo.spec.locations import path_of
-from hpo.spec.registries import data_format
+from hpo.spec.locations import path_of, without_credentials
 from hpo.spec.study import DEMO, DataSection
 
 if TYPE_CHECKING:
@@ -33,9 +40,10 @@ VALIDATION_NAMES: Final = ("validation", "valid", "val", "dev", "eval", "evaluat
 TEST_NAMES: Final = ("test", "testing")
 
 # Endings that say "a file", not "a hub id", also where the file is missing or cannot be read.
-_FILE_SUFFIXES: Final = (
-    *(".json", ".ndjson", ".txt", ".xls", ".xlsx", ".ods", ".gz", ".zip", ".arrow", ".feather"),
-)
+_FILE_SUFFIXES: Final = (*OTHER_TABLES, ".txt", ".gz", ".bz2", ".xz", ".zip")
+# These state their encoding and the names of their columns.
+_BINARY_FORMATS: Final = ("parquet", "arrow", "feather", "the datasets library's format")
+_WITH_HEADERS: Final = ("csv", "tsv", "xlsx")
 _HUB_ID: Final = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
 
 _Part = TypeVar("_Part")
@@ -51,6 +59,15 @@ class SourceTables:
     test: Table | None
     warnings: tuple[str, ...] = ()
 
+    def changed(self, change: Callable[[Table], Table]) -> SourceTables:
+        """The same with each of its tables changed."""
+        return replace(
+            self,
+            train=change(self.train),
+            validation=None if self.validation is None else change(self.validation),
+            test=None if self.test is None else change(self.test),
+        )
+
 
 def read_source(section: DataSection) -> SourceTables:
     """Read the splits of `section.source`: the demo, a file, a folder of splits, or a hub data set.
@@ -60,17 +77,21 @@ def read_source(section: DataSection) -> SourceTables:
     """
     source = section.source
     if source == DEMO:
+        _refuse_unread_options(section, [_BINARY_FORMATS[-1]])
         return _chosen(section, _demo_tables())
+    if "://" in source:
+        raise _address(source)
     path = path_of(source, lambda reason: _no_source(source, reason))
     if path.exists():
         kind = "folder" if path.is_dir() else "file"
         refuse_idle("data", section, "a hub data set", f"{source} is a {kind}")
     if path.is_dir():
-        return _folder(section, path)
+        return _told(_folder(section, path))
     if path.exists():
-        return _single_file(section, path)
+        return _told(_single_file(section, path))
     if names_a_path(source) or not _HUB_ID.fullmatch(source):
         raise _no_source(source, "no such file or folder")
+    _refuse_unread_options(section, [_BINARY_FORMATS[-1]])
     hub = read_hub(source, config=section.config, revision=section.revision)
     return _chosen(section, hub.splits, hub.warnings)
 
@@ -81,7 +102,7 @@ def names_a_path(source: str) -> bool:
     return (
         source.startswith((".", "/", "~"))
         or path.suffix.lower() in _FILE_SUFFIXES
-        or data_format(path) is not None
+        or file_format(path) is not None
     )
 
 
@@ -92,6 +113,37 @@ def _no_source(source: str, found: str) -> DataError:
         expected="a file, a folder, a hub id (owner/name) or demo",
         hint="Check the path.",
     )
+
+
+def _address(source: str) -> DataError:
+    return DataError(
+        without_credentials(source),
+        found="an address",
+        expected="a file, a folder, a hub id (owner/name) or demo",
+        hint="Download it with `curl -LO` or the like, and name the file.",
+    )
+
+
+def _options(section: DataSection) -> ReadOptions:
+    return ReadOptions(section.encoding, section.header)
+
+
+def _refuse_unread_options(section: DataSection, formats: Iterable[str | None]) -> None:
+    """Raise StudyFileError where a key says how files are written that are not written so."""
+    named = {name for name in formats if name}
+    if named and named <= {*_BINARY_FORMATS, "xlsx"}:
+        why = f"{section.source} is {' and '.join(sorted(named))}, which says it itself"
+        refuse_idle("data", section, "text files", why)
+    if named and named.isdisjoint(_WITH_HEADERS):
+        why = f"{section.source} is {' and '.join(sorted(named))}, which names its columns"
+        refuse_idle("data", section, "tables of lines or cells", why)
+
+
+def _told(source: SourceTables) -> SourceTables:
+    """The tables with what was guessed in reading each."""
+    read = (source.train, source.validation, source.test)
+    guesses = [warning for table in read if table is not None for warning in table.warnings]
+    return replace(source, warnings=(*source.warnings, *guesses))
 
 
 def _single_file(section: DataSection, path: Path) -> SourceTables:
@@ -108,12 +160,13 @@ def _single_file(section: DataSection, path: Path) -> SourceTables:
                 expected="no split names with a single file",
                 hint="Remove it, or name a folder with a file for each split.",
             )
-    return SourceTables(section.source, read_file(path), None, None)
+    _refuse_unread_options(section, [file_format(path)])
+    return SourceTables(section.source, read_file(path, _options(section)), None, None)
 
 
 def _folder(section: DataSection, folder: Path) -> SourceTables:
     try:
-        entries = sorted(folder.iterdir())
+        return _laid_out(section, folder)
     except OSError as error:
         raise DataError(
             str(folder),
@@ -121,32 +174,73 @@ def _folder(section: DataSection, folder: Path) -> SourceTables:
             expected="a folder with a file for each split",
             hint="Check its rights.",
         ) from error
-    files: dict[str, Path] = {}
-    for path in entries:
-        name = path.stem.lower()
-        if data_format(path) is None or not path.is_file():
+
+
+def _laid_out(section: DataSection, folder: Path) -> SourceTables:
+    """The splits of a folder, in whatever way it is laid out."""
+    saved = saved_dataset(folder)
+    if saved is not None:
+        _refuse_unread_options(section, [_BINARY_FORMATS[-1]])
+        return _chosen(section, saved)
+    files = _files_of_splits(section, folder)
+    if not files:
+        options = _options(section)
+        splits = split_folders(folder, options)
+        if splits:
+            return _chosen(section, splits)
+        table = class_folders(folder, options)
+        if table is not None:
+            return SourceTables(section.source, table, None, None)
+        if (folder / "data").is_dir() and _files_of_splits(section, folder / "data"):
+            return _laid_out(section, folder / "data")  # as the hub's repositories are
+    return _folder_of_files(section, folder, files)
+
+
+def _files_of_splits(section: DataSection, folder: Path) -> dict[str, list[Path]]:
+    """The files of a folder that can be read, by the split that they name; several where it is in shards."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if file_format(path) is None or not path.is_file():
             continue
-        if name in files and name in _wanted(section):
+        name = without_shard(split_name(path))
+        others = files.setdefault(name, [])
+        if others and name == split_name(path) and name in _wanted(section):
             raise DataError(
                 str(folder),
-                found=f"both {files[name].name} and {path.name}",
+                found=f"both {others[0].name} and {path.name}",
                 expected="one file for each split",
                 hint="Remove or rename one of them.",
             )
-        files[name] = path
-    data = [path for path in entries if looks_like_data(path, _wanted(section))]
+        others.append(path)
+    return files
+
+
+def _folder_of_files(
+    section: DataSection, folder: Path, files: Mapping[str, list[Path]]
+) -> SourceTables:
+    known = {path for paths in files.values() for path in paths}
+    data = [path for path in sorted(folder.iterdir()) if looks_like_data(path, _wanted(section))]
     # First what no key could name: it may be the very split that is missed next.
-    _check_unread(section, folder, [path for path in data if path not in files.values()])
-    chosen = train, validation, test = _pick(section, files, place=str(folder), noun="file")
-    unread = [path for path in data if path not in chosen]
+    _check_unread(section, folder, [path for path in data if path not in known])
+    if not files:
+        raise DataError(
+            str(folder),
+            found=contents_in_words(folder),
+            expected=f"a file for each split ({formats_in_words()}), a folder of texts for each "
+            "class, or what save_to_disk wrote",
+            hint="Call the training file train.csv, or whatever its format is.",
+        )
+    chosen = _pick(section, files, place=str(folder), noun="file")
+    read = {path for paths in chosen if paths for path in paths}
+    _refuse_unread_options(section, map(file_format, read))
+    unread = [path for path in data if path not in read]
     _check_unread(section, folder, unread)
-    return SourceTables(
-        section.source,
-        read_file(train),
-        read_file(validation) if validation else None,
-        read_file(test) if test else None,
-        _not_read(str(folder), "file", [path.name for path in unread]),
+    train, validation, test = (
+        None if paths is None else read_shards(paths, _options(section)) for paths in chosen
     )
+    assert train is not None, "there is always a training split"
+    warnings = _not_read(str(folder), "file", [path.name for path in unread])
+    return SourceTables(section.source, train, validation, test, warnings)
 
 
 def _check_unread(section: DataSection, folder: Path, unread: Sequence[Path]) -> None:
@@ -165,7 +259,7 @@ def _check_unread(section: DataSection, folder: Path, unread: Sequence[Path]) ->
     surprising = [
         path
         for path in unread
-        if path.stem.lower() not in replaced and not is_unlabelled(path.name)
+        if without_shard(split_name(path)) not in replaced and not is_unlabelled(path.name)
     ]
     if surprising:
         raise not_read(folder, surprising)

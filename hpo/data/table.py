@@ -26,6 +26,9 @@ class Table:
         rows: (n,) the number of each row in its file, from 1.
         row_noun: What those numbers count.
         class_names: For columns that hold class indices or lists of them, their names.
+        warnings: What was guessed in reading it.
+        has_header: Whether its first line or row names the columns.
+        is_numbered: Whether the columns are called by their position for want of names.
     """
 
     place: str
@@ -34,6 +37,9 @@ class Table:
     rows: NDArray[np.int64]
     row_noun: RowNoun = "row"
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    has_header: bool = False
+    is_numbered: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)

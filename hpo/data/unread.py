@@ -10,16 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from hpo.data.files import formats_in_words
+from hpo.data.files import OTHER_TABLES, file_format, formats_in_words, way_to_a_format
 from hpo.errors import DataError
-from hpo.spec.registries import data_format
 
 _COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".lz4", ".br", ".tar")
-# Formats of tables that hpo does not read.
-_OTHER_TABLES: Final = (
-    *(".ndjson", ".tab", ".psv", ".xls", ".xlsx", ".xlsb", ".ods", ".arrow", ".feather", ".avro"),
-    *(".orc", ".h5", ".hdf5", ".pkl", ".pickle", ".npy", ".npz", ".db", ".sqlite", ".sqlite3"),
-)
 # What a split may well be called in a program, a log or a picture, and what editors leave.
 _NO_DATA: Final = (
     *(".py", ".pyc", ".ipynb", ".sh", ".r", ".md", ".rst", ".html", ".pdf", ".tex", ".bib", ".svg"),
@@ -32,7 +26,7 @@ _ABOUT_DATA: Final = re.compile(
     re.IGNORECASE,
 )
 # What data sets call the texts that have no labels, which hpo has no use for.
-_UNLABELLED: Final = ("unlabelled", "unlabeled", "unsupervised")
+_UNLABELLED: Final = ("unlabelled", "unlabeled", "unsupervised", "unsup")
 _MOST_NAMED: Final = 5
 
 
@@ -40,7 +34,7 @@ def looks_like_data(entry: Path, split_names: Collection[str]) -> bool:
     """Whether a file or folder beside a training split may hold another.
 
     By its name alone: the suffix of a table, also compressed, or the name of a split, which is all
-    that tells `test.json` from `notes.json`.
+    that tells `test.json` from `notes.json`: JSON says anything.
 
     Args:
         split_names: Lower case.
@@ -56,9 +50,11 @@ def looks_like_data(entry: Path, split_names: Collection[str]) -> bool:
         return False
     if last in _COMPRESSED and len(suffixes) > 1:
         last = f".{suffixes[-2]}"
+    if last == ".json":
+        return names_one_of(stem, split_names)
     return (
-        last in (*_OTHER_TABLES, *_COMPRESSED)
-        or data_format(Path(f"{stem}{last}")) is not None
+        last in (*OTHER_TABLES, *_COMPRESSED)
+        or file_format(Path(f"{stem}{last}")) is not None
         or names_one_of(stem, split_names)
     )
 
@@ -95,9 +91,11 @@ def _way_in(entry: Path, them: str) -> str:
         return f"Make {them} one file for each split"
     if not entry.is_file():
         return f"Correct {them}, for {entry.name} leads to no file"
-    if suffix in _COMPRESSED:
+    if file_format(entry) is None and suffix in OTHER_TABLES:
+        return way_to_a_format(entry)
+    if suffix in _COMPRESSED and file_format(entry) is None:
         return f"Decompress {them}"
-    if data_format(entry) is None:
+    if file_format(entry) is None:
         return f"Convert {them}"
     return f"Name {them} with data.validation_split or data.test_split"
 

@@ -94,11 +94,19 @@ DATA_FORMATS: Final = Registry(
     {
         "csv": "hpo.data.formats.delimited:read_csv",
         "tsv": "hpo.data.formats.delimited:read_tsv",
-        "jsonl": "hpo.data.formats.jsonl:read_jsonl",
-        "parquet": "hpo.data.formats.parquet:read_parquet",
+        "jsonl": "hpo.data.formats.json_tables:read_jsonl",
+        "ndjson": "hpo.data.formats.json_tables:read_jsonl",
+        "json": "hpo.data.formats.json_tables:read_json",
+        "parquet": "hpo.data.formats.arrow:read_parquet",
+        "arrow": "hpo.data.formats.arrow:read_arrow",
+        "feather": "hpo.data.formats.arrow:read_arrow",
+        "xlsx": "hpo.data.formats.excel:read_excel",
     },
 )
-"""Suffixes without their dot to functions: a path to a `hpo.data.table.Table`."""
+"""Suffixes without their dot to functions: a path to a `hpo.data.table.Table`.
+
+One that reads text may take a `hpo.data.formats.options.ReadOptions` after the path.
+"""
 
 
 def data_format(path: Path) -> str | None:

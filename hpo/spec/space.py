@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from hpo.errors import nearest_name
 from hpo.spec.numbers import LARGEST_WHOLE, steps_within
 from hpo.spec.options import OptionValue, option_fields
+from hpo.spec.synonyms import meant
 from hpo.spec.training import SEARCHABLE_OPTIONS, TrainingSection, TrialParams
 
 N_LAYER = "n_layer"
@@ -76,7 +77,7 @@ def parse_dimension(option: str, entry: object) -> Dimension:
             f"Remove it, or fix it: {option} = … under [training].",
         )
     if option not in SEARCHABLE_OPTIONS:
-        near = nearest_name(option, SEARCHABLE_OPTIONS)
+        near = meant(option, SEARCHABLE_OPTIONS)
         raise SpaceError(
             option,
             "an unknown option",

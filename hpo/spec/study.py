@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -87,8 +88,9 @@ class DataSection(_Section):
     revision: str | None = Field(
         None, min_length=1, description="branch, tag or commit of a hub data set"
     )
-    text: str | None = Field(
-        None, min_length=1, description="column of the texts; left out, found by convention"
+    text: Columns | None = Field(
+        None,
+        description="column of the texts; left out, found by convention; a list: joined to one text",
     )
     label: Columns | None = Field(
         None,
@@ -143,6 +145,35 @@ class DataSection(_Section):
         min_length=1,
         description="what parts the labels in a cell of text, for multi_label: `,`",
     )
+    encoding: str | None = Field(
+        None,
+        min_length=1,
+        description="of text files, as Python names it; left out, UTF-8, or found with a warning",
+    )
+    header: bool = Field(
+        True,
+        description="whether the first line of a table names its columns; "
+        "without it they are called 1, 2, …",
+    )
+
+    text_separator: str = Field(
+        " ", min_length=1, description="what stands between the texts of several columns"
+    )
+    label_names: list[str] | dict[str, str] | None = Field(
+        None,
+        min_length=2,
+        description="names for the values of the label column: a list for 0, 1, … or 1, 2, …, "
+        "or a table of value and name",
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str | None) -> str | None:
+        try:
+            codecs.lookup(encoding or "utf-8")
+        except (LookupError, ValueError) as error:
+            raise ValueError("an encoding that Python knows, such as utf-8 or latin-1") from error
+        return encoding
 
 
 class ModelSection(_Section):

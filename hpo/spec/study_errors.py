@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hpo.errors import OptionError, StudyFileError, nearest_name
+from hpo.errors import OptionError, StudyFileError
 from hpo.spec.study import StudySpec
+from hpo.spec.synonyms import meant
 
 OPTION_OF_KEY: Mapping[str, str] = {
     "study.trials": "--trials",
@@ -62,7 +63,7 @@ def first_problem(
 
 def _unknown_key(path: Sequence[str]) -> tuple[str, str, str]:
     siblings = _known_keys(path[:-1])
-    near = nearest_name(path[-1], siblings)
+    near = meant(path[-1], siblings)
     where = f"[{'.'.join(path[:-1])}]" if path[:-1] else "the study file"
     expected = f"a key of {where}: " + ", ".join(siblings)
     return "an unknown key", expected, f"Did you mean {near}?" if near else "Remove it."
@@ -83,7 +84,7 @@ def _wrong_value(path: Sequence[str], kind: str, message: str, value: Any) -> tu
             return found, "some text", f"Fill in {last}, or leave it out."
         case "literal_error":
             names = re.findall(r"'([^']+)'", expected)
-            near = nearest_name(str(value), names)
+            near = meant(str(value), names)
             hint = f"Did you mean {near}?" if near else "Write one of those names."
             return found, "one of " + ", ".join(names), hint
         case _ if kind.endswith("_type"):

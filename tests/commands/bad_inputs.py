@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sqlite3
 from collections.abc import Mapping
@@ -254,7 +255,7 @@ STUDY_FILES = (
     space(
         "a name that there is not",
         "schedule = ['linear', 'cosin']",
-        "schedule[1]: found 'cosin'; expected 'linear', 'cosine', 'constant', …. Correct the value.",
+        "schedule[1]: found 'cosin'; expected 'linear', 'cosine', …. Correct the value.",
     ),
     space(
         "a negative freeze depth",
@@ -745,13 +746,6 @@ DATA = (
         "…. Correct that line, …",
     ),
     data(
-        "semicolons",
-        "my.csv",
-        "text;label\na;b\n",
-        "my.csv, line 1: found columns separated by semicolons; expected commas. "
-        "Write the file anew, …",
-    ),
-    data(
         "a broken line 17",
         "my.jsonl",
         "\n".join([*_ROWS[:16], _ROWS[16][:-4], *_ROWS[17:]]),
@@ -773,9 +767,9 @@ DATA = (
     data(
         "a wrong encoding",
         "my.csv",
-        GOOD_CSV.encode() + "un café,good\n".encode("latin-1"),
+        codecs.BOM_UTF8 + GOOD_CSV.encode() + "un café,good\n".encode("latin-1"),
         "my.csv, line 42: found bytes that are not UTF-8 (e9…); expected UTF-8 text. "
-        "Save the file as UTF-8.",
+        "Save the file as UTF-8, or set data.encoding.",
     ),
     data(
         "a parquet file that is none",
@@ -805,10 +799,10 @@ DATA = (
     ),
     data(
         "a file of another kind",
-        "my.xlsx",
+        "my.ods",
         "x",
-        "my.xlsx: found a file with the suffix '.xlsx'; expected a csv, tsv, jsonl or parquet "
-        "file. Convert it, …",
+        "my.ods: found a file with the suffix '.ods'; expected a csv, … file. "
+        "Save it as xlsx or csv.",
     ),
     Case(
         "a data file that there is not",
@@ -819,8 +813,8 @@ DATA = (
     Case(
         "an empty folder",
         "--data folder",
-        "folder: found no file named 'train', but none at all; expected the file that "
-        "data.train_split names. Set data.train_split.",
+        "folder: found an empty folder; expected a file for each split (csv, …), a folder of texts …. "
+        "Call the training file train.csv, …",
         {"folder": None},
     ),
     Case(
@@ -833,9 +827,9 @@ DATA = (
     Case(
         "a test split that is not read",
         "--data folder",
-        "folder: found test.csv.gz, which is not read; expected no data but …. "
-        "Decompress it, or move it …",
-        {"folder/train.csv": GOOD_CSV, "folder/test.csv.gz": b"?"},
+        "folder: found test.csv.zst, which is not read; expected no data but …. "
+        "Decompress it with `unzstd`, or move it …",
+        {"folder/train.csv": GOOD_CSV, "folder/test.csv.zst": b"?"},
     ),
     data(
         "several labels in a cell",

@@ -98,20 +98,17 @@ def test_a_folder_gives_its_splits_in_any_mixture_of_formats(
 
 
 UNREAD = {
-    "test.csv.gz": "Decompress it",
-    "train.csv.gz": "Decompress it",
-    "TEST.CSV.GZ": "Decompress it",
-    "reviews.jsonl.zst": "Decompress it",
+    "test.csv.zst": "Decompress it with `unzstd`",
+    "reviews.jsonl.zst": "Decompress it with `unzstd`",
+    "more.csv.gz": "Name it with data.validation_split or data.test_split",
     "data.zip": "Decompress it",
     "test.zip": "Decompress it",
-    "test.json": "Convert it",
     "my_test.txt": "Convert it",
     "test": "Convert it",
-    "dev.xlsx": "Convert it",
-    "more.xlsx": "Convert it",
-    "more.feather": "Convert it",
+    "dev.ods": "Save it as xlsx or csv",
+    "more.xlsx": "Name it with data.validation_split or data.test_split",
+    "more.feather": "Name it with data.validation_split or data.test_split",
     "heldout.csv": "Name it with data.validation_split or data.test_split",
-    "test-00000-of-00001.parquet": "Name it with data.validation_split or data.test_split",
     "train2.tsv": "Name it with data.validation_split or data.test_split",
     "README.md": None,
     "readme.txt": None,
@@ -150,9 +147,11 @@ def test_a_file_that_looks_like_data_and_is_not_read_is_an_error(
 def test_what_cannot_be_read_is_named_before_the_split_that_is_missed_for_it(
     tmp_path: Path,
 ) -> None:
-    for name in ("train.csv.gz", "test.csv.gz"):
+    for name in ("train.csv.zst", "test.csv.zst"):
         (tmp_path / name).write_bytes(b"?")
-    with pytest.raises(DataError, match=r"found test\.csv\.gz, train\.csv\.gz, which are not read"):
+    with pytest.raises(
+        DataError, match=r"found test\.csv\.zst, train\.csv\.zst, which are not read"
+    ):
         read_source(DataSection(source=str(tmp_path)))
 
 
@@ -179,15 +178,15 @@ def test_files_that_are_left_out_knowingly_are_counted_in_a_warning(
 ) -> None:
     for name in ("train", "heldout", "final", "unlabelled"):
         write(f"{name}.csv", reviews(name))
-    (tmp_path / "test.json").write_text("[]")
+    (tmp_path / "test.orc").write_text("[]")
     named = DataSection(source=str(tmp_path), validation_split="heldout", test_split="final")
     assert read_source(named).warnings == (
-        f"{tmp_path}: 2 files are not used (test.json, unlabelled.csv);"
+        f"{tmp_path}: 2 files are not used (test.orc, unlabelled.csv);"
         " data.validation_split and data.test_split name the files to use",
     )
-    with pytest.raises(DataError, match=r"found test\.json, which is not read"):
+    with pytest.raises(DataError, match=r"found test\.orc, which is not read"):
         read_source(DataSection(source=str(tmp_path), validation_split="heldout"))
-    (tmp_path / "test.json").unlink()
+    (tmp_path / "test.orc").unlink()
     with pytest.raises(DataError, match=r"found final\.csv, which is not read"):
         read_source(DataSection(source=str(tmp_path), validation_split="heldout"))
 
@@ -254,7 +253,7 @@ def test_a_folder_without_training_split_lists_its_files(tmp_path: Path, write, 
 
 
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="none at all"):
+    with pytest.raises(DataError, match="an empty folder"):
         read_source(DataSection(source=str(tmp_path)))
 
 
@@ -301,3 +300,10 @@ def test_the_demo_has_its_three_splits() -> None:
     assert source.validation.column("label") == [r.label for r in splits["validation"]]
     assert source.test is not None
     assert len(source.test) == len(splits["test"])
+
+
+@pytest.mark.parametrize("scheme", ["https", "s3"])
+def test_an_address_is_refused_with_the_way_on_and_without_its_secrets(scheme: str) -> None:
+    with pytest.raises(DataError, match=r"/x\.csv: found an address.*Download it") as caught:
+        read_source(DataSection(source=f"{scheme}://u:s3cret@example.org/x.csv?token=s3cret"))
+    assert "s3cret" not in str(caught.value)

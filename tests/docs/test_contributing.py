@@ -60,7 +60,7 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     folder = tmp_path_factory.mktemp("mine")
     install(folder / "site")
     rows = [{"text": each.text, "label": each.label} for each in demo_splits()["train"][:80]]
-    (folder / "reviews.json").write_text(json.dumps(rows), encoding="utf-8")
+    (folder / "reviews.rows").write_text(json.dumps(rows), encoding="utf-8")
     (folder / "mine.toml").write_text(blocks("ini")[1], encoding="utf-8")
     cache = str(folder / "cache")
     return Shell(folder, {"PYTHONPATH": f"{folder / 'site'}:{ROOT}", "HPO_CACHE": cache})

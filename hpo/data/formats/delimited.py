@@ -1,4 +1,4 @@
-"""Tables with a delimiter between their fields: csv and tsv."""
+"""Tables with a delimiter between their fields: csv and tsv, as programs really write them."""
 
 from __future__ import annotations
 
@@ -6,47 +6,118 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
+from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.formats.text import decoded
 from hpo.data.table import Table, check_repeated
 from hpo.errors import DataError
 
+_WORDS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
-def read_csv(path: Path) -> Table:
-    """A table with commas between its fields.
+
+@dataclass(frozen=True)
+class _Dialect:
+    """How fields are written."""
+
+    delimiter: str
+    quotes: bool = True
+    backslash: bool = False  # before a quotation mark inside a field, as Spark writes it
+
+
+def read_csv(path: Path, options: ReadOptions = AS_USUAL) -> Table:
+    """A table with commas between its fields or, where it has none, semicolons, tabs or bars.
 
     Raises:
         DataError: The data cannot be used as it is.
     """
-    return _table_of(path, _parsed(path, decoded(path), ",", quotes=True), ",")
+    return _separated(path, options, ",")
 
 
-def read_tsv(path: Path) -> Table:
-    """A table with tabs between its fields, quoted or not.
+def read_tsv(path: Path, options: ReadOptions = AS_USUAL) -> Table:
+    """A table with tabs between its fields, quoted or not; or with what else its first line has.
 
     Raises:
         DataError: The data cannot be used as it is.
     """
+    return _separated(path, options, "\t")
+
+
+def _separated(path: Path, options: ReadOptions, usual: str) -> Table:
+    found = decoded(path, options.encoding)
+    delimiter = _delimiter_of(found.text, usual)
+    if delimiter == "\t":
+        rows, warnings = _tab_separated(path, found.text)
+    else:
+        rows, warnings = _quoted(path, found.text, delimiter)
+    return _table_of(path, rows, options, (*found.warnings, *warnings))
+
+
+def _delimiter_of(text: str, usual: str) -> str:
+    """The usual delimiter, unless the first line has none of it and has another.
+
+    A usual one that only stands inside quoted names, or that cuts later lines into other numbers of
+    fields than another does, is none.
+    """
+    lines = _first_records(text, usual)
+    if lines and len(lines[0]) > 1 and len({len(line) for line in lines}) == 1:
+        return usual
+    for other in _WORDS:
+        if other != usual:
+            fields = {len(line) for line in _first_records(text, other)}
+            if len(fields) == 1 and fields.pop() > 1:
+                return other
+    return usual
+
+
+def _first_records(text: str, delimiter: str, most: int = 50) -> list[list[str]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    records: list[list[str]] = []
+    with suppress(csv.Error), _unlimited_fields():
+        for record in reader:
+            if record:
+                records.append(record)
+            if len(records) == most:
+                break
+    return records
+
+
+def _quoted(path: Path, text: str, delimiter: str) -> tuple[dict[int, list[str]], tuple[str, ...]]:
+    """The rows of a file that quotes as csv does, or with backslashes."""
+    dialect = _Dialect(delimiter)
+    try:
+        return _parsed(path, text, dialect), ()
+    except DataError:
+        if '\\"' not in text:
+            raise
+        with suppress(DataError):
+            rows = _parsed(path, text, replace(dialect, backslash=True))
+            return rows, (f'{path}: quotation marks are written \\" in it, and are read so',)
+        raise
+
+
+def _tab_separated(path: Path, text: str) -> tuple[dict[int, list[str]], tuple[str, ...]]:
     # Some programs quote tsv fields as in csv, others leave quotation marks bare in them. A file
     # with bare ones rarely reads as quoted throughout, so quoted is tried first; where it does, one
     # field holds what is between two of them: whole lines.
-    text = decoded(path)
+    plain = _Dialect("\t", quotes=False)
     try:
-        rows = _parsed(path, text, "\t", quotes=True)
+        rows = _parsed(path, text, _Dialect("\t"))
     except DataError as as_quoted:
         try:
-            return _table_of(path, _parsed(path, text, "\t", quotes=False), "\t")
+            return _parsed(path, text, plain), ()
         except DataError:
             raise as_quoted from None
     if any("\t" in field and "\n" in field for row in rows.values() for field in row):
         with suppress(DataError):
-            bare = _parsed(path, text, "\t", quotes=False)
+            bare = _parsed(path, text, plain)
             if _holds_rows(bare, rows):
                 rows = bare
-    return _table_of(path, rows, "\t")
+    return rows, ()
 
 
 def _holds_rows(bare: Mapping[int, list[str]], quoted: Mapping[int, list[str]]) -> bool:
@@ -60,24 +131,22 @@ def _holds_rows(bare: Mapping[int, list[str]], quoted: Mapping[int, list[str]]) 
     return any({row[at] for row in other} <= {row[at] for row in known} for at in range(width))
 
 
-def _parsed(path: Path, text: str, delimiter: str, *, quotes: bool) -> dict[int, list[str]]:
+def _parsed(path: Path, text: str, dialect: _Dialect) -> dict[int, list[str]]:
     """The fields of each row by its first line, the header first; all rows of the same width."""
     reader = csv.reader(
         io.StringIO(text, newline=""),
-        delimiter=delimiter,
-        quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+        delimiter=dialect.delimiter,
+        quoting=csv.QUOTE_MINIMAL if dialect.quotes else csv.QUOTE_NONE,
+        doublequote=not dialect.backslash,
+        escapechar="\\" if dialect.backslash else None,
         strict=True,
     )
     rows: dict[int, list[str]] = {}
-    header: list[str] | None = None
     line = 1  # where the record begins; a quoted field may span several lines
     try:
         with _unlimited_fields():
             for record in reader:
                 if record:
-                    header = header or record
-                    if len(record) != len(header):
-                        raise _ragged(path, line, record, header, delimiter)
                     rows[line] = record
                 line = reader.line_num + 1
     except csv.Error as error:
@@ -90,44 +159,61 @@ def _parsed(path: Path, text: str, delimiter: str, *, quotes: bool) -> dict[int,
             expected='fields in quotes, with "" for a quotation mark inside one',
             hint="Correct that line, or write the file with a csv library.",
         ) from error
+    return _of_one_width(path, rows, dialect.delimiter)
+
+
+def _of_one_width(path: Path, rows: dict[int, list[str]], delimiter: str) -> dict[int, list[str]]:
+    first, *records = rows.values()
+    width = len(first)
+    if records and all(len(each) == width + 1 and not each[-1] for each in records):
+        # A delimiter at the end of each line but the first.
+        return {line: row[:width] for line, row in rows.items()}
+    for line, record in rows.items():
+        if len(record) != width:
+            raise _ragged(path, line, record, width, delimiter)
     return rows
 
 
-def _table_of(path: Path, rows: Mapping[int, list[str]], delimiter: str) -> Table:
-    first, *records = rows.values()
-    header = tuple(name.strip() for name in first)
-    _check_header(path, header, delimiter)
+def _table_of(
+    path: Path, rows: Mapping[int, list[str]], options: ReadOptions, warnings: tuple[str, ...]
+) -> Table:
+    lines, records = [*rows], [*rows.values()]
+    if options.header:
+        header = tuple(name.strip() for name in records.pop(0))
+        del lines[0]
+        check_repeated(f"{path}, line 1", header)
+    else:
+        header = tuple(str(number + 1) for number in range(len(records[0])))
     position = {name: index for index, name in enumerate(header)}
 
     def column(name: str) -> list[object]:
         index = position[name]
         return [record[index] for record in records]
 
-    return Table(str(path), header, column, np.array([*rows][1:], dtype=np.int64), "line")
-
-
-def _ragged(
-    path: Path, line: int, record: list[str], header: list[str], delimiter: str
-) -> DataError:
-    separator = "tab" if delimiter == "\t" else "comma"
-    return DataError(
-        f"{path}, line {line}",
-        found=f"{len(record)} field{'s' * (len(record) != 1)}",
-        expected=f"{len(header)}, as in the first line",
-        hint=f"Put fields that contain a {separator} or a line break in quotes, or mend the line.",
+    numbers = np.array(lines, dtype=np.int64)
+    return Table(
+        str(path),
+        header,
+        column,
+        numbers,
+        "line",
+        warnings=warnings,
+        has_header=options.header,
+        is_numbered=not options.header,
     )
 
 
-def _check_header(path: Path, header: tuple[str, ...], delimiter: str) -> None:
-    check_repeated(f"{path}, line 1", header)
-    for other, word in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
-        if len(header) == 1 and other in header[0] and other != delimiter:
-            raise DataError(
-                f"{path}, line 1",
-                found=f"columns separated by {word}",
-                expected="tabs" if delimiter == "\t" else "commas",
-                hint="Write the file anew, or give it the suffix of its format.",
-            )
+def _ragged(path: Path, line: int, record: list[str], width: int, delimiter: str) -> DataError:
+    word = _WORDS[delimiter].removesuffix("s")
+    hint = f"Put fields that contain a {word} or a line break in quotes, or mend the line."
+    if len(record) == width + 1 and not record[-1]:
+        hint = f"Take the {word} at the end of the line away."
+    return DataError(
+        f"{path}, line {line}",
+        found=f"{len(record)} field{'s' * (len(record) != 1)}",
+        expected=f"{width}, as in the first line",
+        hint=hint,
+    )
 
 
 @contextmanager

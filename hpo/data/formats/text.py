@@ -1,47 +1,166 @@
-"""Text files as UTF-8, with the line at fault where they are none."""
+"""Text files in whatever encoding they were saved, with the line at fault where they are no text."""
 
 from __future__ import annotations
 
 import codecs
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from hpo.errors import DataError
 
+_MARKS: Final = (
+    # Longest first: UTF-32's mark begins with UTF-16's.
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# Enough to tell encodings apart by the letters that occur; more takes seconds a megabyte.
+_LOOKED_AT: Final = 200_000
+_CONTEXT: Final = 2_000
+# Letters outside ASCII that it takes to tell: `résumé` might be Chinese.
+_ENOUGH_LETTERS: Final = 24
 
-def decoded(path: Path) -> str:
-    """The text of a UTF-8 file, its byte order mark left out.
+
+@dataclass(frozen=True)
+class Decoded:
+    """The text of a file.
+
+    Attributes:
+        guessed: The encoding, where it was guessed.
+        warnings: How, for people.
+    """
+
+    text: str
+    guessed: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def decoded(path: Path, encoding: str | None = None) -> Decoded:
+    """The text of a file, its byte order mark left out.
+
+    UTF-8 is believed where it fits, a byte order mark always; anything else is guessed, with a
+    warning that says how to set it.
+
+    Args:
+        encoding: As the study names it; None: found out.
 
     Raises:
-        DataError: It is another encoding, or empty; the place names the line.
+        DataError: It is no text, empty, or not of that encoding; the place names the line.
     """
-    data = path.read_bytes()
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise _not_utf8(str(path), "UTF-16 text")
-    nul = data.find(b"\0")
-    if nul >= 0:
-        place = f"{path}, line {_line_of(data, nul)}"
-        raise _not_utf8(place, "a NUL byte, so this is no text file")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # The codec counts from after the byte order mark.
-        start = error.start + len(codecs.BOM_UTF8) * data.startswith(codecs.BOM_UTF8)
-        place = f"{path}, line {_line_of(data, start)}"
-        raise _not_utf8(
-            place, f"bytes that are not UTF-8 ({data[start : start + 4].hex(' ')})"
-        ) from error
-    if not text.strip():
+    found = decoded_bytes(path, path.read_bytes(), encoding)
+    if not found.text.strip():
         raise DataError(
             str(path),
             found="an empty file",
             expected="a table of texts and labels",
             hint="Name a file that has rows.",
         )
-    return text
+    return found
 
 
-def _not_utf8(place: str, found: str) -> DataError:
-    return DataError(place, found=found, expected="UTF-8 text", hint="Save the file as UTF-8.")
+def decoded_bytes(path: Path, data: bytes, encoding: str | None = None) -> Decoded:
+    """The text of a file whose bytes have been read, which may be empty; otherwise as `decoded`."""
+    return _decoded_as(path, data, encoding) if encoding else _guessed(path, data)
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are UTF-8."""
+    return _fits(data, "utf-8")
+
+
+def _guessed(path: Path, data: bytes) -> Decoded:
+    mark = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
+    if mark is not None and mark != "utf-8-sig":
+        return replace(_decoded_as(path, data, mark), warnings=(_told(path, mark, "is"),))
+    wide = _utf16_without_a_mark(data)
+    if wide is not None:
+        found = _decoded_as(path, data, wide)
+        return replace(found, guessed=wide, warnings=(_told(path, wide, "looks like"),))
+    nul = data.find(b"\0")
+    if nul >= 0:
+        raise DataError(
+            f"{path}, line {_line_of(data, nul)}",
+            found="a NUL byte, so this is no text file",
+            expected="UTF-8 text",
+            hint="Save the file as UTF-8.",
+        )
+    try:
+        return Decoded(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        # The codec counts from after the byte order mark.
+        start = error.start + len(codecs.BOM_UTF8) * (mark is not None)
+        name = None if mark else _likely(data, start)
+        if name is None:
+            raise _not_of(path, data, "utf-8", start) from error
+        warning = (
+            f"{path}, line {_line_of(data, start)}: is not UTF-8, so the file is read as {name}"
+        )
+        found = _decoded_as(path, data, name)
+        return replace(found, guessed=name, warnings=(f"{warning}; data.encoding sets it",))
+
+
+def _likely(data: bytes, start: int) -> str | None:
+    """The encoding that the bytes around the first that is not UTF-8 are most likely in."""
+    from charset_normalizer import from_bytes
+
+    if sum(byte < 9 or 14 <= byte < 32 for byte in data[:_CONTEXT]):
+        return None  # control characters: no text
+    begin = max(0, start - _CONTEXT)
+    looked_at = data[begin : begin + _LOOKED_AT]
+    tells = sum(byte > 127 for byte in looked_at) >= _ENOUGH_LETTERS
+    best = from_bytes(looked_at).best() if tells else None
+    # Of Western text every single-byte encoding is likely; Windows' own is what programs write.
+    western = ("ascii", "latin_1", "cp1252", "cp1250", "cp1254", "cp1257", "iso8859_15")
+    names = ["cp1252", "latin_1"]
+    if best is not None and best.encoding not in western and best.alphabets:
+        names.insert(0, best.encoding)
+    return next((name for name in names if _fits(data, name)), None)
+
+
+def _fits(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _utf16_without_a_mark(data: bytes) -> str | None:
+    """UTF-16 of mostly Latin letters, of which every other byte is NUL."""
+    head = data[:_CONTEXT]
+    if len(head) < 4 or len(data) % 2:
+        return None
+    even, odd = head[::2], head[1::2]
+    if odd.count(0) > 0.8 * len(odd) and not even.count(0):
+        return "utf-16-le"
+    if even.count(0) > 0.8 * len(even) and not odd.count(0):
+        return "utf-16-be"
+    return None
+
+
+def _decoded_as(path: Path, data: bytes, encoding: str) -> Decoded:
+    name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+    try:
+        return Decoded(data.decode(name))
+    except UnicodeDecodeError as error:
+        raise _not_of(path, data, encoding, error.start) from error
+
+
+def _told(path: Path, encoding: str, verb: str) -> str:
+    return f"{path}: {verb} {encoding}; data.encoding sets it"
+
+
+def _not_of(path: Path, data: bytes, encoding: str, start: int) -> DataError:
+    name = "UTF-8" if encoding == "utf-8" else encoding
+    return DataError(
+        f"{path}, line {_line_of(data, start)}",
+        found=f"bytes that are not {name} ({data[start : start + 4].hex(' ')})",
+        expected=f"{name} text",
+        hint="Save the file as UTF-8, or set data.encoding.",
+    )
 
 
 def _line_of(data: bytes, position: int) -> int:

@@ -1,0 +1,115 @@
+"""Compressed files: gz, bz2 and xz of one file, and zip with one table in it."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Final
+
+from hpo.errors import DataError, first_line
+
+_STREAMS: Final[dict[str, Callable[[Path], IO[bytes] | gzip.GzipFile]]] = {
+    ".gz": gzip.GzipFile,
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+}
+_FAULTS: Final = (
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    NotImplementedError,
+)
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is compressed in a way that is read, by its name."""
+    return path.suffix.lower() in (*_STREAMS, ".zip")
+
+
+def name_inside(path: Path) -> str:
+    """The name of the file that is in a compressed one, or of any other file itself.
+
+    That of a zip file is looked up, unless its own name tells it.
+    """
+    if not is_packed(path):
+        return path.name
+    if path.suffix.lower() == ".zip" and not Path(path.stem).suffix:
+        members = _members(path)
+        if len(members) == 1:
+            return f"{path.stem}{Path(members[0]).suffix}"
+    return path.stem
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """The file that is in a compressed one, for as long as it is read.
+
+    Raises:
+        DataError: The file is damaged, or a zip file of none or several.
+        OSError: There is no room for it.
+    """
+    with TemporaryDirectory(prefix="hpo-unpacked-") as folder:
+        inside = Path(folder) / name_inside(path)
+        try:
+            with _opened(path) as source, inside.open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        except (*_FAULTS, gzip.BadGzipFile) as error:
+            raise _damaged(path, error) from error
+        except OSError as error:
+            if error.errno is None:  # bz2 says so of damaged data
+                raise _damaged(path, error) from error
+            raise
+        yield inside
+
+
+def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
+    suffix = path.suffix.lower()
+    if suffix != ".zip":
+        return _STREAMS[suffix](path)
+    members = _members(path)
+    if len(members) != 1:
+        listed = ", ".join(members[:3]) + ", …" * (len(members) > 3)
+        raise DataError(
+            str(path),
+            found=f"a zip file of {len(members)} files ({listed})"
+            if members
+            else "a zip file of none",
+            expected="one file in it, a table",
+            hint="Unpack it with `unzip`, and name the folder.",
+        )
+    return zipfile.ZipFile(path).open(members[0])
+
+
+def _members(path: Path) -> list[str]:
+    """The files in a zip file, without what macOS adds."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return []
+    return [
+        name
+        for name in names
+        if not name.endswith("/")
+        and not name.startswith("__MACOSX/")
+        and not Path(name).name.startswith(".")
+    ]
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(
+        str(path),
+        found=f"a compressed file that cannot be read ({first_line(error)})",
+        expected="a whole file",
+        hint="Download or compress it again.",
+    )
