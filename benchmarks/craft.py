@@ -66,7 +66,10 @@ def main() -> None:
                     done.append(run)
                     with options.output.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(asdict(run)) + "\n")
-                    print(f"{data} {technique} {seed}: {run.score:.4f}, {run.seconds:.1f} s")
+                    print(
+                        f"{data} {technique} {seed}: {run.score:.4f}, {run.seconds:.1f} s",
+                        flush=True,
+                    )
     print(table(done))
 
 
