@@ -65,13 +65,11 @@ class Ensemble:
     def from_json(document: Mapping[str, Any]) -> Ensemble:
         """The ensemble that `as_json` told of."""
         values = dict(document)
-        compared, test = dict(values.pop("comparison")), dict(values.pop("test"))
-        test["intervals"] = {name: tuple(pair) for name, pair in test["intervals"].items()}
-        test["confusion"] = tuple(map(tuple, test["confusion"]))
+        compared, test = dict(values.pop("comparison")), TestScore.from_json(values.pop("test"))
         compared["interval"] = tuple(compared["interval"])
         for name in ("members", "weights", "of_trials"):
             values[name] = tuple(values[name])
-        return Ensemble(comparison=Comparison(**compared), test=TestScore(**test), **values)
+        return Ensemble(comparison=Comparison(**compared), test=test, **values)
 
     def in_words(self, metric: Metric) -> list[str]:
         """Lines for people: members, the honest comparison, the test score, where it loads from."""
