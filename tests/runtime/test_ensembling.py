@@ -117,14 +117,17 @@ def test_each_method_makes_one_that_is_tested_once(
     assert any("gain" in line for line in made.in_words("accuracy"))
 
 
-def test_a_soup_is_a_plain_model_of_transformers(session: Session, locations: Locations) -> None:
+def test_a_soup_is_a_plain_model_of_transformers(
+    session: Session, locations: Locations, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
     from transformers import AutoModelForSequenceClassification
 
     made = make_ensemble(session, "uniform_soup", size=3)
     assert len(made.members) == 3
     version = registered(session, locations)
-    mlflow.set_tracking_uri(locations.tracking_uri)
+    # Set by a call, it could not be taken back for the tests that follow.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", locations.tracking_uri)
     folder = Path(mlflow.artifacts.download_artifacts(version.source))
     model = AutoModelForSequenceClassification.from_pretrained(folder / "model")
     assert model.config.num_labels == 2
