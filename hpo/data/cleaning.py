@@ -10,6 +10,7 @@ from __future__ import annotations
 import html.entities
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from hpo.data.sources import SourceTables
@@ -44,6 +45,7 @@ def cleaning_steps(section: CleaningSection) -> tuple[Step, ...]:
     return tuple(_steps(section))
 
 
+@lru_cache(maxsize=8)  # which has hundreds of patterns to compile
 def normalizer_of(section: CleaningSection) -> Normalizer | None:
     """All that is done to a text, for a tokenizer to do; None where nothing is."""
     from tokenizers.normalizers import Sequence as Chain
