@@ -19,54 +19,23 @@ from hpo.results.champion_source import ChampionSource
 from hpo.results.leaderboard import Entry, leaderboard
 from hpo.runtime.confirmation import confirm_champion
 from hpo.runtime.finish import crown, finish_study, known_champion, tidy
-from hpo.runtime.preparation import prepare
-from hpo.runtime.session import Session, open_session
+from hpo.runtime.session import Session
 from hpo.runtime.trained_part import trained_parts
 from hpo.spec.locations import Locations
-from hpo.storage.storage import open_storage
-from hpo.studies.registration import submit
-from tests.storages import SpecFactory
+from tests.runtime.conftest import NAME, FinishedStudy
 from tests.tracking.reading import client
 
 pytestmark = pytest.mark.slow
 
-NAME = "study"
 TEXTS = ["An honest, moving film.", "Two hours that I want back.", "", "so-so " * 300]
 ESTIMATE = 0.4321
 
 
 @pytest.fixture(scope="module")
-def locations(tmp_path_factory: pytest.TempPathFactory) -> Locations:
-    folder = tmp_path_factory.mktemp("studied")
-    return Locations(
-        f"sqlite:///{folder}/optuna.db",
-        f"sqlite:///{folder}/mlflow.db",
-        folder / ".hpo",
-        folder / "cache",
-        10**9,
-    )
-
-
-@pytest.fixture(scope="module")
-def session(locations: Locations, make_spec: SpecFactory) -> Iterator[Session]:
+def session(finished_study: FinishedStudy) -> Iterator[Session]:
     """Of a study of three trials, of other freeze depths, with its best trial as the champion."""
-    spec = make_spec(
-        NAME,
-        space={"freeze_depth": [0, 2, 3], "learning_rate": {"low": 1e-4, "high": 1e-2}},
-        search__sampler="random",
-        study__trials=3,
-        data__max_train_examples=64,
-        training__batch_size=32,
-        training__epochs=1,
-        training__evaluations_per_epoch=1,
-    )
-    prepared = prepare(spec, locations)
-    with open_storage(locations.storage_url) as storage:
-        submit(storage, prepared.spec)
-        with open_session(storage, NAME, locations, prepared=prepared) as opened:
-            assert opened.work.until_done()
-            assert finish_study(opened) is not None
-            yield opened
+    with finished_study() as opened:
+        yield opened
 
 
 def ensemble_source(entries: list[Entry]) -> ChampionSource:

@@ -17,58 +17,24 @@ from hpo.results.ensembles.known import made_ensembles, times_tested
 from hpo.results.ensembles.made import Ensemble
 from hpo.results.leaderboard import leaderboard
 from hpo.runtime.ensembling import champion_of_trials, make_ensemble
-from hpo.runtime.finish import crown, finish_study
+from hpo.runtime.finish import crown
 from hpo.runtime.kept_models import study_folder
 from hpo.runtime.member_models import MemberModels, soup, validation_answers
-from hpo.runtime.preparation import prepare
-from hpo.runtime.session import Session, open_session
+from hpo.runtime.session import Session
 from hpo.spec.ensemble_methods import USUAL_SIZES, EnsembleMethod
 from hpo.spec.locations import Locations
-from hpo.storage.storage import open_storage
-from hpo.studies.registration import submit
 from hpo.studies.trial_probabilities import kept_probabilities
-from tests.storages import SpecFactory
+from tests.runtime.conftest import NAME, FinishedStudy
 from tests.tracking.reading import client
 
 pytestmark = pytest.mark.slow
 
-NAME = "study"
-
 
 @pytest.fixture(scope="module")
-def locations(tmp_path_factory: pytest.TempPathFactory) -> Locations:
-    folder = tmp_path_factory.mktemp("studied")
-    return Locations(
-        f"sqlite:///{folder}/optuna.db",
-        f"sqlite:///{folder}/mlflow.db",
-        folder / ".hpo",
-        folder / "cache",
-        10**9,
-    )
-
-
-@pytest.fixture(scope="module")
-def session(locations: Locations, make_spec: SpecFactory) -> Iterator[Session]:
+def session(finished_study: FinishedStudy) -> Iterator[Session]:
     """Of a study of three trials, of which two freeze something; whoever finished it made a vote of two."""
-    spec = make_spec(
-        NAME,
-        space={"freeze_depth": [0, 2, 3], "learning_rate": {"low": 1e-4, "high": 1e-2}},
-        search__sampler="random",
-        study__trials=3,
-        data__max_train_examples=64,
-        training__batch_size=32,
-        training__epochs=1,
-        training__evaluations_per_epoch=1,
-        ensemble__method="vote",
-        ensemble__size=2,
-    )
-    prepared = prepare(spec, locations)
-    with open_storage(locations.storage_url) as storage:
-        submit(storage, prepared.spec)
-        with open_session(storage, NAME, locations, prepared=prepared) as opened:
-            assert opened.work.until_done()
-            assert finish_study(opened) is not None
-            yield opened
+    with finished_study(ensemble__method="vote", ensemble__size=2) as opened:
+        yield opened
 
 
 def registered(session: Session, locations: Locations, alias: str = "ensemble") -> Any:
