@@ -15,8 +15,8 @@ from types import SimpleNamespace
 import pytest
 
 from hpo.demo import DEMO_MODEL_DIR
-from tests.commands import bad_inputs
-from tests.commands.bad_inputs import Case
+from tests.commands.bad_inputs import data, hub, models, options, places, plans, study_files
+from tests.commands.bad_inputs.case import Case
 from tests.commands.shell import TINY_STUDY, Shell, killed, refusing
 from tests.commands.told import BAD_INPUT, answered_here, check, laid_out, told_of
 
@@ -27,8 +27,8 @@ SOME_EARLY = (
     "a grid of real numbers",
 )
 SOME_LATE = ("a broken line 17", "weights cut short", "a range beyond the model's layers")
-LATE = (*bad_inputs.DATA, *bad_inputs.MODELS)
-PLACES_AND_PLANS = (*bad_inputs.PLACES, *bad_inputs.PLANS)
+LATE = (*data.DATA, *models.MODELS)
+PLACES_AND_PLANS = (*places.PLACES, *plans.PLANS)
 
 
 def named(*cases: Case) -> pytest.MarkDecorator:
@@ -64,7 +64,7 @@ def _signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@named(*bad_inputs.STUDY_FILES, *bad_inputs.OPTIONS)
+@named(*study_files.STUDY_FILES, *options.OPTIONS)
 def test_a_bad_study_file_or_option_is_told_before_anything_heavy_is_imported(
     case: Case, shell: Shell, light: str
 ) -> None:
@@ -93,7 +93,7 @@ def test_bad_data_and_models_are_told_by_the_command(case: Case, shell: Shell) -
 
 
 @pytest.mark.slow
-@named(*bad_inputs.HUB)
+@named(*hub.HUB)
 def test_a_hub_out_of_reach_is_told_within_seconds(
     case: Case, shell: Shell, tmp_path: Path
 ) -> None:
@@ -141,7 +141,7 @@ def test_a_study_that_is_there_with_other_settings_is_left_alone(shell: Shell, l
         'sqlite:///optuna.db: found a study tiny with other settings: data.source = "demo" '
         '(now "my.csv"), training.batch_size = 32 (now 8); expected the same settings, …. '
         "Use another --name, or restore them.",
-        {"my.csv": bad_inputs.GOOD_CSV},
+        {"my.csv": data.GOOD_CSV},
         command="submit",
     )
     told_of(case, shell, PYTHONPATH=light)

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.commands.bad_inputs import Case
+from tests.commands.bad_inputs.case import Case
 from tests.commands.shell import Answer, Shell, clean_environment
 
 BAD_INPUT = 2
