@@ -134,7 +134,7 @@ DATA = (
         "my.csv",
         "Sentiment Label,Review Text\ngood,a fine film\n",
         "my.csv: found the columns 'Sentiment Label', 'Review Text'; expected a text column (…). "
-        "Perhaps --text-column 'Review Text'?",
+        "Perhaps `--text-column 'Review Text' --label-column 'Sentiment Label'`?",
     ),
     data(
         "a file of another kind",
