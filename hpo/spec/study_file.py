@@ -38,12 +38,15 @@ def find_study_file(study: str) -> Path:
     known = known_studies()
     if study in known:
         return known[study]
-    near = nearest_name(study, known)
+    # A name alone is one of studies/; a path has its suffix.
+    beside = f"{study}.toml"
+    is_there = path_of(beside, lambda reason: _no_study_file(study, reason)).is_file()
+    meant = beside if is_there else nearest_name(study, known)
     raise StudyFileError(
         study,
-        found="no study of this name",
+        found="no study of this name" + (f", but a file {beside}" if is_there else ""),
         expected="one of " + ", ".join(known) + ", or the path of a study file",
-        hint=f"Write {near} instead." if near else "Write a name from that list.",
+        hint=f"Write {meant} instead." if meant else "Write a name from that list.",
     )
 
 
