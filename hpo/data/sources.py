@@ -143,7 +143,7 @@ def _no_source(source: str, found: str) -> DataError:
     return DataError(
         source,
         found=found,
-        expected="a file, a folder, an address (https://…), a hub id (owner/name) or demo",
+        expected="a file, a folder, a hub id (owner/name), an address (https://…) or demo",
         hint="Check the path.",
     )
 

@@ -8,7 +8,7 @@ True
 >>> why_no_address("https://example.org/reviews.csv?token=${TOKEN}") is None
 True
 >>> why_no_address("https://example.org/reviews.csv?token=abc").found
-'a secret in an address (token=…), which would be stored with the study'
+'token=… in an address, which would be stored with the study'
 >>> shown("https://me:${PASSWORD}@example.org/reviews.csv?token=${TOKEN}")
 'https://example.org/reviews.csv'
 """
@@ -96,7 +96,7 @@ def with_secrets(source: str, environment: Mapping[str, str]) -> str:
             raise OptionError(
                 match[1],
                 found=f"no such environment variable, which the address {shown(source)} needs",
-                expected="the secret that stands for it",
+                expected="the value that it stands for",
                 hint="Set it, here and for every worker.",
             )
         return found
@@ -116,8 +116,8 @@ def _secret_in(source: str) -> Refusal | None:
     parts = urlsplit(source)
     for name, value in (*parse_qsl(parts.query), *parse_qsl(parts.fragment)):
         if _SECRET.search(name) and not _REFERENCE.fullmatch(value):
-            hint = f"{name}=${{SECRET}} (in single quotes on a command line)."
-            return _stored(f"a secret in an address ({name}=…)", hint)
+            hint = f"{name}=${{NAME}} (in single quotes on a command line)."
+            return _stored(f"{name}=… in an address", hint)
     return None
 
 
