@@ -132,6 +132,8 @@ class Downloads:
         """What the server has; the copy that is kept, where that is the same."""
         url = with_secrets(address, self.environment)
         entry, asked = self._entry(address), {} if kept is None else kept.conditions
+        # Where another process is first, its copy stays, for somebody may be reading it.
+        replace_copy = entry.exists()
         self._folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".fetched-", dir=self._folder) as folder:
             remove_abandoned(self._folder, Path(folder).stat().st_mtime)
@@ -142,7 +144,7 @@ class Downloads:
                 return Copy(kept.path, is_new=False)
             check_no_page(address, reply, part)
             name = remote_name(address, reply, part)
-            with whole_folder(entry, durable=False, replace=True) as whole:
+            with whole_folder(entry, durable=False, replace=replace_copy) as whole:
                 (whole / _CONTENT).mkdir()
                 put_in_place(part, whole / _CONTENT / name, durable=False)
                 _write_facts(whole, address, name, reply)

@@ -24,6 +24,8 @@ _CHUNK_BYTES: Final = 1 << 17
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _NOT_MODIFIED: Final = 304
 _IN_WORDS: Final = {
+    "InvalidURL": "an address that cannot be read",
+    "LocationParseError": "an address that cannot be read",
     "NameResolutionError": "no host of this name",
     "getaddrinfo": "no host of this name",
     "Connection refused": "connection refused",

@@ -22,7 +22,7 @@ _NO_DATA: Final = (
 )
 _ABOUT_DATA: Final = re.compile(
     r"readme|licen[sc]e|notice|changelog|citation|authors|copying|requirements|"
-    r"dataset_(infos?|dict)|state|metadata",
+    r"dataset_(infos?|dict)|state|metadata|sample_?submission",
     re.IGNORECASE,
 )
 # What data sets call the texts that have no labels, which hpo has no use for.

@@ -11,7 +11,7 @@ import pytest
 
 from hpo.errors import DataError
 from tests.data.conftest import Read
-from tests.data.web_server import WebServer
+from tests.data.web_server import WebServer, web_server, write_certificate
 
 CSV = b"text,label\nfine,good\nawful,bad\n"
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -122,3 +122,30 @@ def test_a_page_is_told_as_one(
     with pytest.raises(DataError, match=r"found a web page \(text/html\).*may want a login"):
         read(server.put(path, body, Content_Type=kind))
     assert not cache.exists()
+
+
+def test_tls_is_checked_and_not_left(
+    server: WebServer, read: Read, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = write_certificate(tmp_path / "loopback.pem")
+    with web_server(certificate) as safe:
+        address = safe.put("/reviews.csv", CSV)
+        away = safe.put("/away", status=302, Location=server.put("/reviews.csv", CSV))
+        with pytest.raises(DataError, match="a certificate that is not trusted"):
+            read(address)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+        with pytest.raises(DataError, match="no certificates where REQUESTS_CA_BUNDLE says"):
+            read(address)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        with pytest.raises(DataError, match="a redirect from https to http"):
+            read(away)
+        assert not cache.exists()
+        assert len(read(address).train) == 2
+        assert len(read(server.put("/up", status=302, Location=address)).train) == 2
+    assert [path for path, _ in server.asked] == ["/up"]
+
+
+def test_a_server_that_speaks_no_tls_is_told(server: WebServer, read: Read) -> None:
+    address = server.put("/reviews.csv", CSV).replace("http:", "https:")
+    with pytest.raises(DataError, match="no TLS that can be used"):
+        read(address)
