@@ -128,8 +128,8 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--data",
-        metavar="PATH_OR_HUB_ID",
-        help="a file, a folder of train/validation/test files, or a hub id",
+        metavar="PATH_URL_OR_HUB_ID",
+        help="a file, a folder of train/validation/test files, https://…, or a hub id",
     )
     parser.add_argument("--text-column", metavar="NAME", help="column of the texts")
     parser.add_argument("--label-column", metavar="NAME", help="column of the labels")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hpo.data import checks
 from hpo.data.cleaning import cleaned_source
 from hpo.data.columns import find_columns, listed_columns
+from hpo.data.downloads import Downloads
 from hpo.data.filters import filtered
 from hpo.data.fold_splits import ready_for_folds, with_splits_for_folds
 from hpo.data.folds import make_folds
@@ -20,10 +21,12 @@ from hpo.data.joined_texts import with_joined_texts
 from hpo.data.label_names import with_label_names
 from hpo.data.labelled import LabelledData, Labels, Split
 from hpo.data.labelling import Labelling, find_labelling
-from hpo.data.sources import SourceTables, read_source
+from hpo.data.source_tables import SourceTables
+from hpo.data.sources import read_source
 from hpo.data.splits import SplitOff, split_off, stratified_sample
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
+from hpo.spec.addresses import shown
 from hpo.spec.cleaning import CleaningSection
 from hpo.spec.effects import refuse_idle
 from hpo.spec.study import ValidationSection
@@ -45,6 +48,7 @@ def load_data(
     seed: int,
     cleaning: CleaningSection = _AS_IT_IS,
     validation: ValidationSection = _NO_FOLDS,
+    downloads: Downloads | None = None,
 ) -> LabelledData:
     """Read, check and split a study's data; the same section, seed and files give the same result.
 
@@ -59,7 +63,7 @@ def load_data(
         DataError: The source cannot be read or cannot serve.
         StudyFileError: A key of the section would do nothing with it.
     """
-    source = read_source(section)
+    source = read_source(section, downloads)
     warnings = list(source.warnings)
     source, named_text = with_joined_texts(source, section)
     text, labels = find_columns(source.train, named_text, section.label)
@@ -92,7 +96,7 @@ def load_data(
 
     logger.info(
         "%s: %d training, %d validation and %d test examples, labels %d (%s)",
-        section.source,
+        shown(section.source),
         len(train),
         len(held_out),
         len(test),
@@ -105,7 +109,7 @@ def load_data(
         test=test,
         label_names=names,
         fingerprint=_fingerprint(names, train, held_out, test),
-        source=section.source,
+        source=shown(section.source),
         warnings=tuple(warnings),
         text_column=text,
         label_column=", ".join(labels),

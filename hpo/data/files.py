@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from hpo.data.aliases import called, spoken_of_as
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.packed import is_packed, name_inside, unpacked
 from hpo.data.table import Table
-from hpo.errors import DataError, HpoError, first_line
+from hpo.errors import DataError, first_line
 from hpo.spec.registries import DATA_FORMATS, data_format
 
 # Files of tables that hpo does not read, and what makes a file of them that it does.
@@ -136,20 +136,9 @@ def _shown_format(path: Path) -> str | None:
 def _unpacked_table(path: Path, options: ReadOptions) -> Table:
     """The table in a compressed file, all of it in memory, with the file's own name in all messages."""
     with unpacked(path) as inside:
-        try:
+        with spoken_of_as(inside, str(path)):
             table = _table(inside, options)
-            columns = {name: table.column(name) for name in table.names}
-        except HpoError as error:
-            raise _of(path, inside, error) from error
-        warnings = tuple(w.replace(str(inside), str(path)) for w in table.warnings)
-    return replace(
-        table, place=str(path), column=lambda name: list(columns[name]), warnings=warnings
-    )
-
-
-def _of(path: Path, inside: Path, error: HpoError) -> DataError:
-    place = error.place.replace(str(inside), str(path))
-    return DataError(place, found=error.found, expected=error.expected, hint=error.hint)
+        return called(table, inside, str(path), read=True)
 
 
 def _no_file(path: Path, found: str) -> DataError:
