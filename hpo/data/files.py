@@ -112,7 +112,8 @@ def _table(path: Path, options: ReadOptions) -> Table:
     read: Callable[..., Table] = DATA_FORMATS[name]
     # A format of another package's may know of no options.
     takes_options = len(inspect.signature(read).parameters) > 1
-    return read(path, options) if takes_options else read(path)
+    table = read(path, options) if takes_options else read(path)
+    return replace(table, written=", ".join(filter(None, (name, table.written))))
 
 
 def _shown_format(path: Path) -> str | None:
@@ -143,7 +144,11 @@ def _unpacked_table(path: Path, options: ReadOptions) -> Table:
             raise _of(path, inside, error) from error
         warnings = tuple(w.replace(str(inside), str(path)) for w in table.warnings)
     return replace(
-        table, place=str(path), column=lambda name: list(columns[name]), warnings=warnings
+        table,
+        place=str(path),
+        column=lambda name: list(columns[name]),
+        warnings=warnings,
+        written=f"{table.written}, {path.suffix.lower().removeprefix('.')}",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import shlex
@@ -11,6 +10,7 @@ import time
 
 import pytest
 
+from hpo.spec.registries import COMMANDS
 from tests.commands.bad_inputs.case import Case
 from tests.commands.shell import Answer, Shell, clean_environment
 
@@ -70,6 +70,6 @@ def answered_here(
     alone = ["--workers", "1"] if case.command == "run" else []
     monkeypatch.setattr(sys, "argv", [f"hpo.{case.command}", *arguments(case), *alone])
     started = time.monotonic()
-    code = importlib.import_module(f"hpo.{case.command}").main()
+    code = COMMANDS[case.command]()
     said = capsys.readouterr()
     return Answer(code, said.out, said.err, time.monotonic() - started)
