@@ -126,10 +126,12 @@ def _next_command(options: argparse.Namespace, spec: StudySpec, overview: DataOv
             words += [f"--{option.replace('_', '-')}", str(value)]
     if spec.model.name == DEMO and spec.data.source != DEMO:
         words += ["--model", "gpt2"]
-    for setting in options.settings:
-        words += ["--set", setting]
+    settings = list(options.settings)
     if overview.metric != spec.study.metric:
-        words += ["--set", f"study.metric={overview.metric}"]
+        settings = [each for each in settings if not each.startswith("study.metric=")]
+        settings.append(f"study.metric={overview.metric}")
+    for setting in settings:
+        words += ["--set", setting]
     if options.study is None:
         words += ["--trials", "20"]
     return " ".join(map(shlex.quote, words))

@@ -96,7 +96,7 @@ class Reading:
         return (
             f"{self.source}: {share:.0%} of the training texts are {shortened(name, 30)}, one of "
             f"{len(counts)} classes: a high accuracy may only mean that it is always answered; "
-            'study.metric = "f1_macro" or "balanced_accuracy" gives every class the same weight'
+            "--set study.metric=f1_macro (or balanced_accuracy) gives every class the same weight"
         )
 
     def _not_all_validated(self) -> str:

@@ -111,6 +111,9 @@ def _answers(known: Any, labels: Labels, new: Any, outputs: int) -> Probabilitie
         of_labels = OneVsRestClassifier(model).fit(known, labels.astype(np.int64))
         return np.asarray(of_labels.predict_proba(new), np.float32)
     answers = np.zeros((new.shape[0], outputs), dtype=np.float32)
+    if labels.min() == labels.max():  # a first fold by time may have one class
+        answers[:, labels[0]] = 1
+        return answers
     fitted = model.fit(known, labels)
     answers[:, fitted.classes_] = fitted.predict_proba(new)
     return answers

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_MEASURED: Final = 20_000
 _MEANING: Final = {
+    "accuracy": "no class is so large that it misleads",
     "f1_macro": "every class has the same weight",
     "f1_micro": "all labels of all texts together; f1_macro gives rare labels the same weight",
     "rmse": "in the units of the numbers; spearman asks for their order only",
@@ -218,16 +219,15 @@ def _floors(data: LabelledData, metric: str, at: Callable[[str], None]) -> Floor
 
 def _suited_metric(spec: StudySpec, data: LabelledData, counts: Sequence[int]) -> tuple[str, str]:
     """The study's own metric and why, or another where that is none for these labels or misleads."""
-    chosen = spec.study.metric
+    chosen = metric = spec.study.metric
     if chosen not in metrics_for(data.task):
-        chosen = PLAINEST_METRIC[data.task]
-    if chosen != "accuracy":
-        return chosen, _MEANING.get(chosen, "as the study says")
-    if not unbalanced(counts):
-        return chosen, "no class is so large that it misleads"
-    largest = int(np.argmax(counts))
-    share = counts[largest] / sum(counts)
-    return "f1_macro", (
-        f"accuracy misleads, for {share:.0%} of the training texts are "
-        f"{shortened(data.label_names[largest], 30)}; f1_macro gives every class the same weight"
-    )
+        metric = PLAINEST_METRIC[data.task]
+    if metric == "accuracy" and unbalanced(counts):
+        largest = int(np.argmax(counts))
+        share = counts[largest] / sum(counts)
+        return "f1_macro", (
+            f"accuracy misleads, for {share:.0%} of the training texts are "
+            f"{shortened(data.label_names[largest], 30)}; f1_macro gives every class the same weight"
+        )
+    none = f"{chosen} is none for these labels; " if metric != chosen else ""
+    return metric, none + _MEANING.get(metric, "as the study says")

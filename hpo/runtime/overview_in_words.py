@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Final
+from unicodedata import east_asian_width
 
 from hpo.data.table import shortened
 from hpo.printable import printable
@@ -124,7 +125,7 @@ def _labels(overview: DataOverview, bar: str) -> list[str]:
         count = counts["train"][number]
         rows.append(
             [
-                printable(_shortened(overview.classes[number])),
+                _shortened(printable(overview.classes[number])),
                 _percent(count / texts["train"]),
                 f"{bar * max(1, round(_BAR * count / most)):<{_BAR}}",
                 *(f"{of_split[number]:,}" for of_split in counts.values()),
@@ -222,13 +223,19 @@ def _table(
     header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]
 ) -> Iterator[str]:
     """Lines with the cells of a column below each other, on the right but for those on the left."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    widths = [max(map(_width, column)) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
+        gaps = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
         cells = (
-            cell.ljust(width) if at in left else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell + gap if at in left else gap + cell
+            for at, (cell, gap) in enumerate(zip(row, gaps, strict=True))
         )
         yield "  ".join(cells).rstrip()
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes: Chinese and the like two each."""
+    return len(text) + sum(east_asian_width(character) in "WF" for character in text)
 
 
 def _count(number: int, noun: str) -> str:
@@ -240,4 +247,9 @@ def _percent(share: float) -> str:
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    if _width(name) <= _LONGEST_NAME:
+        return name
+    short = name[:_LONGEST_NAME]
+    while _width(short) >= _LONGEST_NAME:
+        short = short[:-1]
+    return f"{short}…"

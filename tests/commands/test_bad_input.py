@@ -15,7 +15,16 @@ from types import SimpleNamespace
 import pytest
 
 from hpo.demo import DEMO_MODEL_DIR
-from tests.commands.bad_inputs import data, hub, models, options, places, plans, study_files
+from tests.commands.bad_inputs import (
+    data,
+    hub,
+    looking,
+    models,
+    options,
+    places,
+    plans,
+    study_files,
+)
 from tests.commands.bad_inputs.case import Case
 from tests.commands.shell import TINY_STUDY, Shell, killed, refusing
 from tests.commands.told import BAD_INPUT, answered_here, check, laid_out, told_of
@@ -27,7 +36,7 @@ SOME_EARLY = (
     "a grid of real numbers",
 )
 SOME_LATE = ("a broken line 17", "weights cut short", "a range beyond the model's layers")
-LATE = (*data.DATA, *models.MODELS)
+LATE = (*data.DATA, *models.MODELS, *looking.LOOKING)
 PLACES_AND_PLANS = (*places.PLACES, *plans.PLANS)
 
 
