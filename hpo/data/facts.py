@@ -17,7 +17,7 @@ from hpo.data.labels import is_missing
 from hpo.data.table import Table
 
 _SEED: Final = 0
-_QUANTILES: Final = {"shortest": 0.0, "median": 0.5, "most": 0.95, "longest": 1.0}
+_QUANTILES: Final = {"shortest": 0.0, "median": 0.5, "percentile_95": 0.95, "longest": 1.0}
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def _lengths(overview: DataOverview) -> list[str]:
     lengths, whole = overview.lengths, sum(overview.texts.values())
     header = ["", "shortest", "median", "95 % within", "longest"]
     rows = [
-        [name, *(f"{of[key]:,}" for key in ("shortest", "median", "most", "longest"))]
+        [name, *(f"{of[key]:,}" for key in ("shortest", "median", "percentile_95", "longest"))]
         for name, of in (("words", lengths.words), ("tokens", lengths.tokens))
     ]
     whose = f"tokens of the {lengths.tokenizer} model"

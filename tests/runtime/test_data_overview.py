@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import unicodedata
@@ -11,10 +12,18 @@ from pathlib import Path
 import pytest
 
 from hpo.runtime.data_overview import DataOverview, overview_of
-from hpo.runtime.overview_in_words import in_words
+from hpo.runtime.overview_in_words import LEFT, in_words
 from hpo.spec.study_file import find_study_file, read_study
+from hpo.terminal import wrapped
 
 Row = tuple[str, object]
+
+
+class Terminal(io.StringIO):
+    """Of 80 columns."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def overview(source: Path | str, **keys: object) -> DataOverview:
@@ -145,6 +154,20 @@ def test_however_much_there_is_to_say_it_stays_one_page(tmp_path: Path) -> None:
     tables = [line for line in lines if line.startswith(" ") and "  " in line.strip()]
     assert max(map(len, tables)) <= 79
     assert not any(unicodedata.category(each) == "Cc" for line in lines for each in line)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sst2", "trec", "banking77", "chn_hotel"])
+def test_real_data_fit_a_page_of_a_terminal_and_words_beat_the_same_answer(name: str) -> None:
+    folder = Path(__file__).resolve().parents[3] / "shared" / "data" / name
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder.parent}")
+    found = overview(folder)
+    assert found.floors.words["f1_macro"] > found.floors.same_answer["f1_macro"] + 0.3
+    lines = [wrapped(line, Terminal(), " " * LEFT) for line in in_words(found)]
+    page = "\n".join(lines).splitlines()
+    assert len(page) <= 38
+    assert max(map(len, page)) <= 79
 
 
 @pytest.mark.parametrize("study", ["quickstart", "multilabel-example", "regression-example"])
