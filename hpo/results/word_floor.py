@@ -106,7 +106,9 @@ def _answers(known: Any, labels: Labels, new: Any, outputs: int) -> Probabilitie
 
     if labels.dtype.kind == "f" and labels.ndim == 1:
         return np.asarray(Ridge().fit(known, labels).predict(new), np.float32).reshape(-1, 1)
-    model = LogisticRegression(C=_STRENGTH, max_iter=_MOST_ITERATIONS, tol=1e-3)
+    # A gradient is bounded by the share of a class, which is small where there are many.
+    tolerance = min(1e-3, 1e-2 / outputs)
+    model = LogisticRegression(C=_STRENGTH, max_iter=_MOST_ITERATIONS, tol=tolerance)
     if labels.ndim == 2:
         of_labels = OneVsRestClassifier(model).fit(known, labels.astype(np.int64))
         return np.asarray(of_labels.predict_proba(new), np.float32)

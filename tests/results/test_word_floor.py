@@ -52,6 +52,15 @@ def test_of_many_texts_a_sample_is_taken(monkeypatch: pytest.MonkeyPatch) -> Non
     assert floor.scores["accuracy"] > 0.8
 
 
+def test_many_classes_are_told_apart_too() -> None:
+    classes = np.arange(1500) % 300
+    texts = tuple(f"text {number} of c{label}" for number, label in enumerate(classes))
+    names = [f"c{label}" for label in range(300)]
+    train, validation = Split(texts[:1200], classes[:1200]), Split(texts[1200:], classes[1200:])
+    floor = word_floor(train, validation, task_named("single_label"), names, [])
+    assert floor.scores["accuracy"] > 0.95
+
+
 def test_texts_without_words_and_a_class_that_training_lacks_are_survived() -> None:
     train = Split(("!", "…", "-", "?"), np.array([0, 0, 2, 2]))
     validation = Split(("!", "?"), np.array([1, 2]))
