@@ -26,9 +26,8 @@ _LONGEST_NAME: Final = 20
 _BAR: Final = 8
 _MUCH_CUT: Final = 0.05
 _FEW_TEXTS: Final = 200
-_SURE: Final = (
-    1.96  # standard errors on each side of a 95 % interval, each at most 0.5 / sqrt(texts)
-)
+# Standard errors on each side of a 95 % interval; one of an accuracy is at most 0.5 / sqrt(texts).
+_SURE: Final = 1.96
 
 
 def in_words(overview: DataOverview, bar: str = "#") -> list[str]:
@@ -213,9 +212,8 @@ def _floors(overview: DataOverview) -> list[str]:
         lines.append(f"fitted on a sample of {floors.trained_on:,} texts")
     if overview.task == "single_label" and floors.measured_on < _FEW_TEXTS:
         chance = _SURE / (2 * floors.measured_on**0.5)
-        lines.append(
-            f"an accuracy on so few may be off by {chance:.2f}; validation.folds reads more"
-        )
+        more = "; validation.folds reads more" * (not overview.folds)
+        lines.append(f"an accuracy on so few may be off by {chance:.2f}{more}")
     return lines
 
 

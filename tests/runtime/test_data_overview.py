@@ -130,6 +130,8 @@ def test_folds_have_floors_on_the_first_of_them(tmp_path: Path) -> None:
     assert set(found.texts) == {"train", "test"}
     assert found.floors.measured_on == 45
     assert "of the first fold" in shown(found, "Floors")
+    assert "validation.folds" not in shown(found, "Floors")
+    assert "may be off by 0.22; validation.folds reads more" in shown(overview(path), "Floors")
 
 
 def test_what_is_cut_is_counted_in_texts_and_tokens(tmp_path: Path) -> None:
