@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -42,6 +43,24 @@ _AS_IT_IS: Final = CleaningSection()
 _NO_FOLDS: Final = ValidationSection()
 
 
+@dataclass(frozen=True, eq=False)
+class TextTables:
+    """The splits of a source, as cleaned tables with the columns that are read.
+
+    Attributes:
+        columns: Those that the training split has.
+        text: The column of the texts; where several were joined, of the joined ones.
+        labels: The columns of the labels.
+        warnings: What was guessed and cleaned, one line each.
+    """
+
+    source: SourceTables
+    columns: tuple[str, ...]
+    text: str
+    labels: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 def load_data(
     section: DataSection,
     *,
@@ -63,13 +82,46 @@ def load_data(
         DataError: The source cannot be read or cannot serve.
         StudyFileError: A key of the section would do nothing with it.
     """
+    tables = read_tables(section, cleaning, downloads)
+    return labelled_data(tables, section, seed=seed, cleaning=cleaning, validation=validation)
+
+
+def read_tables(
+    section: DataSection,
+    cleaning: CleaningSection = _AS_IT_IS,
+    downloads: Downloads | None = None,
+) -> TextTables:
+    """Read the splits of a study's data, find the columns, and clean the texts.
+
+    Raises:
+        DataError: The source cannot be read, or has no such columns.
+        StudyFileError: A key of the section would do nothing with it.
+    """
     source = read_source(section, downloads)
-    warnings = list(source.warnings)
+    columns = source.train.names
     source, named_text = with_joined_texts(source, section)
     text, labels = find_columns(source.train, named_text, section.label)
     source = with_label_names(source, labels, section)
-    source, notes = cleaned_source(source, text, cleaning)
-    warnings += notes
+    cleaned, notes = cleaned_source(source, text, cleaning)
+    return TextTables(cleaned, columns, text, labels, (*source.warnings, *notes))
+
+
+def labelled_data(
+    tables: TextTables,
+    section: DataSection,
+    *,
+    seed: int,
+    cleaning: CleaningSection = _AS_IT_IS,
+    validation: ValidationSection = _NO_FOLDS,
+) -> LabelledData:
+    """What `load_data` gives, of tables that are read already.
+
+    Raises:
+        DataError: They cannot serve.
+        StudyFileError: A key of the section would do nothing with them.
+    """
+    source, text, labels = tables.source, tables.text, tables.labels
+    warnings = list(tables.warnings)
 
     train, labelling, notes = _training_split(source.train, text, labels, section)
     warnings += notes

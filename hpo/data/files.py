@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -112,7 +113,8 @@ def _table(path: Path, options: ReadOptions) -> Table:
     read: Callable[..., Table] = DATA_FORMATS[name]
     # A format of another package's may know of no options.
     takes_options = len(inspect.signature(read).parameters) > 1
-    return read(path, options) if takes_options else read(path)
+    table = read(path, options) if takes_options else read(path)
+    return replace(table, written=", ".join(filter(None, (name, table.written))))
 
 
 def _shown_format(path: Path) -> str | None:
@@ -138,7 +140,8 @@ def _unpacked_table(path: Path, options: ReadOptions) -> Table:
     with unpacked(path) as inside:
         with spoken_of_as(inside, str(path)):
             table = _table(inside, options)
-        return called(table, inside, str(path), read=True)
+        named = called(table, inside, str(path), read=True)
+        return replace(named, written=f"{table.written}, {path.suffix.lower().removeprefix('.')}")
 
 
 def _no_file(path: Path, found: str) -> DataError:

@@ -231,7 +231,7 @@ def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:
         refuse_idle("training", spec.training, lacking, why)
         for key in idle_searched(search_space(spec), lacking):
             raise StudyFileError(key, **idle("a searched option", lacking, why))
-    return _max_length(spec, architecture, model.name)
+    return max_length_of(spec, architecture, model.name)
 
 
 def _check_cleaning(spec: StudySpec, model: PretrainedModel) -> None:
@@ -289,7 +289,12 @@ def _shallowest(spec: StudySpec) -> int:
     return dimension.low
 
 
-def _max_length(spec: StudySpec, architecture: Architecture, model_name: str) -> int:
+def max_length_of(spec: StudySpec, architecture: Architecture, model_name: str) -> int:
+    """The tokens that a study keeps of each text.
+
+    Raises:
+        StudyFileError: It asks for more than the model has positions.
+    """
     asked = spec.data.max_length
     if asked is None:
         return min(USUAL_MAX_LENGTH, architecture.n_positions)

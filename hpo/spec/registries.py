@@ -119,6 +119,7 @@ COMMANDS: Final = Registry(
     "hpo.commands",
     {
         "run": "hpo.run:main",
+        "data": "hpo.data_command:main",
         "worker": "hpo.worker:main",
         "submit": "hpo.submit:main",
         "ui": "hpo.ui:main",

@@ -6,7 +6,6 @@ Reads a command a line and writes an answer a line, as JSON: `folder`, `command`
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import os
@@ -16,6 +15,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from types import FrameType
+
+from hpo.spec.registries import COMMANDS
 
 LONGEST_SECONDS = 30
 
@@ -40,7 +41,7 @@ def _answer(command: str, arguments: Sequence[str]) -> Mapping[str, object]:
     signal.alarm(LONGEST_SECONDS)
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            code = importlib.import_module(f"hpo.{command}").main()
+            code = COMMANDS[command]()
     finally:
         signal.alarm(0)
     seconds = time.monotonic() - started

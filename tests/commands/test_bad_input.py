@@ -15,7 +15,16 @@ from types import SimpleNamespace
 import pytest
 
 from hpo.demo import DEMO_MODEL_DIR
-from tests.commands.bad_inputs import data, hub, models, options, places, plans, study_files
+from tests.commands.bad_inputs import (
+    data,
+    hub,
+    looking,
+    models,
+    options,
+    places,
+    plans,
+    study_files,
+)
 from tests.commands.bad_inputs.case import Case
 from tests.commands.shell import TINY_STUDY, Shell, killed, refusing
 from tests.commands.told import BAD_INPUT, OneProcess, answered_here, check, laid_out, told_of
@@ -33,7 +42,7 @@ EARLY = (
     *places.PLACES,
     *plans.PLANS,
 )
-LATE = (*data.DATA, *models.MODELS)
+LATE = (*data.DATA, *models.MODELS, *looking.LOOKING)
 
 
 def named(*cases: Case) -> pytest.MarkDecorator:

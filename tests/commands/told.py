@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from types import TracebackType
 
 import pytest
 
+from hpo.spec.registries import COMMANDS
 from tests.commands import one_process
 from tests.commands.bad_inputs.case import Case
 from tests.commands.one_process import LONGEST_SECONDS
@@ -124,6 +124,6 @@ def answered_here(
     alone = ["--workers", "1"] if case.command == "run" else []
     monkeypatch.setattr(sys, "argv", [f"hpo.{case.command}", *arguments(case), *alone])
     started = time.monotonic()
-    code = importlib.import_module(f"hpo.{case.command}").main()
+    code = COMMANDS[case.command]()
     said = capsys.readouterr()
     return Answer(code, said.out, said.err, time.monotonic() - started)

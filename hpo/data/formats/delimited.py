@@ -54,7 +54,8 @@ def _separated(path: Path, options: ReadOptions, usual: str) -> Table:
         rows, warnings = _tab_separated(path, found.text)
     else:
         rows, warnings = _quoted(path, found.text, delimiter)
-    return _table_of(path, rows, options, (*found.warnings, *warnings))
+    table = _table_of(path, rows, options, (*found.warnings, *warnings))
+    return replace(table, written=f"{_WORDS[delimiter]}, {found.encoding}")
 
 
 def _delimiter_of(text: str, usual: str) -> str:

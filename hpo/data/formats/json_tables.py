@@ -24,7 +24,8 @@ def read_jsonl(path: Path, options: ReadOptions = AS_USUAL) -> Table:
     Raises:
         DataError: The data cannot be used as it is.
     """
-    return _lines(path, decoded(path, options.encoding))
+    found = decoded(path, options.encoding)
+    return replace(_lines(path, found), written=found.encoding)
 
 
 def read_json(path: Path, options: ReadOptions = AS_USUAL) -> Table:
@@ -34,6 +35,10 @@ def read_json(path: Path, options: ReadOptions = AS_USUAL) -> Table:
         DataError: The data cannot be used as it is.
     """
     found = decoded(path, options.encoding)
+    return replace(_document(path, found), written=found.encoding)
+
+
+def _document(path: Path, found: Decoded) -> Table:
     try:
         document = json.loads(found.text)
     except (ValueError, RecursionError) as error:

@@ -29,11 +29,13 @@ class Decoded:
     """The text of a file.
 
     Attributes:
-        guessed: The encoding, where it was guessed.
+        encoding: As people know it.
+        guessed: The same, where it was guessed.
         warnings: How, for people.
     """
 
     text: str
+    encoding: str = "UTF-8"
     guessed: str | None = None
     warnings: tuple[str, ...] = ()
 
@@ -144,7 +146,7 @@ def _utf16_without_a_mark(data: bytes) -> str | None:
 def _decoded_as(path: Path, data: bytes, encoding: str) -> Decoded:
     name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     try:
-        return Decoded(data.decode(name))
+        return Decoded(data.decode(name), "UTF-8" if name == "utf-8-sig" else name)
     except UnicodeDecodeError as error:
         raise _not_of(path, data, encoding, error.start) from error
 
