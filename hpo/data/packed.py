@@ -16,8 +16,8 @@ from typing import IO, Final
 
 from hpo.errors import DataError, first_line
 
-_STREAMS: Final[dict[str, Callable[[Path], IO[bytes] | gzip.GzipFile]]] = {
-    ".gz": gzip.GzipFile,
+_STREAMS: Final[dict[str, Callable[[IO[bytes]], IO[bytes] | gzip.GzipFile]]] = {
+    ".gz": lambda raw: gzip.GzipFile(fileobj=raw),
     ".bz2": bz2.BZ2File,
     ".xz": lzma.LZMAFile,
 }
@@ -62,7 +62,11 @@ def unpacked(path: Path) -> Iterator[Path]:
     with TemporaryDirectory(prefix="hpo-unpacked-") as folder:
         inside = Path(folder) / name_inside(path)
         try:
-            with _opened(path) as source, inside.open("wb") as target:
+            with (
+                path.open("rb") as raw,
+                opened(path, raw) as source,
+                inside.open("wb") as target,
+            ):
                 shutil.copyfileobj(source, target, 1 << 20)
         except (*FAULTS, gzip.BadGzipFile) as error:
             raise damaged(path, error) from error
@@ -73,10 +77,19 @@ def unpacked(path: Path) -> Iterator[Path]:
         yield inside
 
 
-def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
+def opened(path: Path, raw: IO[bytes]) -> IO[bytes] | gzip.GzipFile:
+    """The file that is in a compressed one, to be read from its beginning.
+
+    Args:
+        path: Of the compressed file.
+        raw: Its bytes.
+
+    Raises:
+        DataError: A zip file of none or several.
+    """
     suffix = path.suffix.lower()
     if suffix != ".zip":
-        return _STREAMS[suffix](path)
+        return _STREAMS[suffix](raw)
     names = members(path)
     if len(names) != 1:
         listed = ", ".join(names[:3]) + ", …" * (len(names) > 3)
@@ -86,7 +99,7 @@ def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
             expected="one file in it, a table",
             hint="Unpack it with `unzip`, and name the folder.",
         )
-    return zipfile.ZipFile(path).open(names[0])
+    return zipfile.ZipFile(raw).open(names[0])
 
 
 def members(path: Path) -> list[str]:

@@ -125,6 +125,7 @@ COMMANDS: Final = Registry(
         "ui": "hpo.ui:main",
         "doctor": "hpo.doctor:main",
         "ensemble": "hpo.ensemble:main",
+        "predict": "hpo.predict:main",
     },
 )
 """Words after `hpo` to functions: from what stands in `sys.argv` to the exit code."""

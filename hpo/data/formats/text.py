@@ -68,6 +68,17 @@ def decoded_bytes(path: Path, data: bytes, encoding: str | None = None) -> Decod
     return _decoded_as(path, data, encoding) if encoding else _guessed(path, data)
 
 
+def encoding_of(path: Path, head: bytes) -> tuple[str, tuple[str, ...]]:
+    """The encoding of a file by the whole lines that it begins with, and warnings for people.
+
+    Raises:
+        DataError: It is no text, or of an encoding that cannot be told.
+    """
+    marked = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
+    found = _guessed(path, head)
+    return found.guessed or marked or "utf-8", found.warnings
+
+
 def is_utf8(data: bytes) -> bool:
     """Whether bytes are UTF-8."""
     return _fits(data, "utf-8")
