@@ -48,9 +48,9 @@ LINES = pd.read_csv(io.BytesIO(CSV)).to_json(orient="records", lines=True).encod
     ("path", "body", "headers"),
     [
         ("/reviews.csv", CSV, {}),
-        ("/reviews.csv.gz", gzip.compress(CSV), {"Content_Type": "application/gzip"}),
-        ("/reviews.csv.gz", gzip.compress(CSV), {"Content_Encoding": "gzip"}),
-        ("/reviews.csv", gzip.compress(CSV), {"Content_Encoding": "gzip"}),
+        ("/reviews.csv.gz", gzip.compress(CSV, mtime=0), {"Content_Type": "application/gzip"}),
+        ("/reviews.csv.gz", gzip.compress(CSV, mtime=0), {"Content_Encoding": "gzip"}),
+        ("/reviews.csv", gzip.compress(CSV, mtime=0), {"Content_Encoding": "gzip"}),
         ("/reviews.csv", CSV, {"Content_Type": "text/html"}),
         ("/reviews.csv.zip", packed(**{"reviews.csv": CSV}), {}),
         ("/reviews.zip", packed(**{"reviews.csv": CSV}), {}),
@@ -64,7 +64,7 @@ LINES = pd.read_csv(io.BytesIO(CSV)).to_json(orient="records", lines=True).encod
         ("/download", JSON, {"Content_Type": "application/json"}),
         ("/download.php", parquet(), {"Content_Type": "application/octet-stream"}),
         ("/download", workbook(), {}),
-        ("/download", gzip.compress(CSV), {}),
+        ("/download", gzip.compress(CSV, mtime=0), {}),
         ("/download", packed(**{"reviews.csv": CSV}), {}),
         ("/download", CSV, {"Content_Disposition": 'attachment; filename="../../r.csv"'}),
         ("/download", CSV, {"Content_Disposition": "attachment; filename*=UTF-8''r%C3%A9.csv"}),
@@ -149,12 +149,12 @@ def test_a_damaged_copy_is_never_believed(
 
 
 def test_what_cannot_be_read_is_not_kept(server: WebServer, read: Read, cache: Path) -> None:
-    address = server.put("/reviews.csv.gz", gzip.compress(CSV)[:-9])
+    address = server.put("/reviews.csv.gz", gzip.compress(CSV, mtime=0)[:-9])
     with pytest.raises(DataError, match=r"reviews\.csv\.gz: found a compressed file") as caught:
         read(address)
     assert str(cache) not in str(caught.value)
     assert not cache.exists()
-    server.put("/reviews.csv.gz", gzip.compress(CSV))
+    server.put("/reviews.csv.gz", gzip.compress(CSV, mtime=0))
     assert len(read(address).train) == 2
 
 

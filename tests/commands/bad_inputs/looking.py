@@ -11,8 +11,8 @@ _CASES = (
     Case(
         "a file that is not there",
         "my.csv",
-        "my.csv: found no such file or folder; expected a file, a folder, a hub id (owner/name) or "
-        "demo. Check the path.",
+        "my.csv: found no such file or folder; expected a file, a folder, a hub id (owner/name), an "
+        "address (https://…) or demo. Check the path.",
     ),
     Case(
         "a name with a line break and an escape",
