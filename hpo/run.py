@@ -257,7 +257,8 @@ def _say_stopped(summary: Summary, *, out_of_time: bool) -> None:
 
 
 def _tell(summary: Summary, locations: Locations) -> None:
-    from hpo.spec.locations import DEFAULT_STORAGE, DEFAULT_TRACKING, redacted
+    from hpo.redaction import redacted
+    from hpo.spec.locations import DEFAULT_STORAGE, DEFAULT_TRACKING
     from hpo.terminal import print_summary
 
     print_summary(summary, sys.stdout)

@@ -29,8 +29,9 @@ from hpo.data.unread import (
     not_read_in_words,
 )
 from hpo.errors import DataError, nearest_name
+from hpo.redaction import without_credentials
 from hpo.spec.effects import refuse_idle
-from hpo.spec.locations import path_of, without_credentials
+from hpo.spec.locations import path_of
 from hpo.spec.study import DEMO, DataSection
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from hpo.errors import OptionError, ServerError, StorageError
 from hpo.execution.request_check import host_name, with_links, with_request_check
-from hpo.spec.locations import Locations, dashboard_url, redacted
+from hpo.redaction import redacted
+from hpo.spec.locations import Locations, dashboard_url
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
