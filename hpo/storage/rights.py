@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, bindparam, text
 
 from hpo.errors import StorageError
 from hpo.storage.optuna_tables import OPTUNA_METADATA
-from hpo.storage.tables import METADATA
+from hpo.storage.tables import HPO_FORMAT, METADATA
 
 _STATE: Final = text(
     "SELECT current_user AS me, current_schema() AS schema, current_setting('search_path') AS path,"
@@ -16,11 +16,14 @@ _STATE: Final = text(
     " has_schema_privilege(current_schema(), 'CREATE') AS may_create"
 )
 _LACKING: Final = text(
-    "SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
-    " WHERE nspname = current_schema() AND relkind = 'r' AND relname IN :names AND NOT"
-    " (has_table_privilege(pg_class.oid, 'SELECT') AND has_table_privilege(pg_class.oid, 'INSERT') AND"
-    "  has_table_privilege(pg_class.oid, 'UPDATE') AND has_table_privilege(pg_class.oid, 'DELETE'))"
-    " ORDER BY relname"
+    "WITH ours AS (SELECT pg_class.oid FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+    " WHERE nspname = current_schema() AND relname IN :names)"
+    " SELECT 'the table ' || relname FROM pg_class WHERE oid IN (SELECT oid FROM ours) AND NOT"
+    " (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT') AND"
+    "  has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))"
+    " UNION ALL SELECT 'the sequence ' || relname FROM pg_class"
+    " WHERE CASE relkind WHEN 'S' THEN NOT has_sequence_privilege(oid, 'USAGE') ELSE false END AND oid IN"
+    " (SELECT objid FROM pg_depend WHERE deptype IN ('a', 'i') AND refobjid IN (SELECT oid FROM ours))"
 ).bindparams(bindparam("names", expanding=True))
 
 
@@ -71,11 +74,11 @@ def _fault(connection: Connection, set_up: bool) -> tuple[str, str, str] | None:
                 f"GRANT CREATE ON SCHEMA {state.schema} TO {state.me}, or run once as its owner.",
             )
         )
-    names = [*OPTUNA_METADATA.tables, *METADATA.tables]
-    lacking = connection.execute(_LACKING, {"names": names}).scalars().all()
+    names = {*OPTUNA_METADATA.tables, *METADATA.tables} - {"version_info", HPO_FORMAT.name}
+    lacking = connection.execute(_LACKING, {"names": sorted(names)}).scalars().all()
     if lacking:
         return (
-            f"a user {state.me} who may not write the table {lacking[0]}",
+            f"a user {state.me} who may not write {lacking[0]}",
             "one who may read and write all tables of the schema",
             f"GRANT ALL ON ALL TABLES, and on ALL SEQUENCES, IN SCHEMA {state.schema} TO {state.me}.",
         )

@@ -200,11 +200,17 @@ def opening_fault(error: exc.SQLAlchemyError, url: URL, place: str) -> StorageEr
             "Write ignore_startup_parameters = options in pgbouncer.ini, or name the server's own port.",
         ),
         (
-            r"invalid (connection|URI query|command-line|\S+ value)|invalid value for parameter"
+            r"invalid (connection|URI query|command-line|\S+ value)|(invalid|bad) value for"
             r"|unrecognized configuration parameter",
             f"a setting that PostgreSQL does not take ({message})",
             "settings of libpq after the ?, and of the server in options=-cNAME=VALUE",
             "Correct what follows the ? in the URL, or PGOPTIONS.",
+        ),
+        (
+            r"permission denied for (table|sequence|relation)",
+            f"a user who may not use all of its tables ({message})",
+            "one who may read and write them",
+            "Grant it ALL on all tables and sequences of the schema.",
         ),
         (
             r"permission denied",
@@ -216,7 +222,7 @@ def opening_fault(error: exc.SQLAlchemyError, url: URL, place: str) -> StorageEr
     for pattern, found, expected, hint in known:
         if re.search(pattern, message):
             return StorageError(place, found=found, expected=expected, hint=hint)
-    if url.get_backend_name() != "sqlite" and is_passing(error):
+    if url.get_backend_name() != "sqlite" and is_passing(error) and "No space left" not in message:
         return StorageError(
             place,
             found=f"no server that answers ({message})",
