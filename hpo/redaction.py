@@ -65,7 +65,7 @@ def remember(url: str) -> None:
 def recall(reference: str) -> str | None:
     """The URL that a stored reference stands for; None where this process was not given it.
 
-    MLflow and libpq look for a password in the environment themselves.
+    The environment may have the password by itself, as MLflow and libpq look for it there.
     """
     if HIDDEN not in reference:
         return reference
@@ -74,10 +74,16 @@ def recall(reference: str) -> str | None:
     scheme, login, rest = _parted(reference)
     if HIDDEN in rest:
         return None
-    if scheme.startswith("http") and _is_set("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
+    user, colon, _ = login.partition(":")
+    password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    if scheme.startswith("http") and colon and password:
+        return f"{scheme}{user}:{quote(password, safe='')}@{rest}"
+    if scheme.startswith("http") and os.environ.get("MLFLOW_TRACKING_TOKEN"):
         return scheme + rest
-    if scheme.startswith("postgres") and _is_set("PGPASSWORD", "PGPASSFILE"):
-        return f"{scheme}{login.partition(':')[0]}@{rest}"
+    if scheme.startswith("postgres") and (
+        os.environ.get("PGPASSWORD") or os.environ.get("PGPASSFILE")
+    ):
+        return f"{scheme}{user}@{rest}"
     return None
 
 
@@ -172,7 +178,3 @@ def _whole(form: str) -> str:
     start = r"(?<![^\W_])" if form[0].isalnum() else ""
     end = r"(?![^\W_])" if form[-1].isalnum() else ""
     return f"{start}{re.escape(form)}{end}"
-
-
-def _is_set(*variables: str) -> bool:
-    return any(os.environ.get(variable, "").strip() for variable in variables)

@@ -266,7 +266,7 @@ def _tell(summary: Summary, locations: Locations) -> None:
     if locations.tracking_uri != DEFAULT_TRACKING:
         mlflow = f"open {redacted(locations.tracking_uri)}"
         if locations.tracking_uri.startswith("sqlite:"):
-            mlflow = f"mlflow ui --backend-store-uri {locations.tracking_uri}"
+            mlflow = f"mlflow ui --backend-store-uri {redacted(locations.tracking_uri)}"
     lines = [
         "",
         f"MLflow:    {mlflow}",

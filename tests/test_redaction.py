@@ -181,8 +181,10 @@ def test_a_reference_is_turned_back_where_its_secret_is_known(
         monkeypatch.delenv(name, raising=False)
     url = "http://u:crocus@host:1/base"
     assert recall(redacted(url)) is None
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "x")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "x")
     assert recall(redacted(url)) == "http://host:1/base"
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "an @")
+    assert recall(redacted(url)) == "http://u:an%20%40@host:1/base"
     remember(url)
     assert recall(redacted(url)) == url
     database = "postgresql://u:crocus@host/d?sslmode=require"

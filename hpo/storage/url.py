@@ -44,7 +44,7 @@ def parse_storage_url(url: str) -> URL:
         parsed = make_url(url.strip())
     except (exc.ArgumentError, ValueError) as error:
         hint = f"Write {_WHAT_WORKS}."
-        if "://" not in url and url.strip():
+        if "://" not in url and url.strip() and redacted(url) == url:
             hint = f"Write sqlite:///{url.strip()} for a file."
         raise StorageError(
             place, found="something that is not a URL", expected=_WHAT_WORKS, hint=hint

@@ -15,7 +15,16 @@ from types import SimpleNamespace
 import pytest
 
 from hpo.demo import DEMO_MODEL_DIR
-from tests.commands.bad_inputs import data, hub, models, options, places, plans, study_files
+from tests.commands.bad_inputs import (
+    data,
+    hub,
+    models,
+    options,
+    places,
+    plans,
+    secrets,
+    study_files,
+)
 from tests.commands.bad_inputs.case import Case
 from tests.commands.shell import TINY_STUDY, Shell, killed, refusing
 from tests.commands.told import BAD_INPUT, answered_here, check, laid_out, told_of
@@ -111,6 +120,18 @@ def test_bad_data_and_models_are_told(
     before = laid_out(case, shell)
     check(case, answered_here(case, shell, monkeypatch, capsys))
     assert shell.contents() == before
+
+
+@pytest.mark.usefixtures("_signals")
+@named(*secrets.SECRETS)
+def test_a_wrong_url_is_told_without_its_secrets(
+    case: Case,
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    check(case, answered_here(case, shell, monkeypatch, capsys))
+    assert shell.contents() == {}
 
 
 @pytest.mark.usefixtures("_signals")
