@@ -196,6 +196,8 @@ def _checked_address(uri: str) -> str:
     ambiguous = why_ambiguous(uri)
     if ambiguous is not None:
         raise _wrong(uri, ambiguous, WRITE_MARKS)
+    if re.search(r"[\s\x00-\x1f\x7f]", uri):
+        raise _wrong(uri, "a space or a control character", "Write it as %20 and the like.")
     try:
         parts = urlsplit(uri)
         host, _ = parts.hostname, parts.port
@@ -207,8 +209,8 @@ def _checked_address(uri: str) -> str:
         # Without the library's words, which may hold a part of the password, nor it as the cause.
         hint = f"Write a number as the port. {WRITE_MARKS}"
         raise _wrong(uri, "a malformed address", hint) from None
-    if not host or re.search(r"\s", uri):
-        raise _wrong(uri, "no host" if not host else "a space", "Correct the address.")
+    if not host:
+        raise _wrong(uri, "no host", "Correct the address.")
     return uri
 
 
