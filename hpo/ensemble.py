@@ -161,7 +161,7 @@ def _tell_of_mlflow(session: Session) -> None:
 def _check_name(name: str, locations: Locations) -> None:
     """Raise StudyGoneError for a study that is not there, before anything slow is imported."""
     from hpo.errors import StudyGoneError, nearest_name
-    from hpo.spec.locations import redacted
+    from hpo.redaction import redacted
     from hpo.storage.storage import registered_names
 
     known = registered_names(locations.storage_url)

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import ClassVar
 
 from hpo.printable import printable
+from hpo.redaction import redact_text
 
 
 class HpoError(Exception):
@@ -91,4 +92,4 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
 
 def first_line(error: Exception) -> str:
     """What another library's error says, short enough for a message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    return redact_text((str(error).strip().splitlines() or [type(error).__name__])[0])[:160]

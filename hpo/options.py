@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpo.errors import HpoError, OptionError, nearest_name
 from hpo.printable import printable, replace_unencodable
+from hpo.redaction import RedactingFormatter
 from hpo.spec.numbers import whole_number
 
 if TYPE_CHECKING:
@@ -51,11 +52,9 @@ def command(main: Callable[[argparse.Namespace], int], parser: argparse.Argument
     except OptionError as error:
         say(f"error: {error}")
         return error.exit_code
-    logging.basicConfig(
-        level=level,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     # Its advice on other people's checkpoints drowns ours.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     # requests hides it, but not where another thread puts back its own filters at that moment.

@@ -257,7 +257,8 @@ def _say_stopped(summary: Summary, *, out_of_time: bool) -> None:
 
 
 def _tell(summary: Summary, locations: Locations) -> None:
-    from hpo.spec.locations import DEFAULT_STORAGE, DEFAULT_TRACKING, redacted
+    from hpo.redaction import redacted
+    from hpo.spec.locations import DEFAULT_STORAGE, DEFAULT_TRACKING
     from hpo.terminal import print_summary
 
     print_summary(summary, sys.stdout)
@@ -265,7 +266,7 @@ def _tell(summary: Summary, locations: Locations) -> None:
     if locations.tracking_uri != DEFAULT_TRACKING:
         mlflow = f"open {redacted(locations.tracking_uri)}"
         if locations.tracking_uri.startswith("sqlite:"):
-            mlflow = f"mlflow ui --backend-store-uri {locations.tracking_uri}"
+            mlflow = f"mlflow ui --backend-store-uri {redacted(locations.tracking_uri)}"
     lines = [
         "",
         f"MLflow:    {mlflow}",

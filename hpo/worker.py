@@ -101,7 +101,7 @@ def _has_something_to_serve(options: argparse.Namespace, locations: Locations) -
     A worker may be started before its study is submitted, as compose starts all services at once; one
     that ends when all is done has nothing to wait for.
     """
-    from hpo.spec.locations import redacted
+    from hpo.redaction import redacted
     from hpo.storage.storage import registered_names
     from hpo.studies.progress import no_such_study
 

@@ -31,9 +31,10 @@ from hpo.data.unread import (
     not_read_in_words,
 )
 from hpo.errors import DataError, HpoError, first_line, nearest_name
+from hpo.redaction import without_credentials
 from hpo.spec.addresses import is_address, shown, why_no_address
 from hpo.spec.effects import refuse_idle
-from hpo.spec.locations import path_of, without_credentials
+from hpo.spec.locations import path_of
 from hpo.spec.study import DEMO, DataSection
 
 VALIDATION_NAMES: Final = ("validation", "valid", "val", "dev", "eval", "evaluation")

@@ -12,7 +12,8 @@ from typing import Literal
 
 from hpo.errors import HpoError
 from hpo.execution.machine_resources import available_cores
-from hpo.spec.locations import Locations, redacted
+from hpo.redaction import redacted
+from hpo.spec.locations import Locations
 
 Grade = Literal["ok", "note", "fault"]
 
@@ -20,6 +21,10 @@ _PACKAGES = ("torch", "transformers", "optuna", "mlflow", "datasets")
 _LEAST_FREE_BYTES = 2 * 10**9
 _REFUSED = (
     "The reasons are in `outbox/rejected.jsonl`; `python -m hpo.doctor --flush` sends them again."
+)
+
+_GIVE_PASSWORD = (
+    "Give it again: --tracking-uri or MLFLOW_TRACKING_URI with it, or MLFLOW_TRACKING_PASSWORD."
 )
 
 
@@ -70,6 +75,10 @@ def flush(locations: Locations, seconds: float) -> Finding:
             outcome_of=outcome_reader(storage, locations.state),
         )
     words = _sent(report.delivered, report.files, report.waiting)
+    if report.without_secret:
+        servers = ", ".join(sorted(report.without_secret))
+        words = f"{words}; the password of {servers} is not stored"
+        return Finding("fault", "flush", words, _GIVE_PASSWORD)
     if report.waiting:
         return Finding("fault", "flush", words, "Start the tracking server and run it again.")
     if report.refused:

@@ -7,8 +7,11 @@ address (DNS rebinding; the Host tells).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import re
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, unquote, urlsplit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -23,27 +26,22 @@ _HEADERS = (
 )
 
 
-def with_request_check(
-    application: WSGIApplication, allowed_hosts: Collection[str]
-) -> WSGIApplication:
+def with_request_check(application: WSGIApplication, public_url: str) -> WSGIApplication:
     """The application behind the check.
 
     Args:
         application: What may be asked.
-        allowed_hosts: Names without port under which it may be asked, beside those of the loopback interface.
+        public_url: Where people's browsers find it, beside the names of the loopback interface, under which it
+            speaks plain http.
     """
-    names = LOOPBACK_NAMES | {name.lower() for name in allowed_hosts}
+    public = urlsplit(public_url.lower())
 
     def ask(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        refusal = _refusal(environ, names)
+        refusal = _refusal(environ, public)
         if refusal is not None:
-            body = refusal.encode()
-            length = str(len(body))
-            start_response(
-                "403 Forbidden",
-                [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", length)],
-            )
-            return [body]
+            return _answer(start_response, HTTPStatus.FORBIDDEN, refusal)
+        if _leaves_its_folder(environ.get("PATH_INFO", "")):
+            return _answer(start_response, HTTPStatus.NOT_FOUND, "There is no such page.")
         return application(environ, _safe(start_response))
 
     return ask
@@ -85,10 +83,41 @@ def host_name(address: str) -> str:
     return address.partition(":")[0].lower()
 
 
-def _refusal(environ: WSGIEnvironment, names: Collection[str]) -> str | None:
+def _answer(start_response: StartResponse, status: HTTPStatus, words: str) -> list[bytes]:
+    body = words.encode()
+    headers = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        *_HEADERS,
+    ]
+    start_response(f"{status.value} {status.phrase}", headers)
+    return [body]
+
+
+def _leaves_its_folder(path: str) -> bool:
+    """Whether a path goes up, escaped once more or not, or holds what no file's name does."""
+    for _ in range(3):
+        if ".." in re.split(r"[/\\]", path) or re.search(r"[\0-\x1f]", path):
+            return True
+        path = unquote(path)
+    return False
+
+
+def _own_origin(host: str, public: SplitResult) -> str:
+    """The origin of the dashboard's own page for a browser that asks under this Host."""
+    loopback = host_name(host) in LOOPBACK_NAMES and host.lower() != public.netloc
+    scheme = "http" if loopback else public.scheme
+    return _without_usual_port(f"{scheme}://{host}")
+
+
+def _without_usual_port(origin: str) -> str:
+    return re.sub(r"^(http://.*):80$|^(https://.*):443$", r"\1\2", origin.lower())
+
+
+def _refusal(environ: WSGIEnvironment, public: SplitResult) -> str | None:
     """Why a request is refused; None for one that may pass."""
     host = environ.get("HTTP_HOST", "")
-    if host_name(host) not in names:
+    if host_name(host) not in LOOPBACK_NAMES | {host_name(public.netloc)}:
         return "This server does not go by that name."
     reads = environ["REQUEST_METHOD"] in _READS
     site = environ.get("HTTP_SEC_FETCH_SITE")
@@ -101,13 +130,14 @@ def _refusal(environ: WSGIEnvironment, names: Collection[str]) -> str | None:
         )
         if not follows_link:
             return "Requests from pages of other sites are refused."
+    own = _own_origin(host, public)
     origin = environ.get("HTTP_ORIGIN")
-    if origin is not None and origin.partition("://")[2].lower() != host.lower():
+    if origin is not None and _without_usual_port(origin) != own:
         return "Requests from pages of other origins are refused."
     if not reads and origin is None and site is None:
         # An old browser says only where it comes from, and a program says nothing.
-        referer = environ.get("HTTP_REFERER", f"http://{host}")
-        if referer.partition("://")[2].partition("/")[0].lower() != host.lower():
+        referer = environ.get("HTTP_REFERER", own)
+        if _without_usual_port("/".join(referer.split("/")[:3])) != own:
             return "Requests from pages of other sites are refused."
     return None
 

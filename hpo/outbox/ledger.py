@@ -20,6 +20,7 @@ from hpo.outbox import tables
 from hpo.outbox.ledger_format import check_ledger_format
 from hpo.outbox.records import Operation, spooled_path, to_json
 from hpo.outbox.rows import Destination, Doubt, KnownRun, RejectedOperation, WaitingOperation
+from hpo.redaction import redacted, remember
 from hpo.waiting import Deadline
 
 logger = logging.getLogger(__name__)
@@ -233,6 +234,19 @@ class Ledger(Closing):
     def set_facts(self, facts: Mapping[str, str]) -> None:
         rows = [{"name": name, "value": value} for name, value in facts.items()]
         self._write(sa.insert(tables.facts).prefix_with("OR REPLACE").values(rows))
+
+    def leave_out_secrets(self) -> None:
+        """Store a mere reference where an earlier release left the URI in clear; this process remembers it."""
+        uri = self.fact("tracking_uri")
+        if uri is None or redacted(uri) == uri:
+            return
+        remember(uri)
+        with self.engine.connect() as connection:
+            connection.execute(sa.text("PRAGMA secure_delete = ON"))
+        digest = digest_of_uri(redacted(uri), self.fact("state_dir"))
+        self.set_facts({"tracking_uri": redacted(uri), URI_DIGEST: digest})
+        with self.engine.connect() as connection:
+            connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the file; done by the draining thread, for it may fsync."""

@@ -31,6 +31,7 @@ from hpo.outbox.owner import (
     last_written_ms,
     lock_new,
     lock_orphaned,
+    make_private,
     new_key,
 )
 from hpo.outbox.quota import DEFAULT_LIMIT_BYTES, Quota
@@ -38,6 +39,7 @@ from hpo.outbox.records import EndRun, Operation
 from hpo.outbox.rejected import keep_rejected
 from hpo.outbox.rows import Destination, KnownRun, RejectedOperation
 from hpo.outbox.spool import Spool, Spooled
+from hpo.redaction import redacted, remember
 
 logger = logging.getLogger(__name__)
 
@@ -80,17 +82,19 @@ class Outbox(Closing):
         folder, key = state_dir.absolute() / "outbox", new_key()
         lock = lock_new(folder, key)
         try:
+            make_private(folder / f"{key}.db")
             ledger = Ledger.open(folder / f"{key}.db")
         except TrackingError:
             lock.release()
             raise
-        state = str(state_dir.absolute())
+        remember(tracking_uri)
+        reference, state = redacted(tracking_uri), str(state_dir.absolute())
         late = {"late": "true"} if origin.may_be_outdated else {}
         ledger.set_facts(
             {
-                "tracking_uri": tracking_uri,
+                "tracking_uri": reference,
                 "state_dir": state,
-                URI_DIGEST: digest_of_uri(tracking_uri, state),
+                URI_DIGEST: digest_of_uri(reference, state),
                 **late,
             }
         )
@@ -115,6 +119,7 @@ class Outbox(Closing):
             except TrackingError:
                 lock.release()
                 raise
+            ledger.leave_out_secrets()
             if ledger.fact("abandoned_ms") is None:
                 ledger.set_facts({"abandoned_ms": str(abandoned_ms)})
         late = ledger.fact("late") is not None
@@ -132,7 +137,7 @@ class Outbox(Closing):
 
     @property
     def tracking_uri(self) -> str | None:
-        """The server or store of `destination`."""
+        """The server or store of `destination`, without secrets."""
         return self.ledger.fact("tracking_uri")
 
     @property

@@ -11,6 +11,9 @@ from filelock import FileLock, Timeout
 
 from hpo.errors import TrackingError
 
+PRIVATE = 0o600
+"""The rights on an outbox's files, whatever the umask."""
+
 
 def new_key() -> str:
     """What the files of a new outbox are called."""
@@ -29,8 +32,10 @@ def lock_new(folder: Path, key: str) -> FileLock:
         TrackingError: The tracking server or its outbox refuses.
     """
     try:
-        # Private: a tracking URI in it may hold a password.
+        # Private: what waits may hold texts and labels that are nobody else's business.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
         lock = _lock(folder / f"{key}.lock")
         lock.acquire(blocking=False)
     except OSError as error:
@@ -41,6 +46,12 @@ def lock_new(folder: Path, key: str) -> FileLock:
             hint="Check its rights and the disk's free space, or work in another folder.",
         ) from error
     return lock
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file that its owner alone may read. What SQLite puts beside it gets the same rights."""
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, PRIVATE))
+    path.chmod(PRIVATE)
 
 
 def lock_orphaned(file: Path) -> FileLock | None:
@@ -85,4 +96,4 @@ def last_written_ms(file: Path) -> int:
 
 def _lock(path: Path) -> FileLock:
     # No soft lock where flock is missing: it would outlive a killed owner.
-    return FileLock(path, thread_local=False, fallback_to_soft=False)
+    return FileLock(path, mode=PRIVATE, thread_local=False, fallback_to_soft=False)

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from hpo.errors import TrackingError
-from hpo.spec.locations import without_credentials
+from hpo.redaction import without_credentials
 
 logger = logging.getLogger(__name__)
 

@@ -13,12 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hpo.atomic import write_whole
+from hpo.atomic import whole_file
 from hpo.digests import fast_digest
 from hpo.formats import REJECTED, refusal
-from hpo.outbox.owner import folder_lock
+from hpo.outbox.owner import folder_lock, make_private
 from hpo.outbox.records import Operation, from_json, spooled_files
 from hpo.outbox.rows import Destination, RejectedOperation
+from hpo.redaction import redacted
 
 REJECTED_FILE = "rejected.jsonl"
 REJECTED_SPOOL = "rejected.spool"
@@ -48,12 +49,13 @@ def keep_rejected(
                 kept.mkdir(exist_ok=True)
                 shutil.move(files, kept / files.name)
         noted = {
-            "tracking_uri": tracking_uri,
+            "tracking_uri": None if tracking_uri is None else redacted(tracking_uri),
             "state_dir": str(folder.parent),
             "format": REJECTED.number,
         }
         file = folder / REJECTED_FILE
-        write_lines(file, [*read_lines(file), *(_line({**noted, **asdict(row)}) for row in rows)])
+        before = map(_without_secrets, read_lines(file))
+        write_lines(file, [*before, *(_line({**noted, **asdict(row)}) for row in rows)])
 
 
 def rejected_in(state_dir: Path) -> int:
@@ -73,7 +75,9 @@ def write_lines(file: Path, lines: Sequence[str]) -> None:
         file.unlink(missing_ok=True)
         return
     content = "".join(f"{line}\n" for line in lines).encode("utf-8", _ANY_BYTES)
-    write_whole(file, content, durable=True)
+    with whole_file(file, durable=True) as partial:
+        make_private(partial)
+        partial.write_bytes(content)
 
 
 def parse_line(line: str) -> Kept:
@@ -91,6 +95,19 @@ def parse_line(line: str) -> Kept:
         raise ValueError(str(refused))
     operation = from_json(row["kind"], row["body"])
     return Kept(operation, Destination(str(row["tracking_uri"]), row.get("state_dir")))
+
+
+def _without_secrets(line: str) -> str:
+    """A line that an earlier release wrote, with a reference for the URI; as it is where it is damaged."""
+    try:
+        uri = parse_line(line).noted.uri
+    except (ValueError, TypeError, KeyError):
+        return line
+    if redacted(uri) == uri:
+        return line
+    row = json.loads(line)
+    row.pop("check", None)
+    return _line({**row, "tracking_uri": redacted(uri)})
 
 
 def _line(row: Mapping[str, Any]) -> str:

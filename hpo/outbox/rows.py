@@ -43,6 +43,7 @@ class Destination:
     """Where operations go, as it was noted; the folder may have been moved since.
 
     Attributes:
+        uri: Without secrets, which `recall` knows.
         state_dir: The state folder at that time, None where an earlier version did not note it.
         run_ids: The runs that were opened there.
     """

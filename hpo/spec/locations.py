@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from hpo.errors import HpoError, OptionError
+from hpo.redaction import remember, without_credentials
 from hpo.spec.numbers import parse_size
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
 DEFAULT_DASHBOARD = "http://127.0.0.1:8080"
-_SECRET_IN_QUERY = re.compile(
-    r"([?&;%]\w*(?:pass(?:word|wd)?|pwd|secret|token)(?:=|%3D))[^&]*", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -55,11 +52,13 @@ class Locations:
         """
         cache = _folder(environment, "HPO_CACHE")
         state = _folder(environment, "HPO_STATE")
+        storage_url = storage or set_in(environment, "HPO_STORAGE") or DEFAULT_STORAGE
+        tracking = tracking_uri or set_in(environment, "MLFLOW_TRACKING_URI") or DEFAULT_TRACKING
+        for url in (storage_url, tracking):
+            remember(url)
         return Locations(
-            storage_url=storage or set_in(environment, "HPO_STORAGE") or DEFAULT_STORAGE,
-            tracking_uri=tracking_uri
-            or set_in(environment, "MLFLOW_TRACKING_URI")
-            or DEFAULT_TRACKING,
+            storage_url=storage_url,
+            tracking_uri=tracking,
             state=state or Path(".hpo"),
             cache=cache or _user_cache(),
             cache_limit=None if no_cache else _cache_limit(environment),
@@ -103,40 +102,9 @@ def why_unwritable(folder: Path) -> str | None:
 
 def dashboard_url() -> str:
     """Where people's browsers find the Optuna dashboard: HPO_DASHBOARD_URL, or its usual address."""
-    return (set_in(os.environ, "HPO_DASHBOARD_URL") or DEFAULT_DASHBOARD).rstrip("/")
-
-
-def redacted(url: str) -> str:
-    """A URL without the passwords in it, for people and logs; malformed ones too."""
-    scheme, login, rest = _parted(url)
-    user, colon, _ = login.rpartition("@")[0].partition(":")
-    if colon:
-        login = f"{user}:***@"
-    return _SECRET_IN_QUERY.sub(r"\1***", scheme + login + rest)
-
-
-def without_credentials(url: str) -> str:
-    """A URL without user, password and query, fit for messages and links; malformed ones too."""
-    scheme, _, rest = _parted(url)
-    # To SQLite a # is part of a file's name.
-    return scheme + re.split(r"\?" if scheme.startswith("sqlite") else r"[?#]", rest)[0]
-
-
-def _parted(url: str) -> tuple[str, str, str]:
-    """A URL as `scheme://`, `user:password@` and the rest; the first two may be empty."""
-    match = re.match(r"\s*[A-Za-z][\w+.-]*://", url)
-    scheme = match[0] if match else ""
-    rest = url.removeprefix(scheme)
-    if scheme.lstrip().startswith("sqlite") and rest.startswith("/"):
-        return scheme, "", rest
-    # To the last @, for a password may hold marks that should have been escaped: / ? # @ [.
-    login, at, place = rest.rpartition("@")
-    if ":" in login:
-        # That @ may as well be one in a secret of the query.
-        return scheme, login + at, "***" if _SECRET_IN_QUERY.search(login) else place
-    authority = re.split(r"[/?#]", rest)[0]
-    login = authority[: authority.rfind("@") + 1]
-    return scheme, login, rest.removeprefix(login)
+    return without_credentials(set_in(os.environ, "HPO_DASHBOARD_URL") or DEFAULT_DASHBOARD).rstrip(
+        "/"
+    )
 
 
 def _folder(environment: Mapping[str, str], variable: str) -> Path | None:

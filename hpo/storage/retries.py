@@ -13,6 +13,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc
 
 from hpo.errors import StorageError
+from hpo.redaction import redact_text
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def fault_in_words(cause: BaseException, *, doing: str, place: str) -> StorageEr
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's message without SQL, parameters and line breaks."""
+    """An exception's message without SQL, parameters, secrets and line breaks."""
     original = getattr(error, "orig", None) or error
-    text = " ".join(str(original).split())
+    text = redact_text(" ".join(str(original).split()))
     return text if len(text) <= 300 else text[:297] + "..."

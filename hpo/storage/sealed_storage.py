@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, Engine, Select, select
 from sqlalchemy.exc import NoResultFound
 
-from hpo.spec.locations import redacted
+from hpo.redaction import redacted
 from hpo.storage.optuna_rows import InspectedStorage, is_not_found, not_found, trial_id_of
 from hpo.storage.optuna_tables import STUDIES, TRIALS
 from hpo.storage.seals import SEALS, UNREADABLE, Damaged, check_trial, damage, digest, read_trial

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, select
 
 from hpo.errors import StorageError
-from hpo.spec.locations import redacted
+from hpo.redaction import redacted
 from hpo.storage.optuna_rows import ARTIFACTS, frozen_trial, set_attribute
 from hpo.storage.optuna_tables import STUDIES, TRIAL_SYSTEM_ATTRIBUTES, TRIALS
 from hpo.storage.tables import HPO_STUDIES

@@ -15,9 +15,10 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 
 from hpo.closing import Closing
 from hpo.errors import StorageError
-from hpo.spec.locations import redacted
+from hpo.redaction import redacted
 from hpo.storage.optuna_tables import STUDIES
 from hpo.storage.retries import DEFAULT_RETRY_SECONDS, with_retries
+from hpo.storage.rights import check_rights
 from hpo.storage.schema import add_own_tables, check_structure, is_set_up, set_up_lock
 from hpo.storage.sealed_storage import READ_ONLY, SealedStorage, one_state
 from hpo.storage.tables import HPO_STUDIES
@@ -109,7 +110,7 @@ def check_storage(url: str, *, wait_seconds: float = 0.0) -> None:
 
     def look(probe: Engine) -> None:
         check_structure(probe, place)
-        is_set_up(probe, place)
+        check_rights(probe, place, set_up=is_set_up(probe, place))
 
     _with_probe(parsed, look, wait_seconds, place)
 
@@ -181,7 +182,10 @@ def _probe_engine(url: URL, place: str) -> Engine:
 
 def _open(probe: Engine, url: URL, place: str, retry_seconds: float, for_viewing: bool) -> Storage:
     check_structure(probe, place)
-    if not is_set_up(probe, place):
+    set_up = is_set_up(probe, place)
+    if not for_viewing or not set_up:
+        check_rights(probe, place, set_up=set_up)
+    if not set_up:
         with set_up_lock(probe, url, place):
             # Another process may have been first.
             if not is_set_up(probe, place):

@@ -12,7 +12,8 @@ from typing import Any, Final
 from sqlalchemy import URL, exc, make_url
 
 from hpo.errors import StorageError
-from hpo.spec.locations import can_be_looked_up, redacted, why_unwritable
+from hpo.redaction import WRITE_MARKS, redacted, remember, why_ambiguous
+from hpo.spec.locations import can_be_looked_up, why_unwritable
 from hpo.storage.retries import fault_in_words, is_passing, one_line
 
 BUSY_SECONDS: Final = 30  # for which SQLite waits for another writer
@@ -32,12 +33,18 @@ def parse_storage_url(url: str) -> URL:
     Raises:
         StorageError: It is none, or of another kind.
     """
+    remember(url)
     place = redacted(url) or "the storage"
+    ambiguous = why_ambiguous(url)
+    if ambiguous is not None:
+        raise StorageError(
+            place, found=ambiguous, expected="one @, before the host", hint=WRITE_MARKS
+        )
     try:
         parsed = make_url(url.strip())
     except (exc.ArgumentError, ValueError) as error:
         hint = f"Write {_WHAT_WORKS}."
-        if "://" not in url and url.strip():
+        if "://" not in url and url.strip() and redacted(url) == url:
             hint = f"Write sqlite:///{url.strip()} for a file."
         raise StorageError(
             place, found="something that is not a URL", expected=_WHAT_WORKS, hint=hint
@@ -182,8 +189,6 @@ def optuna_url(url: URL) -> str:
 def opening_fault(error: exc.SQLAlchemyError, url: URL, place: str) -> StorageError:
     """The error for a storage that could not be opened, told from the driver's own words."""
     message = one_line(error)
-    if isinstance(url.password, str) and url.password:
-        message = message.replace(url.password, "***")
     database = url.database or url.username or "postgres"
     known = (
         (
@@ -200,6 +205,25 @@ def opening_fault(error: exc.SQLAlchemyError, url: URL, place: str) -> StorageEr
             f"Create it (createdb {database}), or name another.",
         ),
         (
+            r"unsupported startup parameter",  # as PgBouncer says it
+            f"a connection pooler that lets no options through ({message})",
+            "PostgreSQL itself, or a pooler that ignores them",
+            "Write ignore_startup_parameters = options in pgbouncer.ini, or name the server's own port.",
+        ),
+        (
+            r"invalid (connection|URI query|command-line|\S+ value)|(invalid|bad) value for"
+            r"|unrecognized configuration parameter",
+            f"a setting that PostgreSQL does not take ({message})",
+            "settings of libpq after the ?, and of the server in options=-cNAME=VALUE",
+            "Correct what follows the ? in the URL, or PGOPTIONS.",
+        ),
+        (
+            r"permission denied for (table|sequence|relation)",
+            f"a user who may not use all of its tables ({message})",
+            "one who may read and write them",
+            "Grant it ALL on all tables and sequences of the schema.",
+        ),
+        (
             r"permission denied",
             f"a user without the right to create tables ({message})",
             "a user who may create tables",
@@ -209,7 +233,7 @@ def opening_fault(error: exc.SQLAlchemyError, url: URL, place: str) -> StorageEr
     for pattern, found, expected, hint in known:
         if re.search(pattern, message):
             return StorageError(place, found=found, expected=expected, hint=hint)
-    if url.get_backend_name() != "sqlite" and is_passing(error):
+    if url.get_backend_name() != "sqlite" and is_passing(error) and "No space left" not in message:
         return StorageError(
             place,
             found=f"no server that answers ({message})",

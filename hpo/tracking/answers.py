@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hpo.tracking.uri import redact_text
+from hpo.redaction import redact_text
 
 logger = logging.getLogger(__name__)
 

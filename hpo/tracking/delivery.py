@@ -16,11 +16,11 @@ from hpo.outbox.records import (
     spooled_path,
 )
 from hpo.outbox.rows import WaitingOperation
+from hpo.redaction import redact_text
 from hpo.tracking.answers import PermanentError
 from hpo.tracking.channel import Channel
 from hpo.tracking.handlers import handle, log_together
 from hpo.tracking.trial_run import now_ms
-from hpo.tracking.uri import redact_text
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hpo.digests import damage_in
 from hpo.errors import TrackingError
 from hpo.outbox.records import DropModels, RunRef
-from hpo.spec.locations import without_credentials
+from hpo.redaction import without_credentials
 from hpo.tracking.keys import STUDY_KEY_TAG, TRIAL_NUMBER_TAG
 from hpo.tracking.uri import artifact_root, checked_uri, database_file
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.outbox.outbox import Outbox, abandoned
-from hpo.spec.locations import without_credentials
+from hpo.redaction import recall, without_credentials
 from hpo.tracking import orphans
 from hpo.tracking.answers import RetryableError
 from hpo.tracking.channel import Channel, RunListener
@@ -38,12 +38,17 @@ _CHECKPOINT_EVERY = 200
 
 @dataclass(frozen=True)
 class DrainReport:
-    """What became of the outboxes of dead processes."""
+    """What became of the outboxes of dead processes.
+
+    Attributes:
+        without_secret: Servers whose password, which is not stored, this process was not given.
+    """
 
     files: int
     delivered: int
     waiting: int
     refused: int
+    without_secret: frozenset[str] = frozenset()
 
 
 class Drainer:
@@ -193,12 +198,16 @@ def _drain_abandoned(
     gateways: dict[str, Gateway] = {}
     away: set[str] = set()
     files = delivered = waiting = refused = 0
+    without_secret: set[str] = set()
     for outbox in abandoned(state_dir):
         files += 1
         noted = outbox.destination
-        uri = uri_now(noted, outbox.state_dir) if noted else None
+        there = uri_now(noted, outbox.state_dir) if noted else None
+        uri = None if there is None else recall(there)
         before, refused_before = outbox.waiting, len(outbox.rejected())
-        empty = uri is None
+        empty = there is None
+        if there is not None and uri is None:
+            without_secret.add(there)
         try:
             if uri is not None and uri not in away and not stop():
                 _check_folder(uri)
@@ -219,10 +228,10 @@ def _drain_abandoned(
             delivered += before - outbox.waiting - newly_refused
             waiting += outbox.waiting
             refused += newly_refused
-            outbox.close(remove=empty, tracking_uri=uri)
+            outbox.close(remove=empty, tracking_uri=there)
         if stop():
             break
-    return DrainReport(files, delivered, waiting, refused)
+    return DrainReport(files, delivered, waiting, refused, frozenset(without_secret))
 
 
 def _check_folder(uri: str) -> None:

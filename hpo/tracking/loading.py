@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hpo.errors import ModelError, TrackingError, nearest_name
-from hpo.spec.locations import path_of, without_credentials
+from hpo.redaction import without_credentials
+from hpo.spec.locations import path_of
 
 if TYPE_CHECKING:
     from hpo.model.predictor import Predictor

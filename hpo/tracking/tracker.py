@@ -34,7 +34,7 @@ from hpo.outbox.records import (
     SetTags,
     TagExperiment,
 )
-from hpo.spec.locations import without_credentials
+from hpo.redaction import without_credentials
 from hpo.tracking.champion import find_champion, publish_champion, refusal_of_champion
 from hpo.tracking.channel import RunListener
 from hpo.tracking.download import (

@@ -19,7 +19,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hpo.errors import TrackingError
-from hpo.spec.locations import can_be_looked_up, set_in, why_unwritable, without_credentials
+from hpo.redaction import WRITE_MARKS, redact_text, remember, why_ambiguous, without_credentials
+from hpo.spec.locations import can_be_looked_up, set_in, why_unwritable
 
 LOCAL_UI = "http://127.0.0.1:5000"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -37,6 +38,7 @@ def checked_uri(uri: str) -> str:
     Raises:
         TrackingError: MLflow cannot use it: an unknown scheme, a `file:` store, no host or file.
     """
+    remember(uri)
     scheme = uri.partition(":")[0].lower() if ":" in uri else ""
     if scheme in ("", "file"):
         raise _wrong(
@@ -55,11 +57,6 @@ def checked_uri(uri: str) -> str:
         return uri
     hint = "Write postgresql:// instead." if scheme == "postgres" else "Give one of those."
     raise _wrong(uri, f"the scheme {scheme}", hint)
-
-
-def redact_text(text: str) -> str:
-    """A message of another library with the credentials of every URL in it taken out."""
-    return re.sub(r"\w[\w+.-]*://\S+", lambda url: without_credentials(url[0]), text)
 
 
 def database_file(uri: str) -> Path | None:
@@ -90,7 +87,7 @@ def artifact_location(path: Path) -> str:
 
 def browser_url(uri: str) -> str:
     """Where a person finds the results: HPO_MLFLOW_URL, the server, or where `mlflow ui` serves."""
-    public = (set_in(os.environ, "HPO_MLFLOW_URL") or "").rstrip("/")
+    public = without_credentials(set_in(os.environ, "HPO_MLFLOW_URL") or "").rstrip("/")
     if public:  # a browser may know the server by another name than the workers
         return public
     return without_credentials(uri) if uri.startswith("http") else LOCAL_UI
@@ -123,8 +120,8 @@ def _ping_server(uri: str, timeout_seconds: float) -> None:
     request = urllib.request.Request(
         without_credentials(uri) + "/api/2.0/mlflow/experiments/search?max_results=1"
     )
-    user = unquote(parts.username or os.environ.get("MLFLOW_TRACKING_USERNAME", ""))
-    password = unquote(parts.password or os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
+    user = unquote(parts.username or "") or os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+    password = unquote(parts.password or "") or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
     if user:
         basic = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -196,6 +193,11 @@ def _ping_database(uri: str, timeout_seconds: float) -> None:
 
 
 def _checked_address(uri: str) -> str:
+    ambiguous = why_ambiguous(uri)
+    if ambiguous is not None:
+        raise _wrong(uri, ambiguous, WRITE_MARKS)
+    if re.search(r"[\s\x00-\x1f\x7f]", uri):
+        raise _wrong(uri, "a space or a control character", "Write it as %20 and the like.")
     try:
         parts = urlsplit(uri)
         host, _ = parts.hostname, parts.port
@@ -205,10 +207,10 @@ def _checked_address(uri: str) -> str:
         is_whole = False
     if not is_whole:
         # Without the library's words, which may hold a part of the password, nor it as the cause.
-        hint = "Write a number as the port, and marks in a password as %2F for /, %40 for @."
+        hint = f"Write a number as the port. {WRITE_MARKS}"
         raise _wrong(uri, "a malformed address", hint) from None
-    if not host or re.search(r"\s", uri):
-        raise _wrong(uri, "no host" if not host else "a space", "Correct the address.")
+    if not host:
+        raise _wrong(uri, "no host", "Correct the address.")
     if not can_be_looked_up(host):
         raise _wrong(uri, f"the host {host}", "Correct the address.")
     return uri

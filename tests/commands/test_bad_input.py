@@ -23,6 +23,7 @@ from tests.commands.bad_inputs import (
     options,
     places,
     plans,
+    secrets,
     study_files,
 )
 from tests.commands.bad_inputs.case import Case
@@ -121,6 +122,18 @@ def test_bad_data_and_models_are_told(
     before = laid_out(case, shell)
     check(case, answered_here(case, shell, monkeypatch, capsys))
     assert shell.contents() == before
+
+
+@pytest.mark.usefixtures("_signals")
+@named(*secrets.SECRETS)
+def test_a_wrong_url_is_told_without_its_secrets(
+    case: Case,
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    check(case, answered_here(case, shell, monkeypatch, capsys))
+    assert shell.contents() == {}
 
 
 @pytest.mark.usefixtures("_signals")

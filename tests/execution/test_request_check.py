@@ -34,7 +34,7 @@ def ask(app: Any, method: str = "GET", path: str = "/api/studies", **headers: st
 
 @pytest.fixture
 def dashboard() -> Any:
-    return with_request_check(application, ["studies.example.org"])
+    return with_request_check(application, "https://studies.example.org")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,65 @@ def test_pages_of_other_origins_are_refused(
     dashboard: Any, method: str, headers: dict[str, str]
 ) -> None:
     assert ask(dashboard, method, **SAFE, **headers)["status"] == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("studies.example.org", "https://studies.example.org", 200),
+        ("studies.example.org", "http://studies.example.org", 403),
+        ("studies.example.org:443", "https://studies.example.org", 200),
+        ("studies.example.org:8443", "https://studies.example.org:8443", 200),
+        ("Studies.Example.Org", "https://studies.example.org", 200),
+        ("127.0.0.1:8080", "https://127.0.0.1:8080", 403),
+        ("127.0.0.1:8080", "http://127.0.0.1:8080", 200),
+        ("localhost", "http://localhost", 200),
+        ("localhost", "ftp://localhost", 403),
+        ("localhost", "localhost", 403),
+    ],
+)
+def test_the_scheme_belongs_to_an_origin(
+    dashboard: Any, host: str, origin: str, status: int
+) -> None:
+    assert ask(dashboard, "POST", HTTP_HOST=host, HTTP_ORIGIN=origin)["status"] == status
+    referer = {"HTTP_HOST": host, "HTTP_REFERER": f"{origin}/dashboard/"}
+    assert ask(dashboard, "POST", **referer)["status"] == status
+
+
+def test_behind_tls_on_this_machine_its_own_page_is_known_by_the_address_that_is_given() -> None:
+    app = with_request_check(application, "https://localhost:8443")
+    for host, scheme, status in (
+        ("localhost:8443", "https", 200),
+        ("localhost:8443", "http", 403),
+        ("localhost:8080", "http", 200),
+        ("localhost:8080", "https", 403),
+    ):
+        own = {"HTTP_HOST": host, "HTTP_ORIGIN": f"{scheme}://{host}"}
+        assert ask(app, "DELETE", **own)["status"] == status
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../..",
+        "/static/../../etc/passwd",
+        "/static/..",
+        "/..",
+        "/static/%2e%2e/%2e%2e",  # as it is left after a server has unescaped it once
+        "/static/%252e%252e/x",
+        "/static/..%2f..%2fx",
+        "/static/..\\..\\x",
+        "/static/%00",
+        "/static/a\0b",
+    ],
+)
+def test_a_path_that_goes_up_leads_nowhere(dashboard: Any, path: str) -> None:
+    assert ask(dashboard, path=path, **SAFE)["status"] == 404
+
+
+@pytest.mark.parametrize("path", ["/static/a..b.js", "/static/...", "/dashboard/studies/1", "/"])
+def test_dots_in_a_name_lead_somewhere(dashboard: Any, path: str) -> None:
+    assert ask(dashboard, path=path, **SAFE)["status"] == 200
 
 
 def test_an_old_browser_is_known_by_its_referer(dashboard: Any) -> None:
