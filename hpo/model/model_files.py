@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hpo.demo import DEMO_MODEL_DIR
+from hpo.documents import parse_json
 from hpo.errors import ModelError
 from hpo.model.weight_files import chosen_file, files_to_read
 from hpo.spec.locations import path_of
@@ -116,7 +116,7 @@ def read_config_document(folder: Path, name: str) -> dict[str, Any]:
     """
     path = folder / "config.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(
             f"model {name}",

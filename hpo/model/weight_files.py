@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
 from collections.abc import Collection, Mapping
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from hpo.documents import parse_json
 from hpo.errors import ModelError
 
 INDEX_SUFFIX: Final = ".index.json"
@@ -102,7 +102,7 @@ def _indexed_tensors(folder: Path, index: str, model: str) -> dict[str, StoredTe
 def _weight_map(index: Path, model: str) -> Mapping[str, str]:
     """Which file holds each weight, as an index says."""
     try:
-        document = json.loads(index.read_text(encoding="utf-8"))
+        document = parse_json(index.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         _refuse_index(model, index.name, f"no JSON ({type(error).__name__})", "a whole index")
     named = document.get("weight_map") if isinstance(document, dict) else None

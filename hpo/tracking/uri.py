@@ -6,7 +6,6 @@ Nothing here imports MLflow, so that a wrong URI is told in milliseconds.
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import socket
@@ -18,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from hpo.documents import parse_json
 from hpo.errors import TrackingError
 from hpo.spec.locations import set_in, why_unwritable, without_credentials
 
@@ -136,7 +136,7 @@ def _ping_server(uri: str, timeout_seconds: float) -> None:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         with urllib.request.urlopen(request, timeout=timeout_seconds, context=context) as answer:
-            json.loads(answer.read() or b"{}")
+            parse_json(answer.read() or b"{}")
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
             raise _wrong(
