@@ -9,7 +9,7 @@ from typing import Any
 
 from hpo.demo import DEMO_MODEL_DIR
 from hpo.documents import parse_json
-from hpo.errors import ModelError
+from hpo.errors import ModelError, first_line
 from hpo.model.weight_files import chosen_file, files_to_read
 from hpo.spec.locations import path_of
 from hpo.spec.study import DEMO
@@ -120,7 +120,7 @@ def read_config_document(folder: Path, name: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(
             f"model {name}",
-            found=f"{path.name} missing or broken ({type(error).__name__})",
+            found=f"{path.name} missing or broken ({first_line(error)})",
             expected="a model directory with config.json, as save_pretrained writes it",
             hint="Name such a directory.",
         ) from error
