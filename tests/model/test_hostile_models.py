@@ -325,6 +325,13 @@ def test_a_tokenizer_that_makes_its_library_panic_is_refused(tmp_path: Path) -> 
     assert "tokenizer.json" in refused(folder).found
 
 
+def test_padding_that_is_no_token_is_refused(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pad_token": ""}))
+    assert "with the id None" in refused(folder).found
+
+
 def test_nobody_is_asked_whether_to_run_a_models_own_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
