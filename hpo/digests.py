@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from hpo.atomic import write_whole
+from hpo.documents import parse_json
 from hpo.formats import DIGESTS, refusal
 
 DIGESTS_FILE = "digests.json"
@@ -66,7 +67,7 @@ def damage_in(folder: Path, needed: Iterable[str] = ()) -> str | None:
     if not path.is_file():
         return None
     try:
-        digests = dict(json.loads(path.read_bytes()))
+        digests = dict(parse_json(path.read_bytes()))
         newer = refusal(DIGESTS, str(path), digests.pop("format", None))
         if newer is not None:
             return str(newer)

@@ -90,6 +90,6 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What another library's error says, short enough for a message."""
     return redact_text((str(error).strip().splitlines() or [type(error).__name__])[0])[:160]

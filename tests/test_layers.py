@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "hpo.atomic",
         "hpo.closing",
         "hpo.digests",
+        "hpo.documents",
         "hpo.formats",
         "hpo.printable",
         "hpo.redaction",
@@ -234,6 +235,21 @@ def test_only_one_module_opens_storages() -> None:
     }
     # The outbox's ledger is a file of its own, which no storage knows.
     assert makers == {"hpo/storage/storage.py", "hpo/outbox/ledger.py"}
+
+
+def test_only_one_module_parses_documents_whose_depth_nobody_knows() -> None:
+    parsing = {
+        path.as_posix()
+        for path, tree in sources().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("json.load", "json.loads", "tomllib.load", "tomllib.loads")
+        # What was written out a moment ago, for its plain form, is our own.
+        and "dump" not in ast.unparse(node.args[0])
+    }
+    # A model is served where our package is not.
+    served = {"hpo/tracking/served_classifier.py", "hpo/tracking/served_ensemble.py"}
+    assert parsing == {"hpo/documents.py", *served}
 
 
 def test_only_one_module_knows_the_inner_names_of_gpt2() -> None:

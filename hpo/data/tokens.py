@@ -20,6 +20,7 @@ from hpo.data.labelled import LabelledData, Labels, Split
 from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing, head_tokens
 from hpo.data.table import shortened
 from hpo.digests import file_digest
+from hpo.documents import parse_json
 from hpo.errors import DataError
 from hpo.formats import TOKENS
 from hpo.spec.cleaning import Keep
@@ -310,7 +311,7 @@ def _write_entry(entry: Path, splits: Mapping[str, TokenizedSplit]) -> None:
 def _read_entry(entry: Path) -> dict[str, TokenizedSplit] | None:
     """The entry, mapped, if it is there and whole; a damaged one is removed."""
     try:
-        digests = json.loads((entry / _MANIFEST).read_text(encoding="utf-8"))
+        digests = parse_json((entry / _MANIFEST).read_text(encoding="utf-8"))
         whole = set(digests) == {f"{name}.{array}.npy" for name in _SPLITS for array in _ARRAYS}
         if whole and all(file_digest(entry / name) == digest for name, digest in digests.items()):
             return _mapped(entry)

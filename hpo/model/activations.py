@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-TANH_GELUS: Final = frozenset({"gelu_new", "gelu_fast", "gelu_pytorch_tanh"})
+TANH_GELUS: Final = frozenset(
+    {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"}
+)
 
 # 2 √(2/π), and the same times the cubic term's coefficient.
 _LINEAR: Final = 1.5957691216057308
@@ -61,9 +63,16 @@ def _gate(x: Tensor, square: Tensor) -> Tensor:
     return torch.mul(square, _CUBIC).add_(_LINEAR).mul_(x).sigmoid_()
 
 
+def quick_gelu(x: Tensor) -> Tensor:
+    """GELU as a sigmoid (Hendrycks and Gimpel, 2016), elementwise, in any dtype."""
+    return x * torch.sigmoid(1.702 * x)
+
+
 ACTIVATIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
     **dict.fromkeys(sorted(TANH_GELUS), gelu_tanh),
     "gelu": functional.gelu,
+    "gelu_python": functional.gelu,
+    "quick_gelu": quick_gelu,
     "relu": functional.relu,
     "silu": functional.silu,
     "swish": functional.silu,

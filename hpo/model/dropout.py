@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hpo.documents import parse_json
+
 _BF16_ONE = np.uint16(0x3F80)
 _LEVELS = 1 << 16  # probabilities are rounded to 1 / 65,536
 
@@ -84,7 +86,7 @@ class Dropout:
 
     def restore(self, state: str) -> None:
         """Go on from a state that `state` gave."""
-        document = json.loads(state)
+        document = parse_json(state)
         self._random.state = {
             "bit_generator": "SFC64",
             "state": {"state": np.array(document["words"], dtype=np.uint64)},

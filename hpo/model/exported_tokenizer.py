@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.data.cleaning import normalizer_of
 from hpo.data.preprocessing import Preprocessing, head_tokens
+from hpo.documents import parse_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -64,7 +65,7 @@ def save_tokenizer(
     path = folder / "tokenizer.json"
     if normalizer is not None:
         settings["tokenizer_class"] = _TAKES_ALL
-        ours = json.loads(normalizer.__getstate__())
+        ours = parse_json(normalizer.__getstate__())
         rules["normalizer"] = _one_after_the_other(ours, _document(path).get("normalizer"))
     _lay_over(folder / "tokenizer_config.json", settings)
     if path.exists():
@@ -77,7 +78,7 @@ def _one_after_the_other(ours: dict[str, Any], its_own: dict[str, Any] | None) -
 
 
 def _document(path: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    document: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     return document
 
 

@@ -27,7 +27,7 @@ def family_of(document: Mapping[str, Any], model: str) -> ModelFamily:
     if family is None:
         raise ModelError(
             f"model {model}",
-            found=f"a model of type {kind}",
+            found=f"a model of type {kind!s:.50}",
             expected=f"a model of type {' or '.join(FAMILIES)}",
             hint="Name a GPT-2 checkpoint (gpt2, distilgpt2, gpt2-medium, …).",
         )

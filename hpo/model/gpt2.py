@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hpo.errors import ModelError
 from hpo.model.activations import ACTIVATIONS
+from hpo.model.config_values import check_config, flag, number, one_of, or_null, probability, whole
 from hpo.model.family import Architecture, AttentionMask, ModelFamily, Pooling
 
 if TYPE_CHECKING:
@@ -33,6 +34,25 @@ _BLOCK_WEIGHTS = (
     "mlp.c_proj.weight",
     "mlp.c_proj.bias",
 )
+
+# Far beyond any GPT-2; what is beyond these would take all memory before its weights are looked at.
+_CONFIG_VALUES: Final = {
+    "n_layer": whole(1, 1000),
+    "n_head": whole(1, 1000),
+    "n_embd": whole(1, 100_000),
+    "n_inner": or_null(whole(1, 1_000_000)),
+    "n_positions": whole(1, 1_000_000),
+    "vocab_size": whole(1, 10_000_000),
+    "num_labels": whole(1, 1_000_000),
+    "activation_function": one_of(ACTIVATIONS),
+    "embd_pdrop": probability(),
+    "attn_pdrop": probability(),
+    "resid_pdrop": probability(),
+    "layer_norm_epsilon": number(1e-12, 1),
+    "initializer_range": number(0, 1),
+    "scale_attn_weights": flag(),
+    "scale_attn_by_inverse_layer_idx": flag(),
+}
 
 
 class Gpt2(ModelFamily):
@@ -79,6 +99,8 @@ class Gpt2(ModelFamily):
     def read_config(self, document: dict[str, Any], model: str) -> GPT2Config:
         from transformers import GPT2Config
 
+        same = {other: _CONFIG_VALUES[key] for other, key in GPT2Config.attribute_map.items()}
+        check_config(document, {**_CONFIG_VALUES, **same}, model)
         try:
             return GPT2Config.from_dict(document)
         except Exception as error:  # the kinds that a wrong type or value gives differ by version
@@ -91,20 +113,12 @@ class Gpt2(ModelFamily):
             ) from error
 
     def architecture(self, config: GPT2Config, model: str) -> Architecture:
-        sizes = config.n_layer, config.n_head, config.n_embd, config.n_positions, config.vocab_size
-        if min(sizes) < 1 or config.n_embd % config.n_head:
+        if config.n_embd % config.n_head:
             raise ModelError(
-                f"model {model}, config.json",
-                found=f"{config.n_layer} layers of {config.n_head} heads on a width of {config.n_embd}",
-                expected="sizes of 1 or more, and a width that the heads divide",
+                f"model {model}, config.json, n_head",
+                found=f"{config.n_head} heads on a width of {config.n_embd}",
+                expected="heads that divide the width",
                 hint="Save the model again with save_pretrained.",
-            )
-        if config.activation_function not in ACTIVATIONS:
-            raise ModelError(
-                f"model {model}, config.json, activation_function",
-                found=repr(config.activation_function),
-                expected=f"one of {', '.join(ACTIVATIONS)}",
-                hint="Use a model with one of these.",
             )
         head_width = config.n_embd // config.n_head
         scale = head_width**-0.5 if config.scale_attn_weights else 1.0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hpo.demo import DEMO_MODEL_DIR
-from hpo.errors import ModelError
+from hpo.documents import parse_json
+from hpo.errors import ModelError, first_line
 from hpo.model.weight_files import chosen_file, files_to_read
 from hpo.spec.locations import path_of
 from hpo.spec.study import DEMO
@@ -116,11 +116,11 @@ def read_config_document(folder: Path, name: str) -> dict[str, Any]:
     """
     path = folder / "config.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(
             f"model {name}",
-            found=f"{path.name} missing or broken ({type(error).__name__})",
+            found=f"{path.name} missing or broken ({first_line(error)})",
             expected="a model directory with config.json, as save_pretrained writes it",
             hint="Name such a directory.",
         ) from error

@@ -19,6 +19,7 @@ from hpo.data.batches import evaluation_batches
 from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing
 from hpo.data.tokens import TokenizedSplit, tokenize_texts
 from hpo.digests import damage_in, write_digests
+from hpo.documents import parse_json
 from hpo.errors import ModelError
 from hpo.formats import TRAINED, refusal
 from hpo.model.base_place import base_place
@@ -210,7 +211,7 @@ def damage_in_trained(folder: Path) -> str | None:
 
 def _damage_in_facts(path: Path) -> str | None:
     try:
-        document = dict(json.loads(path.read_text(encoding="utf-8")))
+        document = dict(parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         return f"{path.name} cannot be read ({error})"
     newer = refusal(TRAINED, str(path), document.get("format"))
@@ -233,7 +234,7 @@ def load_trained(
         damage = damage_in_trained(folder)
         if damage is not None:
             raise ValueError(damage)
-        document = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+        document = parse_json((folder / FACTS_FILE).read_text(encoding="utf-8"))
         missing = [key for key in _NEEDED_FACTS if key not in document]
         if missing:
             raise ValueError(f"{FACTS_FILE} lacks {', '.join(missing)}")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.digests import damage_in, write_digests
+from hpo.documents import parse_json
 from hpo.errors import ModelError
 from hpo.formats import ENSEMBLE, check_format
 from hpo.model.combination import ENSEMBLE_FILE, Combination
@@ -100,7 +101,7 @@ def load_ensemble(folder: Path) -> EnsembleClassifier:
         damage = damage_in(folder, needed=(ENSEMBLE_FILE,))
         if damage is not None:
             raise ValueError(damage)
-        document = dict(json.loads((folder / ENSEMBLE_FILE).read_text(encoding="utf-8")))
+        document = dict(parse_json((folder / ENSEMBLE_FILE).read_text(encoding="utf-8")))
         check_format(ENSEMBLE, str(folder / ENSEMBLE_FILE), document.get("format"))
         combination = Combination.from_json(document["combination"])
         places = [folder / member["folder"] for member in document["members"]]

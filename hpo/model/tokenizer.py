@@ -5,14 +5,24 @@ from __future__ import annotations
 import hashlib
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from hpo.errors import ModelError
+from hpo.documents import parse_json
+from hpo.errors import ModelError, first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
+
+_JSON_FILES: Final = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+)
+_PANIC: Final = "PanicException"  # of pyo3, which gives no name to import
 
 
 def load_tokenizer(folder: Path, name: str, most_entries: int) -> PreTrainedTokenizerBase:
@@ -30,15 +40,19 @@ def load_tokenizer(folder: Path, name: str, most_entries: int) -> PreTrainedToke
 
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True
+            folder, local_files_only=True, trust_remote_code=False
         )
         probe = tokenizer("a b")["input_ids"]
         if not probe and _has_bert_vocabulary(folder):
             tokenizer = BertTokenizer.from_pretrained(folder, local_files_only=True)
             probe = tokenizer("a b")["input_ids"]
-    except Exception as error:  # transformers raises many kinds here, each meaning the same
+    except (
+        BaseException
+    ) as error:  # many kinds, each meaning the same, and Rust's panics are no Exception
+        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+            raise
         logger.debug("loading the tokenizer of %s", folder, exc_info=True)
-        raise _no_tokenizer(name, f"that can be loaded ({type(error).__name__})") from error
+        raise _no_tokenizer(name, f"that can be loaded ({_reason(folder, error)})") from error
     # Where there are no files, transformers may make up a tokenizer that knows no word.
     if not probe:
         raise _no_tokenizer(name, "that knows any text")
@@ -69,9 +83,11 @@ def _check_ids(
     ids: dict[str, int] = tokenizer.get_vocab()
     token, largest = max(ids.items(), key=lambda item: item[1])
     # What is put around each text has an id of its own in tokenizer.json, whatever the vocabulary says.
-    for beyond in (largest, tokenizer.pad_token_id, *probe):
-        if not 0 <= beyond < embeddings:
-            shown = token if beyond == largest else tokenizer.convert_ids_to_tokens(beyond)
+    padding = tokenizer.pad_token_id
+    for beyond in (largest, padding, *probe):
+        if beyond is None or not 0 <= beyond < embeddings:
+            known = {largest: token, padding: tokenizer.pad_token}
+            shown = known[beyond] if beyond in known else tokenizer.convert_ids_to_tokens(beyond)
             raise ModelError(
                 f"model {name}, tokenizer",
                 found=f"the token {shown!r} with the id {beyond}",
@@ -100,6 +116,20 @@ def _has_bert_vocabulary(folder: Path) -> bool:
     if not path.is_file() or any(other.exists() for other in others):
         return False
     return "[UNK]" in path.read_text(encoding="utf-8").splitlines()
+
+
+def _reason(folder: Path, error: BaseException) -> str:
+    """Why a tokenizer cannot be loaded, by its files; the libraries' own words are mostly about themselves."""
+    there = [file for file in _JSON_FILES if (folder / file).is_file()]
+    for file in there:
+        try:
+            if not isinstance(parse_json((folder / file).read_bytes()), dict):
+                return f"{file}: not an object"
+        except (OSError, ValueError) as broken:
+            return f"{file}: {first_line(broken)}"
+    if type(error) is Exception:  # of the library that reads tokenizer.json
+        return f"tokenizer.json: {first_line(error)}"
+    return f"what transformers refuses in {' or '.join(there)}" if there else "no file of one"
 
 
 def _no_tokenizer(name: str, kind: str) -> ModelError:

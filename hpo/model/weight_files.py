@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from hpo.errors import ModelError
+from hpo.documents import parse_json
+from hpo.errors import ModelError, first_line
+from hpo.model.tensor_files import read_tensor_file
+from hpo.model.wrapped_names import MERGE
 
 INDEX_SUFFIX: Final = ".index.json"
 # In this order the first that is there is read, and no other; so does transformers.
@@ -26,7 +24,7 @@ WEIGHT_FILES: Final = (
     f"pytorch_model.bin{INDEX_SUFFIX}",
 )
 # An index is somebody else's word: a name in it leads to no other folder, and is no pattern.
-_PLAIN_NAME: Final = re.compile(r"\w[\w.-]*")
+_PLAIN_NAME: Final = re.compile(r"\w[\w.-]{0,200}\.(safetensors|bin)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -70,16 +68,17 @@ def read_tensors(folder: Path, model: str) -> dict[str, StoredTensor]:
     """
     chosen = chosen_file({name for name in WEIGHT_FILES if (folder / name).is_file()})
     if chosen is None:
+        adapter = (folder / "adapter_config.json").is_file()
         raise ModelError(
             f"model {model}",
-            found="no weight files",
+            found="an adapter alone, and no weight files" if adapter else "no weight files",
             expected="model.safetensors, or an index of its parts, or the same for pytorch_model.bin",
-            hint="Save the model again with save_pretrained.",
+            hint=MERGE if adapter else "Save the model again with save_pretrained.",
         )
     if not chosen.endswith(INDEX_SUFFIX):
         return {
             name: StoredTensor(tensor, chosen)
-            for name, tensor in _tensors_of(folder / chosen, model).items()
+            for name, tensor in read_tensor_file(folder / chosen, model).items()
         }
     return _indexed_tensors(folder, chosen, model)
 
@@ -89,7 +88,7 @@ def _indexed_tensors(folder: Path, index: str, model: str) -> dict[str, StoredTe
     missing = [file for file in files if not (folder / file).is_file()]
     if missing:
         _refuse_index(model, index, f"{missing[0]}, which is not there", "files beside it")
-    parts = {file: _tensors_of(folder / file, model) for file in files}
+    parts = {file: read_tensor_file(folder / file, model) for file in files}
     named = _weight_map(folder / index, model)
     for name, file in named.items():
         if name not in parts[file]:
@@ -102,9 +101,9 @@ def _indexed_tensors(folder: Path, index: str, model: str) -> dict[str, StoredTe
 def _weight_map(index: Path, model: str) -> Mapping[str, str]:
     """Which file holds each weight, as an index says."""
     try:
-        document = json.loads(index.read_text(encoding="utf-8"))
+        document = parse_json(index.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        _refuse_index(model, index.name, f"no JSON ({type(error).__name__})", "a whole index")
+        _refuse_index(model, index.name, f"no JSON ({first_line(error)})", "a whole index")
     named = document.get("weight_map") if isinstance(document, dict) else None
     if not isinstance(named, dict) or not named:
         _refuse_index(model, index.name, "no weight_map", "the file of each weight")
@@ -119,37 +118,5 @@ def _refuse_index(model: str, index: str, found: str, expected: str) -> NoReturn
         f"model {model}, {index}",
         found=found,
         expected=expected,
-        hint="Fetch or save the model again.",
-    )
-
-
-def _tensors_of(path: Path, model: str) -> dict[str, Tensor]:
-    try:
-        found: Any = _loaded(path)
-    except (
-        SafetensorError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as error:
-        raise _unreadable(path, model, " ".join(str(error).split())) from error
-    if not isinstance(found, dict) or not all(isinstance(each, Tensor) for each in found.values()):
-        raise _unreadable(path, model, "not a table of tensors")
-    return found
-
-
-def _loaded(path: Path) -> object:
-    if path.suffix == ".bin":
-        return torch.load(path, map_location="cpu", weights_only=True)
-    return load_file(path)
-
-
-def _unreadable(path: Path, model: str, why: str) -> ModelError:
-    return ModelError(
-        f"model {model}",
-        found=f"weights that cannot be read: {path.name} ({why})",
-        expected="whole weight files",
         hint="Fetch or save the model again.",
     )

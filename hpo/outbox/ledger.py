@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from hpo.closing import Closing
 from hpo.digests import fast_digest
+from hpo.documents import parse_json
 from hpo.errors import TrackingError
 from hpo.formats import OUTBOX
 from hpo.outbox import tables
@@ -265,7 +266,7 @@ class Ledger(Closing):
         with self.engine.connect() as connection:
             rows = connection.execute(sa.select(*columns).where(condition)).all()
         return [
-            KnownRun(key, run_id, experiment_id, shared, doubtful, json.loads(if_abandoned))
+            KnownRun(key, run_id, experiment_id, shared, doubtful, parse_json(if_abandoned))
             for key, run_id, experiment_id, shared, doubtful, if_abandoned in rows
         ]
 

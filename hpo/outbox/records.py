@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import Any, Literal, NamedTuple
 
 from hpo.digests import fast_digest
+from hpo.documents import parse_json
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -214,7 +215,7 @@ def from_json(kind: str, body: str) -> Operation:
     """
     if kind not in _KINDS:
         raise ValueError(f"an operation of a kind that this version does not know: {kind}")
-    values: dict[str, Any] = json.loads(body)
+    values: dict[str, Any] = parse_json(body)
     # What a still later version may add after the digest is none of its matter.
     checked = dict(takewhile(lambda item: item[0] != _CHECK, values.items()))
     if _CHECK in values and values[_CHECK] != _check(kind, checked):
@@ -240,7 +241,7 @@ def spooled_path(operation: Operation) -> str | None:
 def spooled_files(body: str) -> str | None:
     """The folder of a stored operation's files in the spool; None where it has none or cannot be read."""
     try:
-        spooled = json.loads(body).get("spooled")
+        spooled = parse_json(body).get("spooled")
     except (ValueError, AttributeError):
         return None
     return str(spooled).partition("/")[0] if spooled else None

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from hpo.atomic import whole_file
 from hpo.digests import fast_digest
+from hpo.documents import parse_json
 from hpo.formats import REJECTED, refusal
 from hpo.outbox.owner import folder_lock, make_private
 from hpo.outbox.records import Operation, from_json, spooled_files
@@ -86,7 +87,7 @@ def parse_line(line: str) -> Kept:
     Raises:
         ValueError, TypeError, KeyError: The line is damaged, or of another version.
     """
-    row: dict[str, Any] = json.loads(line)
+    row: dict[str, Any] = parse_json(line)
     told = row.pop("check", None)
     if told is not None and told != _line_digest(row):
         raise ValueError("other bytes than were written")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpo.documents import parse_json
 from hpo.errors import ModelError
 from hpo.model.ensemble import EnsembleClassifier
 from hpo.model.predictor import Predictor
@@ -70,5 +70,5 @@ def save_champion(folder: Path, champion: Predictor, trained: Sequence[Path]) ->
 
 
 def _facts(trained: Path) -> Mapping[str, Any]:
-    document = json.loads((trained / FACTS_FILE).read_text(encoding="utf-8"))
+    document = parse_json((trained / FACTS_FILE).read_text(encoding="utf-8"))
     return dict(document.get("trial", {}))

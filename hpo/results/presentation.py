@@ -6,12 +6,12 @@ Notes are written without the dashboard's own functions, for workers need not ha
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
+from hpo.documents import parse_json
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import Entry, counts, leaderboard
 from hpo.results.notes import TrialFacts, study_note, trial_note
@@ -84,7 +84,7 @@ def trial_runs(storage: Storage, study_id: int) -> dict[int, tuple[str, str]]:
         found: dict[int, dict[str, str]] = {}
         with storage.read() as connection:
             for row in connection.execute(query):
-                found.setdefault(row.number, {})[row.key] = str(json.loads(row.value_json))
+                found.setdefault(row.number, {})[row.key] = str(parse_json(row.value_json))
         return {
             number: (each.get("mlflow_run_id", ""), each["mlflow_url"])
             for number, each in found.items()

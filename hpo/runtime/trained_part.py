@@ -6,7 +6,6 @@ One over folds has no weights of its own: its parameters are trained once on all
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -19,6 +18,7 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial
 
+from hpo.documents import parse_json
 from hpo.errors import ModelError
 from hpo.model.saved import FACTS_FILE, damage_in_trained
 from hpo.results.champion_source import ChampionSource
@@ -112,7 +112,7 @@ def fetched_part(session: Session, number: int, download_to: Path) -> Path | Non
 def _is_of(folder: Path, study_name: str, number: int) -> bool:
     """Whether what was fetched says itself that it is that trial's: MLflow's tags may be damaged."""
     try:
-        trial = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))["trial"]
+        trial = parse_json((folder / FACTS_FILE).read_text(encoding="utf-8"))["trial"]
         is_its_own = (trial["study"], trial["number"]) == (study_name, number)
     except (OSError, ValueError, LookupError, TypeError):
         return False

@@ -58,6 +58,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from hpo.documents import TooDeep, parse_toml
 from hpo.errors import OptionError
 from hpo.spec.numbers import beyond_toml
 from hpo.spec.options import drop_option, flat
@@ -69,7 +70,7 @@ def parse_setting(setting: str) -> tuple[str, object]:
     """Split `--set key=value`; the value is read as TOML, and as plain text where it is none.
 
     Raises:
-        OptionError: There is no equals sign, no dotted key before it, or too large a number behind it.
+        OptionError: There is no equals sign, no dotted key before it, or too large or deep a value behind it.
     """
     key, equals, text = setting.partition("=")
     key, text = key.strip(), text.strip()
@@ -81,9 +82,16 @@ def parse_setting(setting: str) -> tuple[str, object]:
             hint="Write e.g. --set training.epochs=2.",
         )
     try:
-        document = tomllib.loads(f"value = {text}")
+        document = parse_toml(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return key, text
+    except TooDeep as error:
+        raise OptionError(
+            f"--set {key}",
+            found=f"a value {error}",
+            expected="a value that a study file may have",
+            hint="Correct the value.",
+        ) from error
     except ValueError as error:  # more digits than Python reads
         raise _too_large(key) from error
     value = document["value"] if len(document) == 1 else text

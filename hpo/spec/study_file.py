@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from hpo.documents import TooDeep, parse_toml
 from hpo.errors import StudyFileError, nearest_name
 from hpo.spec.addresses import is_address, name_in, why_no_address
 from hpo.spec.effects import idle, idle_keys, idle_searched, lacking_by_itself
@@ -167,7 +168,7 @@ def _check_schedule(
 
 def _parse_toml(path: Path) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        document = parse_toml(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise StudyFileError(
             str(path),
@@ -188,6 +189,13 @@ def _parse_toml(path: Path) -> dict[str, Any]:
             found=error.strerror or str(error),
             expected="a readable file",
             hint="Check its rights.",
+        ) from error
+    except TooDeep as error:
+        raise StudyFileError(
+            str(path),
+            found=f"tables or arrays {error}",
+            expected="a study file",
+            hint="Name a study file that `hpo.run` reads.",
         ) from error
     except ValueError as error:  # more digits than Python reads
         raise _too_large(str(path)) from error

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from hpo.documents import parse_json
 from hpo.storage.optuna_tables import (
     STUDIES,
     STUDY_DIRECTIONS,
@@ -199,7 +200,7 @@ def attach_artifact(
         )
     ).scalars()
     # Optuna keeps them as JSON text, which the attribute then wraps in JSON once more.
-    shown = [json.loads(json.loads(text)) for text in texts]
+    shown = [parse_json(parse_json(text)) for text in texts]
     known = [meta["artifact_id"] for meta in shown if meta["filename"] == filename]
     identifier: str = known[0] if known else str(uuid.uuid4())
     meta = {
@@ -319,4 +320,4 @@ def _note_attributes(connection: Connection, study_id: int, trial_id: int | None
             table.c.study_id == study_id, table.c.key.startswith(start, autoescape=True)
         )
     )
-    return {row.key: json.loads(row.value_json) for row in rows}
+    return {row.key: parse_json(row.value_json) for row in rows}

@@ -16,6 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, select
 
+from hpo.documents import parse_json
 from hpo.errors import StorageError
 from hpo.redaction import redacted
 from hpo.storage.optuna_rows import ARTIFACTS, frozen_trial, set_attribute
@@ -85,7 +86,7 @@ def unsealed_text(stored: object, *context: object) -> str:
         raise Damaged(f"{type(stored).__name__} in place of text")
     if not stored.startswith(_MARK):
         try:
-            json.loads(stored)
+            parse_json(stored)
         except ValueError as error:
             raise Damaged("neither a seal nor JSON") from error
         return stored

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, select
 
+from hpo.documents import parse_json
 from hpo.search.grid import GRID_SLOT
 from hpo.storage.optuna_rows import ARTIFACTS, trial_id_of
 from hpo.storage.optuna_tables import (
@@ -95,8 +95,8 @@ def _check_attributes(connection: Connection, study_id: int) -> None:
     for table in (STUDY_USER_ATTRIBUTES, STUDY_SYSTEM_ATTRIBUTES):
         query = select(table.c.key, table.c.value_json).where(table.c.study_id == study_id)
         for key, text in connection.execute(query):
-            value = json.loads(text)
-            if key.startswith(ARTIFACTS) and not json.loads(value).keys() >= _FILE:
+            value = parse_json(text)
+            if key.startswith(ARTIFACTS) and not parse_json(value).keys() >= _FILE:
                 raise Damaged(f"{key} names no file")
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pydantic import JsonValue
 from sqlalchemy import Connection, select
 
+from hpo.documents import parse_json
 from hpo.errors import StudyGoneError
 from hpo.storage.seals import Damaged, damage, place_of, sealed_text, unsealed_text
 from hpo.storage.storage import Storage
@@ -73,7 +74,7 @@ def kept(connection: Connection, study_id: int, key: str) -> JsonValue:
     if found is None:
         return None
     try:
-        value: JsonValue = json.loads(unsealed_text(found, study_id, key))
+        value: JsonValue = parse_json(unsealed_text(found, study_id, key))
     except Damaged as error:
         raise damage(place_of(connection), f"what the study keeps as {key}", error) from error
     return value

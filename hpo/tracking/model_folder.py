@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import logging
 import math
 import platform
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.digests import write_digests
+from hpo.documents import parse_json
 from hpo.model.combination import ENSEMBLE_FILE
 from hpo.tracking.registry import MLMODEL
 from hpo.tracking.serving import add_own_pyfunc, describe
@@ -52,7 +52,7 @@ def pyfunc_flavor(model: Any, folder: Path) -> None:
     from mlflow import pyfunc
 
     try:
-        facts = json.loads((folder / "data" / "trial.json").read_text(encoding="utf-8"))
+        facts = parse_json((folder / "data" / "trial.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         # Loading says so; here it is only what MLflow shows of the model that is missing.
         logger.debug("reading the facts of %s: %s", folder, error)
@@ -92,10 +92,10 @@ def transformers_flavor(model: Any, folder: Path) -> None:
     for file in checkpoint.iterdir():
         if _TOKENIZER_FILES.fullmatch(file.name):
             shutil.copy2(file, tokenizer / file.name)
-    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    config = parse_json((checkpoint / "config.json").read_text(encoding="utf-8"))
     tokenizer_config = tokenizer / "tokenizer_config.json"
     settings = (
-        json.loads(tokenizer_config.read_text(encoding="utf-8"))
+        parse_json(tokenizer_config.read_text(encoding="utf-8"))
         if tokenizer_config.exists()
         else {}
     )
@@ -121,7 +121,7 @@ def transformers_flavor(model: Any, folder: Path) -> None:
 
 def ensemble_flavor(model: Any, folder: Path) -> None:
     """What `save_ensemble` wrote, for which there is no flavor but our own pyfunc."""
-    document = json.loads((folder / "model" / ENSEMBLE_FILE).read_text(encoding="utf-8"))
+    document = parse_json((folder / "model" / ENSEMBLE_FILE).read_text(encoding="utf-8"))
     add_own_pyfunc(
         model,
         folder,

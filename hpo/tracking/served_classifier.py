@@ -295,7 +295,7 @@ def check_digests(folder: Path) -> None:
         for name, digest in digests.items():
             if digest_of(folder / name) != digest:
                 raise ValueError(f"{name} is another than was published")
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         message = (
             f"The model in {folder} is damaged: {error}. Download it again, or publish it again."
         )

@@ -6,7 +6,6 @@ Nothing here imports MLflow, so that a wrong URI is told in milliseconds.
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import socket
@@ -18,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from hpo.documents import parse_json
 from hpo.errors import TrackingError
 from hpo.redaction import WRITE_MARKS, redact_text, remember, why_ambiguous, without_credentials
 from hpo.spec.locations import can_be_looked_up, set_in, why_unwritable
@@ -133,7 +133,7 @@ def _ping_server(uri: str, timeout_seconds: float) -> None:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         with urllib.request.urlopen(request, timeout=timeout_seconds, context=context) as answer:
-            json.loads(answer.read() or b"{}")
+            parse_json(answer.read() or b"{}")
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
             raise _wrong(

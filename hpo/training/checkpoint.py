@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hpo.atomic import remove_partial, whole_file
 from hpo.digests import fast_digest
+from hpo.documents import parse_json
 from hpo.errors import ModelError
 from hpo.formats import CHECKPOINT, check_format
 from hpo.model.weights_file import write_weights
@@ -85,7 +86,7 @@ class CheckpointFile:
                 check_format(CHECKPOINT, str(self.path), header.get("format"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if header.get("digest") in (None, _digest(tensors, header["facts"])):
-                return Checkpoint(tensors, json.loads(header["facts"]))
+                return Checkpoint(tensors, parse_json(header["facts"]))
             damage = "other bytes than were written"
         except ModelError as newer:
             logger.warning("%s Its trial begins anew", newer)

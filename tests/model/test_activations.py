@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.nn import functional
+from transformers.activations import ACT2FN
 
-from hpo.model.activations import gelu_tanh
+from hpo.model.activations import ACTIVATIONS, gelu_tanh
 
 
 def test_values_and_slopes_are_those_of_the_tanh_form() -> None:
@@ -18,6 +20,15 @@ def test_values_and_slopes_are_those_of_the_tanh_form() -> None:
     got.sum().backward()
     torch.testing.assert_close(got.double(), expected, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(x.grad.double(), exact.grad, rtol=1e-6, atol=4e-6)
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_a_name_means_what_it_means_to_transformers(name: str) -> None:
+    x = torch.linspace(-8, 8, 1001, requires_grad=True)
+    ours, theirs = ACTIVATIONS[name](x), ACT2FN[name](x)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=2e-6)
+    [slope], [expected] = (torch.autograd.grad(y.sum(), x) for y in (ours, theirs))
+    torch.testing.assert_close(slope, expected, rtol=1e-4, atol=5e-6)
 
 
 def test_without_gradients_the_values_are_the_same_and_the_input_stays() -> None:

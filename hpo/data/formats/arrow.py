@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.table import Table, check_repeated, shortened
+from hpo.documents import parse_json
 from hpo.errors import DataError, first_line
 
 if TYPE_CHECKING:
@@ -102,14 +102,14 @@ def _table(
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
     """Names of the classes that the datasets library writes into the metadata of its files."""
     try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        features = parse_json(metadata[b"huggingface"])["info"]["features"]
         return {
             name: tuple(map(str, named["names"]))
             for name, feature in features.items()
             if isinstance(feature, dict)
             and (named := feature.get("feature", feature)).get("_type") == "ClassLabel"
         }
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         return {}
 
 

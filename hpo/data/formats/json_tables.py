@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.formats.text import Decoded, decoded
 from hpo.data.table import RowNoun, Table, check_repeated, kind_of
+from hpo.documents import parse_json
 from hpo.errors import DataError
 
 _FORMS = "an array of objects or lists, an object on each line, or an object of columns"
@@ -40,8 +40,8 @@ def read_json(path: Path, options: ReadOptions = AS_USUAL) -> Table:
 
 def _document(path: Path, found: Decoded) -> Table:
     try:
-        document = json.loads(found.text)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(found.text)
+    except ValueError as error:
         if getattr(error, "msg", "") == "Extra data":
             return _lines(path, found)
         line = getattr(error, "lineno", 1)
@@ -61,8 +61,8 @@ def _lines(path: Path, found: Decoded) -> Table:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            record = parse_json(line)
+        except ValueError as error:
             is_array = line.lstrip().startswith("[")
             hint = "Call the file .json, if it is one array." if is_array else "Correct that line."
             raise _broken(path, number, error, "one JSON object a line", hint) from error

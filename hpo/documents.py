@@ -1,0 +1,90 @@
+"""Documents that somebody else wrote, JSON and TOML: read with a bound on how deep they are nested.
+
+Python's own parsers give up at a depth that hangs on who called them, with an error that is no word
+about the document; and what they do read may still be too deep for whoever goes through it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Collection
+from typing import Any, Final
+
+DEEPEST: Final = 100
+"""Levels of objects and arrays in one another: far more than anything that we read has."""
+
+# A dotted key nests as well, and tomllib takes the square of its length for it.
+_LONG_KEY: Final = re.compile(
+    rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{DEEPEST}}}"""
+)
+
+
+class TooDeep(ValueError):  # noqa: N818 - what was found, not a fault of ours
+    """A document is nested deeper than `DEEPEST`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"nested more than {DEEPEST} levels deep")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a JSON document holds.
+
+    Raises:
+        ValueError: It is none. TooDeep: nor does one that deep count as one.
+    """
+    try:
+        document = json.loads(text)
+    except RecursionError:
+        raise TooDeep from None
+    except ValueError as error:
+        if type(error) is ValueError:  # Python's, with advice on its own settings
+            raise ValueError("a whole number of thousands of digits") from None
+        raise
+    # Most documents are small, and counting brackets takes no time.
+    if _brackets(text) > DEEPEST:
+        _check_depth(document)
+    return document
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """What a TOML document holds.
+
+    Raises:
+        tomllib.TOMLDecodeError: It is none.
+        TooDeep: It may be one.
+        ValueError: A number in it has more digits than Python reads.
+    """
+    if _LONG_KEY.search(text):
+        raise TooDeep
+    try:
+        document = tomllib.loads(text)
+    except RecursionError:
+        raise TooDeep from None
+    _check_depth(document)
+    return document
+
+
+def _brackets(text: str | bytes) -> int:
+    if isinstance(text, str):
+        return text.count("[") + text.count("{")
+    return text.count(b"[") + text.count(b"{")
+
+
+def _check_depth(document: object) -> None:
+    """Go through a document level by level, for a recursion would need the depth that it looks for."""
+    level = _containers([document])
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _containers(_inside(outer))]
+        if not level:
+            return
+    raise TooDeep
+
+
+def _inside(container: Any) -> Collection[object]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def _containers(values: Collection[object]) -> list[object]:
+    return [value for value in values if isinstance(value, dict | list)]
