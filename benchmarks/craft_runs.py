@@ -59,7 +59,7 @@ def table(runs: Iterable[Run], techniques: Iterable[str], baseline: str) -> str:
     """A row for each technique, a column for each data set, in Markdown.
 
     A cell is the mean difference from the baseline in percentage points, its standard error over the
-    seeds, and how many times as long it took.
+    seeds, how many times as long it took, and how many seeds it has, where these are fewer.
     """
     by_cell: dict[tuple[str, str], dict[int, Run]] = {}
     for run in runs:
@@ -83,7 +83,8 @@ def _cell(runs: Mapping[int, Run], base: Mapping[int, Run], is_baseline: bool) -
         return ""
     gains = [100 * (runs[seed].score - base[seed].score) for seed in paired]
     cost = _seconds(runs) / _seconds(base)
-    return f"{mean(gains):+.1f} ± {_error(gains):.1f}, {cost:.1f}x"
+    seeds = f" ({len(paired)} seeds)" if len(paired) < len(base) else ""
+    return f"{mean(gains):+.1f} ± {_error(gains):.1f}, {cost:.1f}x{seeds}"
 
 
 def _error(values: list[float]) -> float:
