@@ -9,11 +9,10 @@ import logging
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from hpo.errors import OptionError, ServerError, StorageError
-from hpo.execution.request_check import host_name, with_links, with_request_check
+from hpo.execution.request_check import with_links, with_request_check
 from hpo.spec.locations import Locations, dashboard_url, redacted
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def dashboard_application(
     )
     if links is not None and links[0] != links[1]:
         application = with_links(application, *links)
-    return with_request_check(application, [host_name(urlsplit(dashboard_url()).netloc)])
+    return with_request_check(application, [dashboard_url()])
 
 
 def serve(application: WSGIApplication, host: str, port: int) -> None:

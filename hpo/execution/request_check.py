@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -24,29 +25,37 @@ _HEADERS = (
 
 
 def with_request_check(
-    application: WSGIApplication, allowed_hosts: Collection[str]
+    application: WSGIApplication, allowed_urls: Collection[str]
 ) -> WSGIApplication:
     """The application behind the check.
 
     Args:
         application: What may be asked.
-        allowed_hosts: Names without port under which it may be asked, beside those of the loopback interface.
+        allowed_urls: Where browsers find it, beside the loopback interface; `https` where a proxy speaks TLS.
     """
-    names = LOOPBACK_NAMES | {name.lower() for name in allowed_hosts}
+    addresses = {(url.scheme.lower(), url.netloc.lower()) for url in map(urlsplit, allowed_urls)}
+    names = LOOPBACK_NAMES | {host_name(netloc) for _, netloc in addresses}
+    schemes = {netloc: scheme for scheme, netloc in addresses}
 
     def ask(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        refusal = _refusal(environ, names)
+        host = environ.get("HTTP_HOST", "").lower()
+        scheme = schemes.get(host, environ["wsgi.url_scheme"])
+        refusal = _refusal(environ, names, f"{scheme}://{host}")
         if refusal is not None:
-            body = refusal.encode()
-            length = str(len(body))
-            start_response(
-                "403 Forbidden",
-                [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", length)],
-            )
-            return [body]
+            return _told("403 Forbidden", refusal, start_response)
+        if ".." in environ.get("PATH_INFO", "").split("/"):
+            return _told("404 Not Found", "There is nothing of that name.", start_response)
         return application(environ, _safe(start_response))
 
     return ask
+
+
+def _told(status: str, words: str, start_response: StartResponse) -> list[bytes]:
+    """An answer of our own."""
+    body = words.encode()
+    length = ("Content-Length", str(len(body)))
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), length])
+    return [body]
 
 
 def with_links(application: WSGIApplication, usual: str, actual: str) -> WSGIApplication:
@@ -85,10 +94,9 @@ def host_name(address: str) -> str:
     return address.partition(":")[0].lower()
 
 
-def _refusal(environ: WSGIEnvironment, names: Collection[str]) -> str | None:
-    """Why a request is refused; None for one that may pass."""
-    host = environ.get("HTTP_HOST", "")
-    if host_name(host) not in names:
+def _refusal(environ: WSGIEnvironment, names: Collection[str], own: str) -> str | None:
+    """Why a request is refused; None for one that may pass. own: the origin of pages that were asked for like this."""
+    if host_name(environ.get("HTTP_HOST", "")) not in names:
         return "This server does not go by that name."
     reads = environ["REQUEST_METHOD"] in _READS
     site = environ.get("HTTP_SEC_FETCH_SITE")
@@ -102,12 +110,12 @@ def _refusal(environ: WSGIEnvironment, names: Collection[str]) -> str | None:
         if not follows_link:
             return "Requests from pages of other sites are refused."
     origin = environ.get("HTTP_ORIGIN")
-    if origin is not None and origin.partition("://")[2].lower() != host.lower():
+    if origin is not None and origin.lower() != own:
         return "Requests from pages of other origins are refused."
     if not reads and origin is None and site is None:
         # An old browser says only where it comes from, and a program says nothing.
-        referer = environ.get("HTTP_REFERER", f"http://{host}")
-        if referer.partition("://")[2].partition("/")[0].lower() != host.lower():
+        page = environ.get("HTTP_REFERER", own)
+        if "/".join(page.split("/", 3)[:3]).lower() != own:
             return "Requests from pages of other sites are refused."
     return None
 

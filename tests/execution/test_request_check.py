@@ -34,7 +34,7 @@ def ask(app: Any, method: str = "GET", path: str = "/api/studies", **headers: st
 
 @pytest.fixture
 def dashboard() -> Any:
-    return with_request_check(application, ["studies.example.org"])
+    return with_request_check(application, ["https://studies.example.org"])
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,8 @@ def test_programs_and_its_own_page_may_do_everything(dashboard: Any, method: str
     [
         {"HTTP_ORIGIN": "https://evil.example"},
         {"HTTP_ORIGIN": "null"},
+        {"HTTP_ORIGIN": "https://127.0.0.1:8080"},
+        {"HTTP_ORIGIN": "127.0.0.1:8080"},
         {"HTTP_ORIGIN": "http://127.0.0.1:5000"},
         {"HTTP_SEC_FETCH_SITE": "cross-site"},
         {"HTTP_SEC_FETCH_SITE": "same-site"},
@@ -108,3 +110,21 @@ def test_links_are_shown_as_they_are_served() -> None:
 def test_host_names_lose_their_port() -> None:
     names = ["a:1", "a", "[::1]:80", "[::1]", ""]
     assert [host_name(name) for name in names] == ["a", "a", "::1", "::1", ""]
+
+
+def test_behind_a_proxy_that_speaks_tls_pages_have_its_scheme(dashboard: Any) -> None:
+    named = {"HTTP_HOST": "studies.example.org"}
+    own = {"HTTP_ORIGIN": "https://studies.example.org"}
+    plain = {"HTTP_ORIGIN": "http://studies.example.org"}
+    assert ask(dashboard, "POST", **named, **own)["status"] == 200
+    assert ask(dashboard, "POST", **named, **plain)["status"] == 403
+    read = {"HTTP_REFERER": "https://studies.example.org/dashboard"}
+    assert ask(dashboard, "POST", **named, **read)["status"] == 200
+    assert (
+        ask(dashboard, "POST", **named, HTTP_REFERER="http://studies.example.org/")["status"] == 403
+    )
+
+
+@pytest.mark.parametrize("path", ["/static/../..", "/static/..", "/artifacts/1/../../x"])
+def test_a_path_that_climbs_leads_nowhere(dashboard: Any, path: str) -> None:
+    assert ask(dashboard, path=path, **SAFE)["status"] == 404
