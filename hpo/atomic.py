@@ -24,6 +24,7 @@ from pathlib import Path
 PARTIAL = ".partial"
 """How the names of half-written files and folders end."""
 
+_ABANDONED_SECONDS = 24 * 3600
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 
 
@@ -114,6 +115,22 @@ def remove_partial(path: Path) -> None:
     """Remove what writers of this file or folder left half-written. None may be writing it now."""
     for left in path.parent.glob(f".{escape(path.name)}.*{PARTIAL}"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def remove_abandoned(folder: Path, now: float) -> None:
+    """Remove the hidden entries of a folder that are a day old: what writers that were killed left.
+
+    Args:
+        folder: Holds nothing hidden but what is being written.
+        now: As the files' times say it, for a file server has a clock of its own.
+    """
+    for path in folder.glob(".*"):
+        try:
+            abandoned = path.stat().st_mtime < now - _ABANDONED_SECONDS
+        except FileNotFoundError:
+            continue
+        if abandoned:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

@@ -108,6 +108,13 @@ HIDDEN_STATES: Final = Format(
     way_out="remove the cache",
     oldest=2,
 )
+DOWNLOADS: Final = Format(
+    what="files from web servers",
+    number=1,
+    place="the name of each `downloads/*/`",
+    newer="not seen; fetched again",
+    way_out="remove the cache",
+)
 FORMATS: Final = (
     DATABASE,
     STATE,
@@ -119,6 +126,7 @@ FORMATS: Final = (
     ENSEMBLE,
     TOKENS,
     HIDDEN_STATES,
+    DOWNLOADS,
 )
 
 

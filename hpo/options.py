@@ -123,13 +123,21 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
         help="finished trials that the study should have",
     )
     parser.add_argument("--name", metavar="STUDY_NAME", help="name of the study")
+    add_data_options(parser)
+    parser.add_argument(
+        "--keep", metavar="all|top:K|best", help="which trials' models stay in MLflow"
+    )
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """What says which data are read, how, and with which model; --set among them."""
     parser.add_argument(
         "--model", metavar="NAME_OR_PATH", help='hub id or directory of a GPT-2 model, or "demo"'
     )
     parser.add_argument(
         "--data",
-        metavar="PATH_OR_HUB_ID",
-        help="a file, a folder of train/validation/test files, or a hub id",
+        metavar="PATH_URL_OR_HUB_ID",
+        help="a file, a folder of train/validation/test files, https://…, or a hub id",
     )
     parser.add_argument("--text-column", metavar="NAME", help="column of the texts")
     parser.add_argument("--label-column", metavar="NAME", help="column of the labels")
@@ -144,9 +152,6 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
         type=whole_number("--max-train-examples"),
         metavar="N",
         help="train on a sample of this size",
-    )
-    parser.add_argument(
-        "--keep", metavar="all|top:K|best", help="which trials' models stay in MLflow"
     )
     parser.add_argument(
         "--set",
@@ -165,7 +170,7 @@ def read_spec(options: argparse.Namespace) -> StudySpec:
 
     overrides: dict[str, object] = dict(parse_setting(text) for text in options.settings)
     for option, key in STUDY_OPTIONS.items():
-        value = getattr(options, option)
+        value = getattr(options, option, None)
         if value is not None:
             overrides[key] = value
     return read_study(find_study_file(options.study or "quickstart"), overrides)
@@ -278,6 +283,10 @@ class OneLineParser(argparse.ArgumentParser):
     def _list_them(self) -> str:
         return f"`{self.prog} --help` lists them."
 
+    @property
+    def _positionals_named(self) -> list[str]:
+        return [str(action.metavar) for action in self._actions if not action.option_strings]
+
     def _stray(self, argument: str) -> OptionError:
         """The error for an argument that nothing takes."""
         if argument.startswith("-"):
@@ -292,7 +301,7 @@ class OneLineParser(argparse.ArgumentParser):
         return OptionError(
             self.prog,
             found=f"{argument!r}, one argument too many",
-            expected="STUDY and options" if "STUDY" in self.format_usage() else "options",
+            expected=" and ".join((*self._positionals_named, "options")),
             hint=self._list_them,
         )
 

@@ -105,7 +105,7 @@ def _run(options: argparse.Namespace) -> int:
         from hpo.storage.storage import open_storage
         from hpo.terminal import tell_data
 
-        prepared = prepare(spec, locations)
+        prepared = prepare(spec, locations, *([] if options.quiet else [say]))
         tell_data(prepared, quiet=options.quiet)
         settle_places(locations)
         with open_storage(locations.storage_url) as storage:

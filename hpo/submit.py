@@ -14,6 +14,7 @@ from hpo.options import (
     command,
     read_locations,
     read_spec,
+    say,
 )
 from hpo.printable import printable
 from hpo.spec.numbers import whole_number
@@ -55,7 +56,7 @@ def _submit(options: argparse.Namespace) -> int:
         from hpo.runtime.preparation import prepare
         from hpo.terminal import tell_data
 
-        prepared = prepare(spec, locations)
+        prepared = prepare(spec, locations, say)
         tell_data(prepared)
         fingerprints = prepared.fingerprints
     with open_storage(locations.storage_url, wait_seconds=_WAIT_SECONDS) as storage:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
+_AHEAD = 16  # items that are made before they are asked for
 
 
 class Deadline:
@@ -44,3 +50,56 @@ def wait_until(condition: Callable[[], bool], seconds: float, *, poll_seconds: f
             return False
         time.sleep(min(poll_seconds, deadline.seconds_left))
     return True
+
+
+def each_in_time(items: Iterator[_Item], deadline: Deadline) -> Generator[_Item]:
+    """What an iterator gives, however long each of its steps takes, until the deadline.
+
+    The steps are made by a thread, for some heed no time-out: to look up a name, or to read from a
+    server that sends a byte a second. It ends after the step at which it is given up.
+
+    Args:
+        items: Is closed at the end, if it is a generator.
+        deadline: For all of them together.
+
+    Raises:
+        TimeoutError: The moment has come.
+        Exception: Whatever the iterator raises.
+    """
+    made: queue.Queue[tuple[bool, object]] = queue.Queue(_AHEAD)
+    given_up = threading.Event()
+
+    def put(is_item: bool, value: object) -> None:
+        while not given_up.is_set():
+            try:
+                made.put((is_item, value), timeout=0.2)
+                break
+            except queue.Full:
+                continue
+
+    def make() -> None:
+        try:
+            for item in items:
+                put(True, item)
+                if given_up.is_set():
+                    break
+            put(False, None)
+        except Exception as error:  # noqa: BLE001 - it is raised again where it is waited for
+            put(False, error)
+        finally:
+            getattr(items, "close", lambda: None)()
+
+    threading.Thread(target=make, name="each-in-time", daemon=True).start()
+    try:
+        while True:
+            try:
+                is_item, value = made.get(timeout=deadline.seconds_left)
+            except queue.Empty:
+                raise TimeoutError from None
+            if isinstance(value, Exception) and not is_item:
+                raise value
+            if not is_item:
+                return
+            yield value  # type: ignore[misc]
+    finally:
+        given_up.set()

@@ -25,6 +25,7 @@ from hpo.formats import (
     CHECKPOINT,
     DATABASE,
     DIGESTS,
+    DOWNLOADS,
     ENSEMBLE,
     FORMATS,
     HIDDEN_STATES,
@@ -68,7 +69,7 @@ def the_one(folder: Path, pattern: str) -> Path:
 
 def test_every_kind_is_in_the_table_and_has_a_test() -> None:
     kinds = [DATABASE, STATE, OUTBOX, REJECTED, CHECKPOINT, TRAINED, DIGESTS, ENSEMBLE]
-    assert list(FORMATS) == [*kinds, TOKENS, HIDDEN_STATES]
+    assert list(FORMATS) == [*kinds, TOKENS, HIDDEN_STATES, DOWNLOADS]
     assert {kept for kept, *_ in (*REFUSED, *MADE_AGAIN)} == {
         DATABASE,
         STATE,

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from hpo.waiting import Deadline, wait_until
+from hpo.waiting import Deadline, each_in_time, wait_until
 
 
 class Clock:
@@ -49,3 +51,36 @@ def test_a_condition_that_never_holds_is_looked_at_a_last_time_when_the_time_is_
     looks = []
     assert not wait_until(lambda: looks.append(clock.now) is not None, 2.5, poll_seconds=1)
     assert looks == [1000, 1001, 1002, 1002.5]
+
+
+def test_each_in_time_gives_all_items_and_raises_what_they_raise() -> None:
+    def counted() -> Iterator[int]:
+        yield from range(100)
+        raise ValueError("after them")
+
+    given = each_in_time(counted(), Deadline(60))
+    assert [next(given) for _ in range(100)] == [*range(100)]
+    with pytest.raises(ValueError, match="after them"):
+        next(given)
+    assert [*each_in_time(iter(()), Deadline(60))] == []
+
+
+def test_each_in_time_gives_up_at_the_deadline_and_closes_what_it_read_from() -> None:
+    closed = threading.Event()
+
+    def waiting() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+                time.sleep(0.05)
+        finally:
+            closed.set()
+
+    with pytest.raises(TimeoutError):
+        [*each_in_time(waiting(), Deadline(0.2))]
+    assert closed.wait(10)
+    closed.clear()
+    given = each_in_time(waiting(), Deadline(60))
+    next(given)
+    given.close()
+    assert closed.wait(10)

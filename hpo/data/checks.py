@@ -107,13 +107,19 @@ def without_texts_of(
     return split.take(np.flatnonzero(~copied)), (warning,)
 
 
+def texts_with_several_labels(split: Split) -> set[str]:
+    """The texts that occur more than once, and not always with the same label."""
+    first: dict[str, object] = {}
+    return {
+        text
+        for text, label in zip(split.texts, split.labels.tolist(), strict=True)
+        if first.setdefault(text, label) != label
+    }
+
+
 def clashing_labels(split: Split) -> tuple[str, ...]:
     """A warning that counts the training texts with more than one label, which are kept."""
-    first: dict[str, int] = {}
-    clashing: set[str] = set()
-    for text, label in zip(split.texts, split.labels.tolist(), strict=True):
-        if first.setdefault(text, label) != label:
-            clashing.add(text)
+    clashing = texts_with_several_labels(split)
     if not clashing:
         return ()
     indices = np.array(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from hpo.data.sources import SourceTables
+from hpo.data.source_tables import SourceTables
 from hpo.data.table import Table
 
 if TYPE_CHECKING:

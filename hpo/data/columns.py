@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal
 
+from hpo.data.column_guesses import guessed_label, guessed_text, may_hold
 from hpo.data.headers import first_row_as_header, without_header
 from hpo.data.table import Table, check_repeated, shortened
 from hpo.errors import DataError, nearest_name
@@ -58,9 +59,9 @@ def find_columns(
     Raises:
         DataError: Listing the columns that there are, with the nearest name.
     """
-    text_column = named_column(table, "text", text)
     named = (label,) if label is None or isinstance(label, str) else label
-    label_columns = tuple(named_column(table, "label", name) for name in named)
+    text_column = named_column(table, "text", text, other=named[0])
+    label_columns = tuple(named_column(table, "label", name, other=text_column) for name in named)
     check_repeated("data.label", label_columns)
     if text_column in label_columns:
         raise DataError(
@@ -72,8 +73,14 @@ def find_columns(
     return text_column, label_columns
 
 
-def named_column(table: Table, role: Role, named: str | None) -> str:
+def named_column(table: Table, role: Role, named: str | None, other: str | None = None) -> str:
     """The table's own spelling of a column's name, or the column that is usual where none is named.
+
+    Args:
+        table: With the column or without.
+        role: What it holds.
+        named: As the user named it, or None.
+        other: The column of the other role, where that is known.
 
     Raises:
         DataError: Listing the columns that there are, with the nearest name.
@@ -91,18 +98,51 @@ def named_column(table: Table, role: Role, named: str | None) -> str:
             table.place,
             found=f"no column {shortened(named)}, but {listed_columns(table)}",
             expected="a column of this table",
-            hint=_mend(table, role, by_folded_name[near] if near else None),
+            hint=_mend(table, role, by_folded_name[near] if near else None, other),
         )
-    for name in _USUAL[role]:
-        if name in by_folded_name:
-            return by_folded_name[name]
-    near = None if first_row_as_header(table) else _likely(by_folded_name, role)
+    usual = _usual_column(table, role)
+    if usual is not None:
+        return usual
     raise DataError(
         table.place,
         found=listed_columns(table),
         expected=f"a {role} column ({', '.join(_USUAL[role][:6])}, …)",
-        hint=_mend(table, role, by_folded_name[near] if near else None),
+        hint=_proposal(table, role, other),
     )
+
+
+def _usual_column(table: Table, role: Role) -> str | None:
+    folded = {name.strip().casefold(): name for name in reversed(table.names)}
+    return next((folded[name] for name in _USUAL[role] if name in folded), None)
+
+
+def _proposal(table: Table, role: Role, other: str | None) -> str:
+    """The options that name the columns which have no usual names, where these can be told."""
+    unnamed = _without_names(table)
+    if unnamed:
+        return unnamed
+    if role == "label":
+        options = {"label": _likely_column(table, "label", other)}
+    else:
+        options = {"text": _likely_column(table, "text", other)}
+        if other is None and _usual_column(table, "label") is None:
+            # It would be asked for next.
+            options["label"] = _likely_column(table, "label", options["text"])
+    line = " ".join(
+        f"--{each}-column {shlex.quote(name)}" for each, name in options.items() if name
+    )
+    return f"Perhaps `{line}`?" if options[role] else f"Name it with --{role}-column."
+
+
+def _likely_column(table: Table, role: Role, other: str | None) -> str | None:
+    """The column that may hold texts or labels, by its name or else by what stands in it."""
+    folded = {name.strip().casefold(): name for name in reversed(table.names) if name != other}
+    usual = next((folded[name] for name in _USUAL[role] if name in folded), None)
+    near = None if usual else _likely(folded, role)
+    named = folded[near] if near else usual
+    if named is not None and may_hold(table, named, role):
+        return named
+    return (guessed_text(table) if role == "text" else guessed_label(table, other)) or named
 
 
 def _likely(names: Collection[str], role: Role) -> str | None:
@@ -131,12 +171,22 @@ def listed_columns(table: Table) -> str:
     )
 
 
-def _mend(table: Table, role: Role, near: str | None) -> str:
+def _mend(table: Table, role: Role, near: str | None, other: str | None) -> str:
+    """What to do about a column that the user named and that there is not."""
+    unnamed = _without_names(table)
+    if unnamed:
+        return unnamed
+    return (
+        f"Perhaps --{role}-column {shlex.quote(near)}?" if near else _proposal(table, role, other)
+    )
+
+
+def _without_names(table: Table) -> str | None:
+    """How to read a table whose columns have no names; None where they have some."""
     if first_row_as_header(table):
         return (
             f"The first {table.row_noun} looks like data; if it is, add `{without_header(table)}`."
         )
     if table.is_numbered and len(table.names) > 1:
         return f"Perhaps `{without_header(table)}`?"
-    option = f"--{role}-column"
-    return f"Perhaps {option} {shlex.quote(near)}?" if near else f"Name it with {option}."
+    return None

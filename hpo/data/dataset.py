@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from hpo.data import checks
 from hpo.data.cleaning import cleaned_source
 from hpo.data.columns import find_columns, listed_columns
+from hpo.data.downloads import Downloads
 from hpo.data.filters import filtered
 from hpo.data.fold_splits import ready_for_folds, with_splits_for_folds
 from hpo.data.folds import make_folds
@@ -20,10 +22,12 @@ from hpo.data.joined_texts import with_joined_texts
 from hpo.data.label_names import with_label_names
 from hpo.data.labelled import LabelledData, Labels, Split
 from hpo.data.labelling import Labelling, find_labelling
-from hpo.data.sources import SourceTables, read_source
+from hpo.data.source_tables import SourceTables
+from hpo.data.sources import read_source
 from hpo.data.splits import SplitOff, split_off, stratified_sample
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
+from hpo.spec.addresses import shown
 from hpo.spec.cleaning import CleaningSection
 from hpo.spec.effects import refuse_idle
 from hpo.spec.study import ValidationSection
@@ -39,12 +43,31 @@ _AS_IT_IS: Final = CleaningSection()
 _NO_FOLDS: Final = ValidationSection()
 
 
+@dataclass(frozen=True, eq=False)
+class TextTables:
+    """The splits of a source, as cleaned tables with the columns that are read.
+
+    Attributes:
+        columns: Those that the training split has.
+        text: The column of the texts; where several were joined, of the joined ones.
+        labels: The columns of the labels.
+        warnings: What was guessed and cleaned, one line each.
+    """
+
+    source: SourceTables
+    columns: tuple[str, ...]
+    text: str
+    labels: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 def load_data(
     section: DataSection,
     *,
     seed: int,
     cleaning: CleaningSection = _AS_IT_IS,
     validation: ValidationSection = _NO_FOLDS,
+    downloads: Downloads | None = None,
 ) -> LabelledData:
     """Read, check and split a study's data; the same section, seed and files give the same result.
 
@@ -59,13 +82,46 @@ def load_data(
         DataError: The source cannot be read or cannot serve.
         StudyFileError: A key of the section would do nothing with it.
     """
-    source = read_source(section)
-    warnings = list(source.warnings)
+    tables = read_tables(section, cleaning, downloads)
+    return labelled_data(tables, section, seed=seed, cleaning=cleaning, validation=validation)
+
+
+def read_tables(
+    section: DataSection,
+    cleaning: CleaningSection = _AS_IT_IS,
+    downloads: Downloads | None = None,
+) -> TextTables:
+    """Read the splits of a study's data, find the columns, and clean the texts.
+
+    Raises:
+        DataError: The source cannot be read, or has no such columns.
+        StudyFileError: A key of the section would do nothing with it.
+    """
+    source = read_source(section, downloads)
+    columns = source.train.names
     source, named_text = with_joined_texts(source, section)
     text, labels = find_columns(source.train, named_text, section.label)
     source = with_label_names(source, labels, section)
-    source, notes = cleaned_source(source, text, cleaning)
-    warnings += notes
+    cleaned, notes = cleaned_source(source, text, cleaning)
+    return TextTables(cleaned, columns, text, labels, (*source.warnings, *notes))
+
+
+def labelled_data(
+    tables: TextTables,
+    section: DataSection,
+    *,
+    seed: int,
+    cleaning: CleaningSection = _AS_IT_IS,
+    validation: ValidationSection = _NO_FOLDS,
+) -> LabelledData:
+    """What `load_data` gives, of tables that are read already.
+
+    Raises:
+        DataError: They cannot serve.
+        StudyFileError: A key of the section would do nothing with them.
+    """
+    source, text, labels = tables.source, tables.text, tables.labels
+    warnings = list(tables.warnings)
 
     train, labelling, notes = _training_split(source.train, text, labels, section)
     warnings += notes
@@ -92,7 +148,7 @@ def load_data(
 
     logger.info(
         "%s: %d training, %d validation and %d test examples, labels %d (%s)",
-        section.source,
+        shown(section.source),
         len(train),
         len(held_out),
         len(test),
@@ -105,7 +161,7 @@ def load_data(
         test=test,
         label_names=names,
         fingerprint=_fingerprint(names, train, held_out, test),
-        source=section.source,
+        source=shown(section.source),
         warnings=tuple(warnings),
         text_column=text,
         label_column=", ".join(labels),

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from hpo.data.aliases import called, spoken_of_as
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.packed import is_packed, name_inside, unpacked
 from hpo.data.table import Table
-from hpo.errors import DataError, HpoError, first_line
+from hpo.errors import DataError, first_line
 from hpo.spec.registries import DATA_FORMATS, data_format
 
 # Files of tables that hpo does not read, and what makes a file of them that it does.
@@ -112,7 +113,8 @@ def _table(path: Path, options: ReadOptions) -> Table:
     read: Callable[..., Table] = DATA_FORMATS[name]
     # A format of another package's may know of no options.
     takes_options = len(inspect.signature(read).parameters) > 1
-    return read(path, options) if takes_options else read(path)
+    table = read(path, options) if takes_options else read(path)
+    return replace(table, written=", ".join(filter(None, (name, table.written))))
 
 
 def _shown_format(path: Path) -> str | None:
@@ -136,20 +138,10 @@ def _shown_format(path: Path) -> str | None:
 def _unpacked_table(path: Path, options: ReadOptions) -> Table:
     """The table in a compressed file, all of it in memory, with the file's own name in all messages."""
     with unpacked(path) as inside:
-        try:
+        with spoken_of_as(inside, str(path)):
             table = _table(inside, options)
-            columns = {name: table.column(name) for name in table.names}
-        except HpoError as error:
-            raise _of(path, inside, error) from error
-        warnings = tuple(w.replace(str(inside), str(path)) for w in table.warnings)
-    return replace(
-        table, place=str(path), column=lambda name: list(columns[name]), warnings=warnings
-    )
-
-
-def _of(path: Path, inside: Path, error: HpoError) -> DataError:
-    place = error.place.replace(str(inside), str(path))
-    return DataError(place, found=error.found, expected=error.expected, hint=error.hint)
+        named = called(table, inside, str(path), read=True)
+        return replace(named, written=f"{table.written}, {path.suffix.lower().removeprefix('.')}")
 
 
 def _no_file(path: Path, found: str) -> DataError:

@@ -13,7 +13,7 @@ from hpo.data.checks import without_texts_of
 from hpo.data.fold_columns import with_fold_keys
 from hpo.data.folds import by_hash, cut, keys_of, units_of
 from hpo.data.labelled import Split
-from hpo.data.sources import SourceTables
+from hpo.data.source_tables import SourceTables
 from hpo.errors import DataError
 
 if TYPE_CHECKING:

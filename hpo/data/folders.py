@@ -46,6 +46,7 @@ def class_folders(folder: Path, options: ReadOptions) -> Table | None:
         lambda name: list(columns[name]),
         np.arange(1, len(paths) + 1, dtype=np.int64),
         warnings=warnings,
+        written="a folder of texts for each class",
     )
 
 
@@ -92,6 +93,7 @@ def read_shards(paths: Sequence[Path], options: ReadOptions) -> Table:
         has_header=first.has_header,
         is_numbered=first.is_numbered,
         warnings=tuple(warning for table in tables for warning in table.warnings),
+        written=first.written,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from hpo.data.column_guesses import guessed_label, guessed_text
 from hpo.data.table import Table
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -20,8 +21,10 @@ def first_row_as_header(table: Table) -> bool:
 
 def without_header(table: Table) -> str:
     """The options that read it without one, or that name columns that have none."""
-    text, label = _positions(table)
-    columns = f"--text-column {text} --label-column {label}"
+    names = list(table.names)
+    text = guessed_text(table) or names[-1]
+    label = guessed_label(table, text) or next((name for name in names if name != text), text)
+    columns = f"--text-column {names.index(text) + 1} --label-column {names.index(label) + 1}"
     return f"--set data.header=false {columns}" if table.has_header else columns
 
 
@@ -29,13 +32,3 @@ def _looks_like_data(table: Table, name: str) -> bool:
     if _NUMBER.fullmatch(name) or len(name.split()) > _MOST_WORDS_IN_A_NAME:
         return True
     return bool(name) and name in table.column(name)[:_LOOKED_AT]
-
-
-def _positions(table: Table) -> tuple[int, int]:
-    """Which columns hold texts and labels, from 1: the longest values, and the fewest others."""
-    columns = [[str(cell) for cell in table.column(name)[:_LOOKED_AT]] for name in table.names]
-    lengths = [sum(map(len, cells)) for cells in columns]
-    text = lengths.index(max(lengths))
-    others = [index for index in range(len(columns)) if index != text]
-    label = min(others, key=lambda index: len(set(columns[index])), default=text)
-    return text + 1, label + 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hpo.data.columns import named_column
 from hpo.data.labels import is_missing
-from hpo.data.sources import SourceTables
+from hpo.data.source_tables import SourceTables
 from hpo.data.table import Table, check_repeated
 from hpo.spec.effects import refuse_idle
 from hpo.spec.study import DataSection

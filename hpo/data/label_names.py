@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from hpo.data.labels import WHOLE_NUMBER, is_missing
-from hpo.data.sources import SourceTables
+from hpo.data.source_tables import SourceTables
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
 from hpo.spec.effects import refuse_idle

@@ -16,12 +16,12 @@ from typing import IO, Final
 
 from hpo.errors import DataError, first_line
 
-_STREAMS: Final[dict[str, Callable[[Path], IO[bytes] | gzip.GzipFile]]] = {
-    ".gz": gzip.GzipFile,
+_STREAMS: Final[dict[str, Callable[[IO[bytes]], IO[bytes] | gzip.GzipFile]]] = {
+    ".gz": lambda raw: gzip.GzipFile(fileobj=raw),
     ".bz2": bz2.BZ2File,
     ".xz": lzma.LZMAFile,
 }
-_FAULTS: Final = (
+FAULTS: Final = (
     EOFError,
     zlib.error,
     lzma.LZMAError,
@@ -29,6 +29,7 @@ _FAULTS: Final = (
     RuntimeError,
     NotImplementedError,
 )
+"""What the libraries raise of damaged files, beside OSErrors."""
 
 
 def is_packed(path: Path) -> bool:
@@ -44,9 +45,9 @@ def name_inside(path: Path) -> str:
     if not is_packed(path):
         return path.name
     if path.suffix.lower() == ".zip" and not Path(path.stem).suffix:
-        members = _members(path)
-        if len(members) == 1:
-            return f"{path.stem}{Path(members[0]).suffix}"
+        names = members(path)
+        if len(names) == 1:
+            return f"{path.stem}{Path(names[0]).suffix}"
     return path.stem
 
 
@@ -61,37 +62,48 @@ def unpacked(path: Path) -> Iterator[Path]:
     with TemporaryDirectory(prefix="hpo-unpacked-") as folder:
         inside = Path(folder) / name_inside(path)
         try:
-            with _opened(path) as source, inside.open("wb") as target:
+            with (
+                path.open("rb") as raw,
+                opened(path, raw) as source,
+                inside.open("wb") as target,
+            ):
                 shutil.copyfileobj(source, target, 1 << 20)
-        except (*_FAULTS, gzip.BadGzipFile) as error:
-            raise _damaged(path, error) from error
+        except (*FAULTS, gzip.BadGzipFile) as error:
+            raise damaged(path, error) from error
         except OSError as error:
             if error.errno is None:  # bz2 says so of damaged data
-                raise _damaged(path, error) from error
+                raise damaged(path, error) from error
             raise
         yield inside
 
 
-def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
+def opened(path: Path, raw: IO[bytes]) -> IO[bytes] | gzip.GzipFile:
+    """The file that is in a compressed one, to be read from its beginning.
+
+    Args:
+        path: Of the compressed file.
+        raw: Its bytes.
+
+    Raises:
+        DataError: A zip file of none or several.
+    """
     suffix = path.suffix.lower()
     if suffix != ".zip":
-        return _STREAMS[suffix](path)
-    members = _members(path)
-    if len(members) != 1:
-        listed = ", ".join(members[:3]) + ", …" * (len(members) > 3)
+        return _STREAMS[suffix](raw)
+    names = members(path)
+    if len(names) != 1:
+        listed = ", ".join(names[:3]) + ", …" * (len(names) > 3)
         raise DataError(
             str(path),
-            found=f"a zip file of {len(members)} files ({listed})"
-            if members
-            else "a zip file of none",
+            found=f"a zip file of {len(names)} files ({listed})" if names else "a zip file of none",
             expected="one file in it, a table",
             hint="Unpack it with `unzip`, and name the folder.",
         )
-    return zipfile.ZipFile(path).open(members[0])
+    return zipfile.ZipFile(raw).open(names[0])
 
 
-def _members(path: Path) -> list[str]:
-    """The files in a zip file, without what macOS adds."""
+def members(path: Path) -> list[str]:
+    """The files in a zip file, without what macOS adds; none where it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -106,7 +118,8 @@ def _members(path: Path) -> list[str]:
     ]
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
+def damaged(path: Path, error: Exception) -> DataError:
+    """The error for a compressed file that the library for its kind cannot read."""
     return DataError(
         str(path),
         found=f"a compressed file that cannot be read ({first_line(error)})",

@@ -96,7 +96,7 @@ class Reading:
         return (
             f"{self.source}: {share:.0%} of the training texts are {shortened(name, 30)}, one of "
             f"{len(counts)} classes: a high accuracy may only mean that it is always answered; "
-            'study.metric = "f1_macro" or "balanced_accuracy" gives every class the same weight'
+            "--set study.metric=f1_macro (or balanced_accuracy) gives every class the same weight"
         )
 
     def _not_all_validated(self) -> str:
@@ -199,14 +199,15 @@ def reading_of(
         task=data.task,
         texts={role: len(split) for role, split in splits.items()},
         without_label=0 if labels.ndim == 1 else int((labels.sum(1) == 0).sum()),
-        numbers=_numbers(labels) if data.task == "regression" else {},
+        numbers=number_facts(labels) if data.task == "regression" else {},
         baselines={}
         if same_answer is None
         else {role: same_answer(splits[role].labels) for role in ("validation", "test")},
     )
 
 
-def _numbers(labels: Labels) -> dict[str, float]:
+def number_facts(labels: Labels) -> dict[str, float]:
+    """Least, mean, greatest and standard deviation of numbers (n,)."""
     values = labels.astype(np.float64)
     of = {"min": values.min(), "mean": values.mean(), "max": values.max(), "std": values.std()}
     return {name: float(value) for name, value in of.items()}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
-import numpy as np
-
+from hpo.data.aliases import called, spoken_of_as
+from hpo.data.archives import is_archive, opened_archive, parted
+from hpo.data.downloads import Downloads
 from hpo.data.files import OTHER_TABLES, file_format, formats_in_words, read_file, split_name
 from hpo.data.folders import (
     class_folders,
@@ -18,8 +19,9 @@ from hpo.data.folders import (
     split_folders,
     without_shard,
 )
-from hpo.data.formats.options import ReadOptions
+from hpo.data.formats.options import OF_DATASETS, read_options, refuse_unread_options
 from hpo.data.hub import read_hub, saved_dataset
+from hpo.data.source_tables import SourceTables
 from hpo.data.table import Table
 from hpo.data.unread import (
     check_splits_left,
@@ -28,72 +30,103 @@ from hpo.data.unread import (
     not_read,
     not_read_in_words,
 )
-from hpo.errors import DataError, nearest_name
+from hpo.errors import DataError, HpoError, first_line, nearest_name
+from hpo.spec.addresses import is_address, shown, why_no_address
 from hpo.spec.effects import refuse_idle
 from hpo.spec.locations import path_of, without_credentials
 from hpo.spec.study import DEMO, DataSection
-
-if TYPE_CHECKING:
-    from hpo.demo.grammar import Review
 
 VALIDATION_NAMES: Final = ("validation", "valid", "val", "dev", "eval", "evaluation")
 TEST_NAMES: Final = ("test", "testing")
 
 # Endings that say "a file", not "a hub id", also where the file is missing or cannot be read.
 _FILE_SUFFIXES: Final = (*OTHER_TABLES, ".txt", ".gz", ".bz2", ".xz", ".zip")
-# These state their encoding and the names of their columns.
-_BINARY_FORMATS: Final = ("parquet", "arrow", "feather", "the datasets library's format")
-_WITH_HEADERS: Final = ("csv", "tsv", "xlsx")
 _HUB_ID: Final = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
 
 _Part = TypeVar("_Part")
 
 
-@dataclass(frozen=True, eq=False)
-class SourceTables:
-    """The splits that a source has, unchecked; validation and test are None where it has none."""
+def read_source(section: DataSection, downloads: Downloads | None = None) -> SourceTables:
+    """Read the splits of `section.source`: the demo, a file, a folder of splits, an address, or a hub data set.
 
-    source: str
-    train: Table
-    validation: Table | None
-    test: Table | None
-    warnings: tuple[str, ...] = ()
-
-    def changed(self, change: Callable[[Table], Table]) -> SourceTables:
-        """The same with each of its tables changed."""
-        return replace(
-            self,
-            train=change(self.train),
-            validation=None if self.validation is None else change(self.validation),
-            test=None if self.test is None else change(self.test),
-        )
-
-
-def read_source(section: DataSection) -> SourceTables:
-    """Read the splits of `section.source`: the demo, a file, a folder of splits, or a hub data set.
+    Args:
+        section: Of the study.
+        downloads: Where files from addresses are kept; left out, in the usual cache.
 
     Raises:
         DataError: The source or a split that was named does not exist or cannot be read.
     """
-    source = section.source
+    source, member = parted(section.source)
     if source == DEMO:
-        _refuse_unread_options(section, [_BINARY_FORMATS[-1]])
-        return _chosen(section, _demo_tables())
-    if "://" in source:
-        raise _address(source)
+        from hpo.data.demo_tables import demo_tables
+
+        refuse_unread_options(section, [OF_DATASETS])
+        return _chosen(section, demo_tables())
+    if is_address(source):
+        return _of_address(section, source, member, downloads or Downloads.usual())
     path = path_of(source, lambda reason: _no_source(source, reason))
     if path.exists():
-        kind = "folder" if path.is_dir() else "file"
-        refuse_idle("data", section, "a hub data set", f"{source} is a {kind}")
-    if path.is_dir():
-        return _told(_folder(section, path))
-    if path.exists():
-        return _told(_single_file(section, path))
+        return _of_path(section, path, member)
     if names_a_path(source) or not _HUB_ID.fullmatch(source):
         raise _no_source(source, "no such file or folder")
-    _refuse_unread_options(section, [_BINARY_FORMATS[-1]])
+    refuse_unread_options(section, [OF_DATASETS])
     hub = read_hub(source, config=section.config, revision=section.revision)
     return _chosen(section, hub.splits, hub.warnings)
+
+
+def _of_path(section: DataSection, path: Path, member: str | None = None) -> SourceTables:
+    """What a file or folder holds, or one member of a zip file."""
+    kind = "folder" if path.is_dir() else "file"
+    refuse_idle("data", section, "a hub data set", f"{section.source} is a {kind}")
+    if path.is_dir():
+        return _told(_folder(section, path))
+    if member is None and not is_archive(path):
+        return _told(_single_file(section, path))
+    try:
+        with opened_archive(path, member, section.train_split) as (root, inside):
+            return _copied(section, inside, root, str(path), read=True)
+    except OSError as error:
+        raise DataError(
+            str(path),
+            found=f"a zip file that cannot be unpacked ({error.strerror or first_line(error)})",
+            expected="a whole file, and room for what is in it",
+            hint="Check the file, its rights and the disk.",
+        ) from error
+
+
+def _of_address(
+    section: DataSection, address: str, member: str | None, downloads: Downloads
+) -> SourceTables:
+    """What a file from a web server holds. One that was fetched just now and cannot be read is not kept."""
+    refused = why_no_address(address)
+    if refused is not None:
+        raise DataError(without_credentials(address), **refused._asdict())
+    copy, name = downloads.get(address), shown(address)
+    section = section.model_copy(update={"source": name})
+    try:
+        source = _copied(section, copy.path, copy.path, name, read=False, member=member)
+    except HpoError:
+        if copy.is_new:
+            downloads.drop(address)
+        raise
+    return replace(source, warnings=(*copy.warnings, *source.warnings))
+
+
+def _copied(
+    section: DataSection,
+    path: Path,
+    copy: Path,
+    name: str,
+    *,
+    read: bool,
+    member: str | None = None,
+) -> SourceTables:
+    """What a copy holds, by the name of what was copied in all that is said of it."""
+    with spoken_of_as(copy, name):
+        source = _of_path(section, path, member)
+    warnings = tuple(warning.replace(str(copy), name) for warning in source.warnings)
+    tables = source.changed(lambda table: called(table, copy, name, read=read))
+    return replace(tables, warnings=warnings)
 
 
 def names_a_path(source: str) -> bool:
@@ -110,38 +143,14 @@ def _no_source(source: str, found: str) -> DataError:
     return DataError(
         source,
         found=found,
-        expected="a file, a folder, a hub id (owner/name) or demo",
+        expected="a file, a folder, a hub id (owner/name), an address (https://…) or demo",
         hint="Check the path.",
     )
 
 
-def _address(source: str) -> DataError:
-    return DataError(
-        without_credentials(source),
-        found="an address",
-        expected="a file, a folder, a hub id (owner/name) or demo",
-        hint="Download it with `curl -LO` or the like, and name the file.",
-    )
-
-
-def _options(section: DataSection) -> ReadOptions:
-    return ReadOptions(section.encoding, section.header)
-
-
-def _refuse_unread_options(section: DataSection, formats: Iterable[str | None]) -> None:
-    """Raise StudyFileError where a key says how files are written that are not written so."""
-    named = {name for name in formats if name}
-    if named and named <= {*_BINARY_FORMATS, "xlsx"}:
-        why = f"{section.source} is {' and '.join(sorted(named))}, which says it itself"
-        refuse_idle("data", section, "text files", why)
-    if named and named.isdisjoint(_WITH_HEADERS):
-        why = f"{section.source} is {' and '.join(sorted(named))}, which names its columns"
-        refuse_idle("data", section, "tables of lines or cells", why)
-
-
 def _told(source: SourceTables) -> SourceTables:
     """The tables with what was guessed in reading each."""
-    read = (source.train, source.validation, source.test)
+    read = [source.train, source.validation, source.test]
     guesses = [warning for table in read if table is not None for warning in table.warnings]
     return replace(source, warnings=(*source.warnings, *guesses))
 
@@ -160,8 +169,8 @@ def _single_file(section: DataSection, path: Path) -> SourceTables:
                 expected="no split names with a single file",
                 hint="Remove it, or name a folder with a file for each split.",
             )
-    _refuse_unread_options(section, [file_format(path)])
-    return SourceTables(section.source, read_file(path, _options(section)), None, None)
+    refuse_unread_options(section, [file_format(path)])
+    return SourceTables(section.source, read_file(path, read_options(section)), None, None)
 
 
 def _folder(section: DataSection, folder: Path) -> SourceTables:
@@ -180,11 +189,11 @@ def _laid_out(section: DataSection, folder: Path) -> SourceTables:
     """The splits of a folder, in whatever way it is laid out."""
     saved = saved_dataset(folder)
     if saved is not None:
-        _refuse_unread_options(section, [_BINARY_FORMATS[-1]])
+        refuse_unread_options(section, [OF_DATASETS])
         return _chosen(section, saved)
     files = _files_of_splits(section, folder)
     if not files:
-        options = _options(section)
+        options = read_options(section)
         splits = split_folders(folder, options)
         if splits:
             return _chosen(section, splits)
@@ -232,11 +241,11 @@ def _folder_of_files(
         )
     chosen = _pick(section, files, place=str(folder), noun="file")
     read = {path for paths in chosen if paths for path in paths}
-    _refuse_unread_options(section, map(file_format, read))
+    refuse_unread_options(section, map(file_format, read))
     unread = [path for path in data if path not in read]
     _check_unread(section, folder, unread)
     train, validation, test = (
-        None if paths is None else read_shards(paths, _options(section)) for paths in chosen
+        None if paths is None else read_shards(paths, read_options(section)) for paths in chosen
     )
     assert train is not None, "there is always a training split"
     warnings = _not_read(str(folder), "file", [path.name for path in unread])
@@ -322,23 +331,3 @@ def _pick(
         found("validation", section.validation_split, VALIDATION_NAMES),
         found("test", section.test_split, TEST_NAMES),
     )
-
-
-def _demo_tables() -> dict[str, Table]:
-    from hpo.demo.grammar import demo_splits
-
-    # The default seed whatever the study's, so that all demo studies are about the same data.
-    return {name: _demo_table(name, reviews) for name, reviews in demo_splits().items()}
-
-
-def _demo_table(name: str, reviews: list[Review]) -> Table:
-    from hpo.demo.questions import stars_of, tags_of
-
-    columns: dict[str, list[object]] = {
-        "text": [review.text for review in reviews],
-        "label": [review.label for review in reviews],
-        "tags": [tags_of(review) for review in reviews],
-        "stars": [stars_of(review) for review in reviews],
-    }
-    rows = np.arange(1, len(reviews) + 1, dtype=np.int64)
-    return Table(f"demo, {name} split", tuple(columns), columns.__getitem__, rows)

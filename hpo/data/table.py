@@ -29,6 +29,7 @@ class Table:
         warnings: What was guessed in reading it.
         has_header: Whether its first line or row names the columns.
         is_numbered: Whether the columns are called by their position for want of names.
+        written: How its file is written, in words, `csv, commas, UTF-8`; empty where there is no file.
     """
 
     place: str
@@ -40,6 +41,7 @@ class Table:
     warnings: tuple[str, ...] = ()
     has_header: bool = False
     is_numbered: bool = False
+    written: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)

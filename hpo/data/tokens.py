@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.atomic import discard_folder, whole_folder
+from hpo.atomic import discard_folder, remove_abandoned, whole_folder
 from hpo.data.labelled import LabelledData, Labels, Split
 from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing, head_tokens
 from hpo.data.table import shortened
@@ -37,7 +36,6 @@ _MANIFEST: Final = "manifest.json"
 
 # Bounds the Python lists that the tokenizer returns; more at once is no faster.
 _TEXTS_AT_ONCE: Final = 2_048
-_ABANDONED_SECONDS: Final = 24 * 3600
 
 
 def _not_counted() -> NDArray[np.int64]:
@@ -299,7 +297,7 @@ def _write_entry(entry: Path, splits: Mapping[str, TokenizedSplit]) -> None:
     # Where another process is first, its entry stays: it holds the same.
     with whole_folder(entry, durable=False, replace=False) as folder:
         # The time by the clock that stamps the others' files too: a file server has its own.
-        _remove_abandoned(entry.parent, folder.stat().st_mtime)
+        remove_abandoned(entry.parent, folder.stat().st_mtime)
         digests: dict[str, str] = {}
         for name, split in splits.items():
             for array in _ARRAYS:
@@ -335,15 +333,3 @@ def _mapped(entry: Path) -> dict[str, TokenizedSplit]:
         )
         for name in _SPLITS
     }
-
-
-def _remove_abandoned(folder: Path, now: float) -> None:
-    """Remove what processes that were killed while writing left behind. now: as the files' times say it."""
-    oldest = now - _ABANDONED_SECONDS
-    for path in folder.glob(".*"):
-        try:
-            abandoned = path.stat().st_mtime < oldest
-        except FileNotFoundError:
-            continue
-        if abandoned:
-            shutil.rmtree(path, ignore_errors=True)

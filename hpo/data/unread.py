@@ -22,7 +22,7 @@ _NO_DATA: Final = (
 )
 _ABOUT_DATA: Final = re.compile(
     r"readme|licen[sc]e|notice|changelog|citation|authors|copying|requirements|"
-    r"dataset_(infos?|dict)|state|metadata",
+    r"dataset_(infos?|dict)|state|metadata|sample_?submission",
     re.IGNORECASE,
 )
 # What data sets call the texts that have no labels, which hpo has no use for.
@@ -46,7 +46,7 @@ def looks_like_data(entry: Path, split_names: Collection[str]) -> bool:
         return names_one_of(name, split_names) and _holds_files(entry)
     stem, *suffixes = name.split(".")
     last = f".{suffixes[-1]}" if suffixes else ""
-    if last in _NO_DATA or _ABOUT_DATA.fullmatch(stem):
+    if is_no_data(entry):
         return False
     if last in _COMPRESSED and len(suffixes) > 1:
         last = f".{suffixes[-2]}"
@@ -57,6 +57,13 @@ def looks_like_data(entry: Path, split_names: Collection[str]) -> bool:
         or file_format(Path(f"{stem}{last}")) is not None
         or names_one_of(stem, split_names)
     )
+
+
+def is_no_data(entry: Path) -> bool:
+    """Whether a file says by its name that it is no table: a program, a picture, notes, a licence."""
+    stem, *suffixes = entry.name.lower().split(".")
+    last = f".{suffixes[-1]}" if suffixes else ""
+    return last in _NO_DATA or _ABOUT_DATA.fullmatch(stem) is not None
 
 
 def is_unlabelled(name: str) -> bool:

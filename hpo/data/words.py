@@ -93,6 +93,24 @@ def is_unspaced(word: str) -> bool:
     return _unspaced().match(word) is not None
 
 
+def count_words(text: str) -> int:
+    """How many words a text has, by its spaces; quicker than taking it apart.
+
+    >>> count_words("It's good, really."), count_words("很好 OK")
+    (3, 3)
+    """
+    return len(_spaced(text).split())
+
+
+def terms_of(text: str) -> list[str]:
+    """The runs of letters and digits of a text, in lower case; quicker than taking it apart.
+
+    >>> terms_of("It's 很好")
+    ['it', 's', '很', '好']
+    """
+    return _term().findall(_spaced(text.lower()))
+
+
 def letters_of(word: str) -> list[str]:
     """The letters of a word, each with the marks that belong to it."""
     return _letter().findall(word)
@@ -103,6 +121,16 @@ def _pattern() -> re.Pattern[str]:
     marks = _marks()
     letter = rf"(?:(?![{_UNSPACED}])[^\W_][{marks}]*)"
     return re.compile(rf"[{_UNSPACED}][{marks}]*|{letter}+(?:['’-]{letter}+)*")
+
+
+def _spaced(text: str) -> str:
+    """The text with spaces around each character that is a word."""
+    return text if text.isascii() else _unspaced().sub(r" \g<0> ", text)
+
+
+@cache
+def _term() -> re.Pattern[str]:
+    return re.compile(rf"[\w{_marks()}]+")
 
 
 @cache

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -13,6 +15,7 @@ import torch
 
 from hpo.data.cleaning import cleaning_steps
 from hpo.data.dataset import LabelledData, load_data
+from hpo.data.downloads import Downloads
 from hpo.data.folds import fingerprint_of
 from hpo.data.preprocessing import Preprocessing
 from hpo.data.reading import Reading, reading_of
@@ -44,6 +47,8 @@ from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import StoredTexts, TrialData
 from hpo.training.variants import TextVariants
+
+logger = logging.getLogger(__name__)
 
 USUAL_MAX_LENGTH = 256
 _FEW_POINTS = 16
@@ -106,7 +111,7 @@ class Prepared:
         """The data as MLflow is told of them."""
         data = self.data
         return DatasetInfo(
-            name=self.spec.data.source,
+            name=data.source,
             digest=data.fingerprint[:32],
             source=data.source,
             examples={
@@ -132,8 +137,15 @@ class Prepared:
         }
 
 
-def prepare(spec: StudySpec, locations: Locations) -> Prepared:
+def prepare(
+    spec: StudySpec, locations: Locations, say: Callable[[str], None] = logger.info
+) -> Prepared:
     """Read, check and tokenise the data, load and check the model. Writes nothing but caches.
+
+    Args:
+        spec: The study.
+        locations: Where the caches are.
+        say: Is told of downloads, in lines for people.
 
     Raises:
         DataError: The data cannot be read, or cannot serve for training.
@@ -146,7 +158,11 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
     name = spec.training.augment.table
     table = None if name is None else read_replacements(name)
     data = load_data(
-        spec.data, seed=spec.study.seed, cleaning=spec.cleaning, validation=spec.validation
+        spec.data,
+        seed=spec.study.seed,
+        cleaning=spec.cleaning,
+        validation=spec.validation,
+        downloads=Downloads(locations.cache, say, os.environ),
     )
     check_against_task(spec, data.task, data.label_names)
     model = load_pretrained(spec.model.name, spec.model.revision)
@@ -215,7 +231,7 @@ def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:
         refuse_idle("training", spec.training, lacking, why)
         for key in idle_searched(search_space(spec), lacking):
             raise StudyFileError(key, **idle("a searched option", lacking, why))
-    return _max_length(spec, architecture, model.name)
+    return max_length_of(spec, architecture, model.name)
 
 
 def _check_cleaning(spec: StudySpec, model: PretrainedModel) -> None:
@@ -273,7 +289,12 @@ def _shallowest(spec: StudySpec) -> int:
     return dimension.low
 
 
-def _max_length(spec: StudySpec, architecture: Architecture, model_name: str) -> int:
+def max_length_of(spec: StudySpec, architecture: Architecture, model_name: str) -> int:
+    """The tokens that a study keeps of each text.
+
+    Raises:
+        StudyFileError: It asks for more than the model has positions.
+    """
     asked = spec.data.max_length
     if asked is None:
         return min(USUAL_MAX_LENGTH, architecture.n_positions)

@@ -18,7 +18,7 @@ _IN_WORDS: Final = {
     "multi_label": "several labels a text",
     "regression": "a number a text",
 }
-_PLAINEST_METRIC: Final = {
+PLAINEST_METRIC: Final = {
     "single_label": "accuracy",
     "multi_label": "f1_micro",
     "regression": "rmse",
@@ -54,7 +54,7 @@ def _check_metric(spec: StudySpec, task: str) -> None:
         "study.metric",
         found=f"{metric!r} for data with {_IN_WORDS[task]}",
         expected=f"one of {', '.join(metrics_for(task))}",
-        hint=f'Write metric = "{_PLAINEST_METRIC[task]}".',
+        hint=f'Write metric = "{PLAINEST_METRIC[task]}".',
     )
 
 

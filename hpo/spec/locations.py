@@ -163,3 +163,12 @@ def _user_cache() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("hpo")
+
+
+def can_be_looked_up(host: str) -> bool:
+    """Whether a host's name has a form that can be looked up: without empty or overlong labels."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True

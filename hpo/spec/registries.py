@@ -119,11 +119,13 @@ COMMANDS: Final = Registry(
     "hpo.commands",
     {
         "run": "hpo.run:main",
+        "data": "hpo.data_command:main",
         "worker": "hpo.worker:main",
         "submit": "hpo.submit:main",
         "ui": "hpo.ui:main",
         "doctor": "hpo.doctor:main",
         "ensemble": "hpo.ensemble:main",
+        "predict": "hpo.predict:main",
     },
 )
 """Words after `hpo` to functions: from what stands in `sys.argv` to the exit code."""

@@ -81,8 +81,8 @@ class DataSection(_Section):
     source: str = Field(
         DEMO,
         min_length=1,
-        description=f"a file ({', '.join(DATA_FORMATS.ours)}), a folder of splits, a hub id, "
-        'or "demo"',
+        description=f"a file ({', '.join(DATA_FORMATS.ours)}), a folder of splits, an address "
+        '(`https://…`), a hub id, or "demo"',
     )
     config: str | None = Field(None, min_length=1, description="configuration of a hub data set")
     revision: str | None = Field(

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hpo.errors import StudyFileError, nearest_name
+from hpo.spec.addresses import is_address, name_in, why_no_address
 from hpo.spec.effects import idle, idle_keys, idle_searched, lacking_by_itself
 from hpo.spec.locations import path_of
 from hpo.spec.names import why_no_name
@@ -37,12 +38,15 @@ def find_study_file(study: str) -> Path:
     known = known_studies()
     if study in known:
         return known[study]
-    near = nearest_name(study, known)
+    # A name alone is one of studies/; a path has its suffix.
+    beside = f"{study}.toml"
+    is_there = any(path.name == beside for path in Path().glob("*.toml"))
+    meant = beside if is_there else nearest_name(study, known)
     raise StudyFileError(
         study,
-        found="no study of this name",
+        found="no study of this name" + (f", but a file {beside}" if is_there else ""),
         expected="one of " + ", ".join(known) + ", or the path of a study file",
-        hint=f"Write {near} instead." if near else "Write a name from that list.",
+        hint=f"Write {meant} instead." if meant else "Write a name from that list.",
     )
 
 
@@ -81,6 +85,7 @@ def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> Stu
     of_the_file = _parse_toml(path)
     document = overridden(of_the_file, overrides)
     spec = _validated(document, str(path), overrides)
+    _check_address(spec, str(path), overrides)
     name = spec.study.name or _short_name(path.stem)
     if "study.name" not in overrides and sources_of(document) != sources_of(of_the_file):
         name = _derived_name(spec, name)
@@ -228,6 +233,13 @@ def _validated(document: dict[str, Any], place: str, overrides: Mapping[str, obj
     return spec
 
 
+def _check_address(spec: StudySpec, place: str, overrides: Mapping[str, object]) -> None:
+    """Raise what is to be said of an address that is not read, or must not be stored."""
+    refused = why_no_address(spec.data.source) if is_address(spec.data.source) else None
+    if refused is not None:
+        raise error_at("data.source", place, overrides, **refused._asdict())
+
+
 def _check_name(name: str, spec: StudySpec, path: Path, overrides: Mapping[str, object]) -> None:
     """Raise what is to be said of a name from which no path and no model's name can be made."""
     why = why_no_name(name)
@@ -252,7 +264,7 @@ def _derived_name(spec: StudySpec, file_name: str) -> str:
 
 
 def _short_name(source: str) -> str:
-    path = Path(source)
+    path = Path(name_in(source) if is_address(source) else source)
     if path.name in ("", ".."):
         path = path.resolve()
     stem = path.stem if data_format(path) else path.name

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import URL, exc, make_url
 
 from hpo.errors import StorageError
-from hpo.spec.locations import redacted, why_unwritable
+from hpo.spec.locations import can_be_looked_up, redacted, why_unwritable
 from hpo.storage.retries import fault_in_words, is_passing, one_line
 
 BUSY_SECONDS: Final = 30  # for which SQLite waits for another writer
@@ -44,6 +44,7 @@ def parse_storage_url(url: str) -> URL:
         ) from error
     name = parsed.drivername
     if name in _POSTGRES:
+        _check_host(parsed.host or "", place)
         return parsed.set(drivername="postgresql+psycopg")
     if name in ("sqlite", "sqlite+pysqlite"):
         return parsed
@@ -60,6 +61,16 @@ def parse_storage_url(url: str) -> URL:
         expected=_WHAT_WORKS,
         hint="Use SQLite on one machine, and PostgreSQL for several.",
     )
+
+
+def _check_host(host: str, place: str) -> None:
+    if not can_be_looked_up(host):
+        raise StorageError(
+            place,
+            found=f"the host {host}",
+            expected="a host's name or address",
+            hint=f"Write {_WHAT_WORKS}.",
+        )
 
 
 def check_sqlite_file(url: URL, place: str) -> None:

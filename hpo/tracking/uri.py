@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hpo.errors import TrackingError
-from hpo.spec.locations import set_in, why_unwritable, without_credentials
+from hpo.spec.locations import can_be_looked_up, set_in, why_unwritable, without_credentials
 
 LOCAL_UI = "http://127.0.0.1:5000"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -209,6 +209,8 @@ def _checked_address(uri: str) -> str:
         raise _wrong(uri, "a malformed address", hint) from None
     if not host or re.search(r"\s", uri):
         raise _wrong(uri, "no host" if not host else "a space", "Correct the address.")
+    if not can_be_looked_up(host):
+        raise _wrong(uri, f"the host {host}", "Correct the address.")
     return uri
 
 

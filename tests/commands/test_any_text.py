@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import io
-import sys
-from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hpo.options import (
-    BAD_INPUT,
-    DONE,
-    OneLineParser,
-    add_place_options,
-    add_study_options,
-    check_early,
-    command,
-    read_locations,
-    read_spec,
-)
-from tests.test_printable import TEXTS, is_one_line
+from tests.commands.checked import checked
+from tests.test_printable import TEXTS
 
 PLACES = {
     "STUDY": ("{}",),
@@ -51,26 +37,6 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in (*VARIABLES, "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
-
-
-def checked(*arguments: str) -> None:
-    """What every command does with its options before anything slow, told in a line where it fails."""
-    parser = OneLineParser(prog="hpo.run", description="")
-    add_study_options(parser)
-    add_place_options(parser)
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stderr(said):
-        patch.setattr(sys, "argv", ["hpo.run", *arguments])
-        code = command(_check, parser)
-    lines = said.getvalue().split("\n")[:-1]
-    assert code in (DONE, BAD_INPUT)
-    assert all(is_one_line(line) and line.startswith(("error: ", "warning: ")) for line in lines)
-    assert sum(line.startswith("error: ") for line in lines) == (code == BAD_INPUT)
-
-
-def _check(options: argparse.Namespace) -> int:
-    check_early(read_spec(options), read_locations(options))
-    return DONE
 
 
 @FOLDER

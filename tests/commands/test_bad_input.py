@@ -15,10 +15,19 @@ from types import SimpleNamespace
 import pytest
 
 from hpo.demo import DEMO_MODEL_DIR
-from tests.commands.bad_inputs import data, hub, models, options, places, plans, study_files
+from tests.commands.bad_inputs import (
+    data,
+    hub,
+    looking,
+    models,
+    options,
+    places,
+    plans,
+    study_files,
+)
 from tests.commands.bad_inputs.case import Case
 from tests.commands.shell import TINY_STUDY, Shell, killed, refusing
-from tests.commands.told import BAD_INPUT, answered_here, check, laid_out, told_of
+from tests.commands.told import BAD_INPUT, OneProcess, answered_here, check, laid_out, told_of
 
 # One subprocess a kind is enough where each costs a second or more.
 SOME_EARLY = (
@@ -27,8 +36,13 @@ SOME_EARLY = (
     "a grid of real numbers",
 )
 SOME_LATE = ("a broken line 17", "weights cut short", "a range beyond the model's layers")
-LATE = (*data.DATA, *models.MODELS)
-PLACES_AND_PLANS = (*places.PLACES, *plans.PLANS)
+EARLY = (
+    *study_files.STUDY_FILES,
+    *options.OPTIONS,
+    *places.PLACES,
+    *plans.PLANS,
+)
+LATE = (*data.DATA, *models.MODELS, *looking.LOOKING)
 
 
 def named(*cases: Case) -> pytest.MarkDecorator:
@@ -64,25 +78,21 @@ def _signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@named(*study_files.STUDY_FILES, *options.OPTIONS)
-def test_a_bad_study_file_or_option_is_told_before_anything_heavy_is_imported(
-    case: Case, shell: Shell, light: str
+@pytest.fixture(scope="session")
+def one_process(light: str) -> Iterator[OneProcess]:
+    with OneProcess(PYTHONPATH=light) as process:
+        yield process
+
+
+@named(*EARLY)
+def test_bad_files_options_places_and_plans_are_told_before_anything_heavy_is_imported(
+    case: Case, shell: Shell, one_process: OneProcess
 ) -> None:
-    told_of(case, shell, PYTHONPATH=light)
+    one_process.told_of(case, shell)
 
 
-@named(*chosen(SOME_EARLY, PLACES_AND_PLANS))
-def test_a_bad_place_or_plan_is_told_before_anything_heavy_is_imported(
-    case: Case, shell: Shell, light: str
-) -> None:
-    told_of(case, shell, PYTHONPATH=light)
-
-
-@pytest.mark.slow
-@named(*(case for case in PLACES_AND_PLANS if case.name not in SOME_EARLY))
-def test_every_other_bad_place_and_plan_is_told_as_early(
-    case: Case, shell: Shell, light: str
-) -> None:
+@named(*chosen(SOME_EARLY, EARLY))
+def test_some_are_told_by_the_command(case: Case, shell: Shell, light: str) -> None:
     told_of(case, shell, PYTHONPATH=light)
 
 

@@ -14,7 +14,8 @@ from hpo.spec.registries import COMMANDS
 
 def parser_of(command: str) -> argparse.ArgumentParser:
     """The parser that a command makes for itself."""
-    module, found = importlib.import_module(f"hpo.{command}"), list[argparse.ArgumentParser]()
+    module = importlib.import_module(COMMANDS[command].__module__)
+    found = list[argparse.ArgumentParser]()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "command", lambda _main, parser: found.append(parser) or 0)
         module.main()
@@ -37,5 +38,5 @@ def test_an_empty_value_is_refused_by_every_option_of_every_command(
 ) -> None:
     with pytest.raises(OptionError) as refused:
         parser_of(command).parse_args([*([option] if option else []), *[blank] * values])
-    assert (option or "STUDY") in str(refused.value)
+    assert (option or ("SOURCE" if command == "data" else "STUDY")) in str(refused.value)
     assert refused.value.exit_code == 2

@@ -3,15 +3,20 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from hpo.data.dataset import LabelledData, load_data
+from hpo.data.downloads import Downloads
+from hpo.data.source_tables import SourceTables
+from hpo.data.sources import read_source
 from hpo.spec.study import DataSection
+from tests.data.web_server import WebServer, web_server
 
 Rows = Sequence[Mapping[str, object]]
+Read = Callable[..., SourceTables]
 
 
 @pytest.fixture
@@ -73,3 +78,30 @@ def reviews() -> Callable[..., list[dict[str, object]]]:
         ]
 
     return reviews
+
+
+@pytest.fixture
+def server() -> Iterator[WebServer]:
+    with web_server() as running:
+        yield running
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def read(cache: Path, said: list[str]) -> Read:
+    """Reads an address; other arguments are variables of the environment."""
+
+    def read(address: str, **environment: str) -> SourceTables:
+        downloads = Downloads(cache, said.append, environment)
+        return read_source(DataSection(source=address), downloads)
+
+    return read

@@ -64,15 +64,17 @@ def test_unusual_columns_are_listed_with_the_option_that_names_them(
 
 
 def test_a_column_with_nearly_a_usual_name_is_offered() -> None:
-    with pytest.raises(DataError, match=r"--label-column label_name\?"):
+    with pytest.raises(DataError, match=r"Perhaps `--label-column label_name`\?$"):
         find_columns(table("text", "label_name"), None, None)
 
 
 def test_a_column_is_offered_by_the_last_telling_word_of_its_name() -> None:
     columns = table("review_id", "Sentence Label", "Review Text")
-    with pytest.raises(DataError, match=r"Perhaps --text-column 'Review Text'\?$"):
+    with pytest.raises(
+        DataError, match=r"Perhaps `--text-column 'Review Text' --label-column 'Sentence Label'`\?$"
+    ):
         find_columns(columns, None, None)
-    with pytest.raises(DataError, match=r"Perhaps --label-column 'Sentence Label'\?$"):
+    with pytest.raises(DataError, match=r"Perhaps `--label-column 'Sentence Label'`\?$"):
         find_columns(columns, "Review Text", None)
 
 

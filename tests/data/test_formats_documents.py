@@ -20,10 +20,14 @@ TEXTS = ["fine, yes", 'so "good"', "café"]
 FRAME = pd.DataFrame({"text": TEXTS, "label": [1, 0, 1]})
 
 
-@pytest.mark.parametrize("orient", ["records", "columns", "split", "table"])
-def test_all_forms_of_json_that_pandas_writes(tmp_path: Path, orient: str) -> None:
+@pytest.mark.parametrize("orient", ["records", "columns", "split", "table", "index"])
+@pytest.mark.parametrize("index", [None, ["r1", "r2", "r3"]])
+def test_all_forms_of_json_that_pandas_writes(
+    tmp_path: Path, orient: str, index: list[str] | None
+) -> None:
     path = tmp_path / "reviews.json"
-    FRAME.to_json(path, orient=orient)
+    frame = FRAME if index is None else FRAME.set_axis(index)
+    frame.to_json(path, orient=orient)
     table = read_file(path)
     assert table.column("text") == TEXTS
     assert table.column("label") == [1, 0, 1]
@@ -40,6 +44,15 @@ def test_lines_of_json(tmp_path: Path, name: str) -> None:
     assert table.row_noun == "line"
 
 
+def test_rows_of_json_without_names_are_numbered_columns(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.json"
+    FRAME.to_json(path, orient="values")
+    table = read_file(path)
+    assert table.column("1") == TEXTS
+    assert table.column("2") == [1, 0, 1]
+    assert table.is_numbered
+
+
 def test_rows_beside_what_is_said_of_them(tmp_path: Path) -> None:
     path = tmp_path / "reviews.json"
     path.write_text(json.dumps({"version": "1.0", "data": FRAME.to_dict("records")}))
@@ -52,6 +65,13 @@ def test_rows_beside_what_is_said_of_them(tmp_path: Path) -> None:
         ("[1, 2]", "row 1: found a whole number"),
         ('{"a": [1], "b": [1, 2]}', "found an object of something else"),
         ("3", "found a whole number"),
+        (
+            '[["a", 1], ["b"]]',
+            "row 2: found a list of 1; expected a list of 2, as the first row is",
+        ),
+        ('[["a", 1], 3]', "row 2: found a whole number; expected a list of 2"),
+        ("[[], []]", "row 1: found a list"),
+        ("{}", "found"),
         ('{"columns": ["a"], "data": [[1, 2]]}', "do not fit together"),
         ("[" * 100_000, "broken JSON"),
         ('[{"text": "a"},\n{"text" 1}]', "line 2: found broken JSON"),

@@ -9,7 +9,8 @@ import datasets
 import pytest
 
 from hpo.data.files import read_file
-from hpo.data.sources import SourceTables, read_source
+from hpo.data.source_tables import SourceTables
+from hpo.data.sources import read_source
 from hpo.errors import DataError
 from hpo.spec.study import DataSection
 

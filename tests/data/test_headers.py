@@ -49,5 +49,5 @@ def test_columns_without_names_are_proposed_by_what_they_hold(tmp_path: Path, lo
 def test_real_names_of_columns_are_no_data(tmp_path: Path, load) -> None:
     path = tmp_path / "news.csv"
     path.write_text("v1,v2\n" + "".join(f"{'ab'[n % 2]},text {n}\n" for n in range(20)))
-    with pytest.raises(DataError, match=r"Name it with --text-column\."):
+    with pytest.raises(DataError, match=r"Perhaps `--text-column v2 --label-column v1`\?$"):
         load(path)

@@ -99,7 +99,7 @@ def test_a_large_class_is_named_with_the_way_out() -> None:
     found = reading(class_counts={"train": (10, 90), "validation": (5, 5), "test": (5, 5)})
     assert found.large_class() == (
         "reviews.csv: 90% of the training texts are 'good', one of 2 classes: a high accuracy may"
-        ' only mean that it is always answered; study.metric = "f1_macro" or "balanced_accuracy"'
+        " only mean that it is always answered; --set study.metric=f1_macro (or balanced_accuracy)"
         " gives every class the same weight"
     )
 

@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from hpo.errors import ModelError
 from hpo.model.classifier import Classifier
 from hpo.model.dropout import NO_DROPOUT
+from hpo.model.exported import load_exported
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.inputs import SplitInputs
 from hpo.model.pretrained import PretrainedModel
@@ -24,7 +26,7 @@ from hpo.tasks.multi_label import MULTI_LABEL
 from hpo.tasks.regression import REGRESSION
 from hpo.tasks.single_label import SINGLE_LABEL, SINGLE_LABEL_SIGMOID
 from hpo.tasks.task import Task
-from tests.model.tiny_gpt2 import classifier_over, random_split, tiny
+from tests.model.tiny_gpt2 import classifier_over, random_split, save_tiny, tiny
 
 TEXTS = ["A dull film, slow and sad.", "good", "I loved every minute of it , truly", "ok then"]
 MAX_LENGTH = 32
@@ -166,6 +168,28 @@ def test_a_pipeline_gives_what_the_classifier_does(
     found = np.array([[of_label[name] for name in head.names] for of_label in scores])
     _, expected = classified(model, classifier, head)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@OF_EVERY_HEAD
+def test_the_engine_reads_what_was_exported(
+    model: PretrainedModel, tmp_path: Path, head: Head
+) -> None:
+    classifier = trained(model, head)
+    save_transformers(tmp_path, classifier, head.task, head.names, MAX_LENGTH)
+    loaded = load_exported(tmp_path)
+    answers, probabilities = loaded.classify(TEXTS)
+    expected_answers, expected = classified(model, classifier, head)
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-4, atol=1e-6)
+    if head.task.problem_type != "regression":
+        assert answers == expected_answers
+    assert loaded.label_names == head.names
+    assert loaded.max_length == MAX_LENGTH
+
+
+def test_a_model_without_a_head_is_no_classifier(tmp_path: Path) -> None:
+    save_tiny(tmp_path)
+    with pytest.raises(ModelError, match="a model without a head"):
+        load_exported(tmp_path)
 
 
 def test_tuned_thresholds_stand_in_the_configuration(

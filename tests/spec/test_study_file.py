@@ -143,6 +143,16 @@ class TestFinding:
             find_study_file(study)
         assert caught.value.place == study
 
+    def test_a_file_of_a_name_without_its_suffix_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("regularise.toml").write_text("")
+        with pytest.raises(StudyFileError) as caught:
+            find_study_file("regularise")
+        assert "found no study of this name, but a file regularise.toml" in str(caught.value)
+        assert str(caught.value).endswith("Write regularise.toml instead.")
+
     @pytest.mark.parametrize("name", ["quickstart", "imdb", "sst2", "agnews", "csv-example"])
     def test_every_study_of_the_package_can_be_read(self, name: str) -> None:
         assert name in known_studies()

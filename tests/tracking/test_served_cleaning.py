@@ -12,7 +12,7 @@ from hpo.model.saved import load_trained, save_trained
 from hpo.spec.cleaning import CleaningSection, Keep
 from hpo.tasks.single_label import SINGLE_LABEL
 from tests.tracking.measured import LABELS, TOKENIZERS, publish
-from tests.tracking.ways_in import CLOSE, by_pipeline, by_pyfunc
+from tests.tracking.ways_in import CLOSE, by_loader, by_pipeline, by_pyfunc
 
 _CLEANING = CleaningSection(html=True, lowercase=True, whitespace=True, urls="mask")
 _UNCLEAN = [
@@ -34,6 +34,7 @@ def test_a_model_cleans_and_cuts_wherever_it_is_used(
     expected = measured.probabilities(_UNCLEAN)
     found = by_pyfunc(measured, _UNCLEAN)
     np.testing.assert_allclose(found, expected, **CLOSE)
+    np.testing.assert_allclose(by_loader(measured, _UNCLEAN), expected, **CLOSE)
     unlike = [publish(tmp_path / "raw", tokenizer=tokenizer, max_length=16)]
     assert np.abs(unlike[0].probabilities(_UNCLEAN) - expected).max() > 1e-3
     if keep != "head+tail":  # whose middle transformers cannot cut out

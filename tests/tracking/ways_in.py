@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from hpo.tracking.loading import load_folder
 from tests.tracking.measured import (
     LABELS,
     Measured,
@@ -30,6 +31,10 @@ def by_pyfunc(measured: Measured, texts: list[str]) -> NDArray[np.float64]:
     table = mlflow.pyfunc.load_model(str(measured.folder)).predict(texts)
     assert list(table["label"]) == [LABELS[i] for i in table[PROBABILITIES].to_numpy().argmax(1)]
     return np.asarray(table[PROBABILITIES])
+
+
+def by_loader(measured: Measured, texts: list[str]) -> NDArray[np.float32]:
+    return load_folder(measured.folder, "it").classify(texts)[1]
 
 
 def by_mlflow_transformers(measured: Measured, texts: list[str]) -> NDArray[np.float64]:

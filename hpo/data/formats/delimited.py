@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,7 +21,7 @@ _WORDS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclass(frozen=True)
-class _Dialect:
+class Dialect:
     """How fields are written."""
 
     delimiter: str
@@ -47,6 +47,37 @@ def read_tsv(path: Path, options: ReadOptions = AS_USUAL) -> Table:
     return _separated(path, options, "\t")
 
 
+def sniffed(path: Path, head: str, usual: str) -> Dialect:
+    """How the fields of a file are written, by the whole lines that it begins with.
+
+    Args:
+        head: Those lines.
+        usual: The delimiter of files of its suffix.
+    """
+    delimiter = _delimiter_of(head, usual)
+    quoted, bare = Dialect(delimiter), Dialect(delimiter, quotes=False)
+    for dialect in (quoted, replace(quoted, backslash=True)) if '\\"' in head else (quoted,):
+        with suppress(DataError):
+            rows = _parsed(path, head, dialect)
+            lines_in_fields = any(
+                "\t" in each and "\n" in each for row in rows.values() for each in row
+            )
+            return bare if delimiter == "\t" and lines_in_fields else dialect
+    return bare if delimiter == "\t" else quoted
+
+
+def records(lines: Iterable[str], dialect: Dialect, *, strict: bool) -> Any:
+    """The csv module's reader of lines, whose `line_num` tells how many it has taken."""
+    return csv.reader(
+        lines,
+        delimiter=dialect.delimiter,
+        quoting=csv.QUOTE_MINIMAL if dialect.quotes else csv.QUOTE_NONE,
+        doublequote=not dialect.backslash,
+        escapechar="\\" if dialect.backslash else None,
+        strict=strict,
+    )
+
+
 def _separated(path: Path, options: ReadOptions, usual: str) -> Table:
     found = decoded(path, options.encoding)
     delimiter = _delimiter_of(found.text, usual)
@@ -54,7 +85,8 @@ def _separated(path: Path, options: ReadOptions, usual: str) -> Table:
         rows, warnings = _tab_separated(path, found.text)
     else:
         rows, warnings = _quoted(path, found.text, delimiter)
-    return _table_of(path, rows, options, (*found.warnings, *warnings))
+    table = _table_of(path, rows, options, (*found.warnings, *warnings))
+    return replace(table, written=f"{_WORDS[delimiter]}, {found.encoding}")
 
 
 def _delimiter_of(text: str, usual: str) -> str:
@@ -77,7 +109,7 @@ def _delimiter_of(text: str, usual: str) -> str:
 def _first_records(text: str, delimiter: str, most: int = 50) -> list[list[str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     records: list[list[str]] = []
-    with suppress(csv.Error), _unlimited_fields():
+    with suppress(csv.Error), unlimited_fields():
         for record in reader:
             if record:
                 records.append(record)
@@ -88,7 +120,7 @@ def _first_records(text: str, delimiter: str, most: int = 50) -> list[list[str]]
 
 def _quoted(path: Path, text: str, delimiter: str) -> tuple[dict[int, list[str]], tuple[str, ...]]:
     """The rows of a file that quotes as csv does, or with backslashes."""
-    dialect = _Dialect(delimiter)
+    dialect = Dialect(delimiter)
     try:
         return _parsed(path, text, dialect), ()
     except DataError:
@@ -104,9 +136,9 @@ def _tab_separated(path: Path, text: str) -> tuple[dict[int, list[str]], tuple[s
     # Some programs quote tsv fields as in csv, others leave quotation marks bare in them. A file
     # with bare ones rarely reads as quoted throughout, so quoted is tried first; where it does, one
     # field holds what is between two of them: whole lines.
-    plain = _Dialect("\t", quotes=False)
+    plain = Dialect("\t", quotes=False)
     try:
-        rows = _parsed(path, text, _Dialect("\t"))
+        rows = _parsed(path, text, Dialect("\t"))
     except DataError as as_quoted:
         try:
             return _parsed(path, text, plain), ()
@@ -131,20 +163,13 @@ def _holds_rows(bare: Mapping[int, list[str]], quoted: Mapping[int, list[str]]) 
     return any({row[at] for row in other} <= {row[at] for row in known} for at in range(width))
 
 
-def _parsed(path: Path, text: str, dialect: _Dialect) -> dict[int, list[str]]:
+def _parsed(path: Path, text: str, dialect: Dialect) -> dict[int, list[str]]:
     """The fields of each row by its first line, the header first; all rows of the same width."""
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=dialect.delimiter,
-        quoting=csv.QUOTE_MINIMAL if dialect.quotes else csv.QUOTE_NONE,
-        doublequote=not dialect.backslash,
-        escapechar="\\" if dialect.backslash else None,
-        strict=True,
-    )
+    reader = records(io.StringIO(text, newline=""), dialect, strict=True)
     rows: dict[int, list[str]] = {}
     line = 1  # where the record begins; a quoted field may span several lines
     try:
-        with _unlimited_fields():
+        with unlimited_fields():
             for record in reader:
                 if record:
                     rows[line] = record
@@ -217,7 +242,7 @@ def _ragged(path: Path, line: int, record: list[str], width: int, delimiter: str
 
 
 @contextmanager
-def _unlimited_fields() -> Iterator[None]:
+def unlimited_fields() -> Iterator[None]:
     """Lift the csv module's limit of 128 KiB a field, one for the whole process, for a while."""
     before = csv.field_size_limit(2**31 - 1)
     try:

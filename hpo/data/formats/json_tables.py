@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hpo.data.formats.text import Decoded, decoded
 from hpo.data.table import RowNoun, Table, check_repeated, kind_of
 from hpo.errors import DataError
 
-_FORMS = "an array of objects, an object on each line, or an object of columns"
+_FORMS = "an array of objects or lists, an object on each line, or an object of columns"
 
 
 def read_jsonl(path: Path, options: ReadOptions = AS_USUAL) -> Table:
@@ -23,7 +24,8 @@ def read_jsonl(path: Path, options: ReadOptions = AS_USUAL) -> Table:
     Raises:
         DataError: The data cannot be used as it is.
     """
-    return _lines(path, decoded(path, options.encoding))
+    found = decoded(path, options.encoding)
+    return replace(_lines(path, found), written=found.encoding)
 
 
 def read_json(path: Path, options: ReadOptions = AS_USUAL) -> Table:
@@ -33,6 +35,10 @@ def read_json(path: Path, options: ReadOptions = AS_USUAL) -> Table:
         DataError: The data cannot be used as it is.
     """
     found = decoded(path, options.encoding)
+    return replace(_document(path, found), written=found.encoding)
+
+
+def _document(path: Path, found: Decoded) -> Table:
     try:
         document = json.loads(found.text)
     except (ValueError, RecursionError) as error:
@@ -73,6 +79,8 @@ def _lines(path: Path, found: Decoded) -> Table:
 
 
 def _array(path: Path, document: Sequence[Any], warnings: tuple[str, ...]) -> Table:
+    if document and isinstance(document[0], list) and document[0]:
+        return _rows_without_names(path, document, warnings)
     for number, record in enumerate(document, start=1):
         if not isinstance(record, dict):
             raise DataError(
@@ -84,11 +92,28 @@ def _array(path: Path, document: Sequence[Any], warnings: tuple[str, ...]) -> Ta
     return _of_records(path, document, range(1, len(document) + 1), "row", warnings)
 
 
+def _rows_without_names(path: Path, rows: Sequence[Any], warnings: tuple[str, ...]) -> Table:
+    """Rows as lists, whose columns have no names, as `to_json(orient="values")` writes them."""
+    width = len(rows[0])
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, list) or len(row) != width:
+            raise DataError(
+                f"{path}, row {number}",
+                found=f"a list of {len(row)}" if isinstance(row, list) else kind_of(row),
+                expected=f"a list of {width}, as the first row is",
+                hint='Write each row as {"text": …, "label": …}.',
+            )
+    columns = {str(index + 1): [row[index] for row in rows] for index in range(width)}
+    return replace(_of_columns(path, columns, len(rows), warnings), is_numbered=True)
+
+
 def _object(path: Path, document: Mapping[str, Any], warnings: tuple[str, ...]) -> Table:
     """A table in one object: columns of values, columns by index, or columns and rows apart."""
     if {"columns", "data"} <= document.keys() and isinstance(document["columns"], list):
         return _columns_and_rows(path, document, warnings)
     values = list(document.values())
+    if _is_rows(document):
+        return _array(path, values, warnings)  # the rows by index
     lists = [value for value in values if isinstance(value, list)]
     if len(lists) == 1 and lists[0] and isinstance(lists[0][0], dict):
         return _array(path, lists[0], warnings)  # the rows beside what is said of them
@@ -102,6 +127,16 @@ def _object(path: Path, document: Mapping[str, Any], warnings: tuple[str, ...]) 
     if len(columns) != len(values) or len(sizes) != 1:
         raise _other_form(path, "an object of something else")
     return _of_columns(path, columns, sizes.pop(), warnings)
+
+
+def _is_rows(document: Mapping[str, Any]) -> bool:
+    """Whether the objects in one are rows by an index, and not columns: an index has numbers, or is longer."""
+    values = list(document.values())
+    if not all(isinstance(value, dict) and value.keys() == values[0].keys() for value in values):
+        return False
+    if not values or all(name.isdecimal() for name in values[0]):
+        return False
+    return all(name.isdecimal() for name in document) or len(document) > len(values[0])
 
 
 def _columns_and_rows(path: Path, document: Mapping[str, Any], warnings: tuple[str, ...]) -> Table:

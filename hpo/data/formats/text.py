@@ -29,11 +29,13 @@ class Decoded:
     """The text of a file.
 
     Attributes:
-        guessed: The encoding, where it was guessed.
+        encoding: As people know it.
+        guessed: The same, where it was guessed.
         warnings: How, for people.
     """
 
     text: str
+    encoding: str = "UTF-8"
     guessed: str | None = None
     warnings: tuple[str, ...] = ()
 
@@ -64,6 +66,17 @@ def decoded(path: Path, encoding: str | None = None) -> Decoded:
 def decoded_bytes(path: Path, data: bytes, encoding: str | None = None) -> Decoded:
     """The text of a file whose bytes have been read, which may be empty; otherwise as `decoded`."""
     return _decoded_as(path, data, encoding) if encoding else _guessed(path, data)
+
+
+def encoding_of(path: Path, head: bytes) -> tuple[str, tuple[str, ...]]:
+    """The encoding of a file by the whole lines that it begins with, and warnings for people.
+
+    Raises:
+        DataError: It is no text, or of an encoding that cannot be told.
+    """
+    marked = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
+    found = _guessed(path, head)
+    return found.guessed or marked or "utf-8", found.warnings
 
 
 def is_utf8(data: bytes) -> bool:
@@ -144,7 +157,7 @@ def _utf16_without_a_mark(data: bytes) -> str | None:
 def _decoded_as(path: Path, data: bytes, encoding: str) -> Decoded:
     name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     try:
-        return Decoded(data.decode(name))
+        return Decoded(data.decode(name), "UTF-8" if name == "utf-8-sig" else name)
     except UnicodeDecodeError as error:
         raise _not_of(path, data, encoding, error.start) from error
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import gzip
+import io
 import json
+import zipfile
 
 from tests.commands.bad_inputs.case import Case, data
 
@@ -14,6 +17,21 @@ _ROWS = [json.dumps({"text": f"text {i}", "label": i % 2}) for i in range(30)]
 _FEW_LABELS = "text,label\n" + "".join(
     f"film {i},{'' if i % 10 else ('good', 'bad')[i % 20 // 10]}\n" for i in range(200)
 )
+
+
+def _zip(**members: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+_STORED = (
+    "…, which would be stored with the study; expected an address without one. Put it into an …"
+)
+_NO_SERVER = "http://127.0.0.1:1/reviews.csv"
+_V1_V2 = "v1,v2\n" + "".join(f"{('ham', 'spam')[i % 2]},see you at {i}\n" for i in range(20))
 
 DATA = (
     data(
@@ -134,7 +152,7 @@ DATA = (
         "my.csv",
         "Sentiment Label,Review Text\ngood,a fine film\n",
         "my.csv: found the columns 'Sentiment Label', 'Review Text'; expected a text column (…). "
-        "Perhaps --text-column 'Review Text'?",
+        "Perhaps `--text-column 'Review Text' --label-column 'Sentiment Label'`?",
     ),
     data(
         "a file of another kind",
@@ -333,5 +351,169 @@ DATA = (
         "data.test_split: found 'test', but my.csv is one file; expected no split names …. "
         "Remove it, …",
         "--set data.test_split=test",
+    ),
+    Case(
+        "a password in an address",
+        "--data https://me:secret@example.org/reviews.csv",
+        f"--data: found a login in an address{_STORED} https://me:${{PASSWORD}}@host/file …",
+    ),
+    Case(
+        "a token for a user in an address",
+        "--data https://secret@example.org/reviews.csv",
+        f"--data: found a login in an address{_STORED}",
+    ),
+    Case(
+        "a token in the query of an address",
+        "--data https://example.org/reviews.csv?token=secret",
+        f"--data: found token=… in an address{_STORED} token=${{NAME}} …",
+    ),
+    Case(
+        "a signature in the query of an address",
+        "--set 'data.source=https://example.org/reviews.csv?a=1&X-Amz-Signature=secret'",
+        f"--data: found X-Amz-Signature=… in an address{_STORED}",
+    ),
+    Case(
+        "a password in an address of a study file",
+        "bad.toml",
+        f"bad.toml: data.source: found a login in an address{_STORED}",
+        {"bad.toml": '[data]\nsource = "https://me:secret@example.org/reviews.csv"\n'},
+    ),
+    Case(
+        "a password that is not escaped in an address",
+        "--data https://me:secret/or@example.org/reviews.csv",
+        "--data: found an address that cannot be read; expected https://host/file. Correct it.",
+    ),
+    Case(
+        "a variable that the environment lacks",
+        "--data 'https://example.org/reviews.csv?token=${HPO_TEST_LACKING}'",
+        "HPO_TEST_LACKING: found no such environment variable, which the address "
+        "https://example.org/reviews.csv needs; expected …. Set it, here and for every worker.",
+    ),
+    Case(
+        "a bucket",
+        "--data s3://bucket/reviews.csv",
+        "--data: found an address of s3://; expected one of http:// or https://, …. "
+        "Download it with `aws s3 cp`, and name the file.",
+    ),
+    Case(
+        "the address of a file",
+        "--data file:///reviews.csv",
+        "--data: found an address of file://; expected …. Name the path alone.",
+    ),
+    Case(
+        "an address without a host",
+        "--data https:///reviews.csv",
+        "--data: found an address that cannot be read; expected https://host/file. Correct it.",
+    ),
+    Case(
+        "a server that there is not",
+        f"--data {_NO_SERVER}",
+        f"{_NO_SERVER}: found connection refused; expected a file of texts and labels. "
+        "Check the address and the network, …",
+    ),
+    Case(
+        "a server that there is not, with a login",
+        "--data 'http://me:${PW}@127.0.0.1:1/reviews.csv?key=${PW}'",
+        f"{_NO_SERVER}: found connection refused; expected …",
+        environment={"PW": "secret"},
+    ),
+    Case(
+        "a revision of an address",
+        f"--data {_NO_SERVER} --set data.revision=v1",
+        f"{_NO_SERVER}: found connection refused; expected …",
+    ),
+    Case(
+        "a time for downloads that is none",
+        f"--data {_NO_SERVER}",
+        "HPO_DOWNLOAD_TIMEOUT: found 'soon'; expected a duration …. Write …",
+        environment={"HPO_DOWNLOAD_TIMEOUT": "soon"},
+    ),
+    Case(
+        "a size of downloads that is none",
+        f"--data {_NO_SERVER}",
+        "HPO_DOWNLOAD_LIMIT: found '-1'; expected a size …. Write …",
+        environment={"HPO_DOWNLOAD_LIMIT": "-1"},
+    ),
+    Case(
+        "a refresh of downloads that is neither on nor off",
+        f"--data {_NO_SERVER}",
+        "HPO_DOWNLOAD_REFRESH: found 'maybe'; expected 1 …. Set it to 1, or leave it out.",
+        environment={"HPO_DOWNLOAD_REFRESH": "maybe"},
+    ),
+    data(
+        "a zip file of several tables",
+        "my.zip",
+        _zip(**{"a.csv": GOOD_CSV, "b.csv": GOOD_CSV, "README.txt": "notes"}),
+        "my.zip: found a zip file of 2 tables (a.csv, b.csv); expected one table, or one called "
+        "train …. Name one of them, as in my.zip::a.csv.",
+    ),
+    data(
+        "a zip file without a table",
+        "my.zip",
+        _zip(**{"plot.png": "?", "README.md": "notes"}),
+        "my.zip: found no table in it; expected …. Unpack it with `unzip`, …",
+    ),
+    Case(
+        "a member that a zip file lacks",
+        "--data my.zip::c.csv",
+        "my.zip::c.csv: found no such member; expected one of a.csv, b.csv. Write my.zip::…",
+        {"my.zip": _zip(**{"a.csv": GOOD_CSV, "b.csv": GOOD_CSV})},
+    ),
+    Case(
+        "a member of a zip file that there is not",
+        "--data my.zip::c.csv",
+        "my.zip: found no such file or folder; expected …. Check the path.",
+    ),
+    data(
+        "a broken table among the splits of a zip file",
+        "my.zip",
+        _zip(**{"d/train.csv": "text,label\na,b,c\n", "d/test.csv": GOOD_CSV}),
+        "my.zip/d/train.csv, line 2: found 3 fields; expected 2, as in the first line. Put …",
+    ),
+    data(
+        "a zip file cut short",
+        "my.zip",
+        _zip(**{"train.csv": GOOD_CSV, "test.csv": GOOD_CSV})[:-30],
+        "my.zip: found …; expected …",
+    ),
+    data(
+        "a gz file cut short",
+        "my.csv.gz",
+        gzip.compress(GOOD_CSV.encode())[:-9],
+        "my.csv.gz: found a compressed file that cannot be read (…); expected a whole file. …",
+    ),
+    data(
+        "rows of JSON of different lengths",
+        "my.json",
+        '[["a film", "good"], ["a play"]]',
+        "my.json, row 2: found a list of 1; expected a list of 2, as the first row is. Write …",
+    ),
+    data(
+        "rows of JSON without names",
+        "my.json",
+        json.dumps([[f"see you at {i}", i % 2] for i in range(20)]),
+        "my.json: found the columns '1', '2'; expected a text column (…). "
+        "Perhaps `--text-column 1 --label-column 2`?",
+    ),
+    data(
+        "the columns of Kaggle's SMS collection",
+        "spam.csv",
+        _V1_V2,
+        "spam.csv: found the columns 'v1', 'v2'; expected a text column (…). "
+        "Perhaps `--text-column v2 --label-column v1`?",
+    ),
+    data(
+        "the columns of Kaggle's Enron collection",
+        "enron.csv",
+        _V1_V2.replace("v1,v2", "Spam/Ham,Body"),
+        "enron.csv: found the columns 'Spam/Ham', 'Body'; expected a label column (…). "
+        "Perhaps `--label-column Spam/Ham`?",
+    ),
+    Case(
+        "a study file without its suffix",
+        "regularise",
+        "regularise: found no study of this name, but a file regularise.toml; expected one of …. "
+        "Write regularise.toml instead.",
+        {"regularise.toml": ""},
     ),
 )

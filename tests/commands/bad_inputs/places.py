@@ -182,4 +182,9 @@ PLACES = (
         {"notes.txt": "some notes"},
         {"HPO_CACHE": "notes.txt/inner"},
     ),
+    Case(
+        "a host that can be none",
+        "--storage postgresql://../hpo",
+        "postgresql://../hpo: found the host ..; expected a host's name or address. Write sqlite:///FILE or …",
+    ),
 )

@@ -1,0 +1,291 @@
+"""Tables of any length, read some rows at a time; a row that cannot be read is marked, and in nobody's way."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+
+from hpo.data.files import file_format, read_file
+from hpo.data.formats.delimited import records, sniffed, unlimited_fields
+from hpo.data.formats.options import AS_USUAL, ReadOptions
+from hpo.data.formats.text import encoding_of
+from hpo.data.packed import FAULTS, is_packed, opened
+from hpo.data.table import RowNoun, check_repeated, kind_of
+from hpo.errors import DataError, first_line
+
+if TYPE_CHECKING:
+    import pyarrow
+
+ROWS_AT_ONCE: Final = 16_384
+TEXT_LINES: Final = "txt"
+"""What a file is called that has a text on each line, and nothing else."""
+
+_HEAD_BYTES: Final = 1 << 20  # by which encoding and dialect are told
+_DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
+_UNREADABLE: Final = (*FAULTS, OSError, UnicodeError, csv.Error)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some rows of a table, in its order.
+
+    Attributes:
+        columns: Of equal lengths, in the table's order; what a row lacks is None.
+        numbers: Of each row in its file, from 1.
+        faults: Why a row could not be read, by its position here.
+    """
+
+    columns: Mapping[str, list[Any]]
+    numbers: Sequence[int]
+    faults: Mapping[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class RowStream:
+    """A table that is read once, from its beginning to its end.
+
+    Attributes:
+        place: What messages call it.
+        names: Its columns; of JSON lines those of the first rows.
+        parts: Its rows, at most `ROWS_AT_ONCE` at a time.
+        share_read: How much of it has been read, from 0 to 1.
+        row_noun: What the numbers of rows count.
+        schema: Types of its columns, where it has them.
+        warnings: What was guessed in reading it.
+    """
+
+    place: str
+    names: tuple[str, ...]
+    parts: Iterator[Rows]
+    share_read: Callable[[], float]
+    row_noun: RowNoun = "line"
+    schema: pyarrow.Schema | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@contextmanager
+def open_rows(path: Path, options: ReadOptions = AS_USUAL) -> Iterator[RowStream]:
+    """Open a table: csv, tsv, jsonl or a text a line, compressed or not, and parquet are read row by row;
+    other formats at once.
+
+    Args:
+        path: Of the file. `.txt` has a text on each line.
+        options: How it is written.
+
+    Raises:
+        DataError: It is missing, empty, broken, or of no known format.
+    """
+    with ExitStack() as held:
+        with _told(path):
+            stream = _stream(path, options, held)
+        yield replace(stream, parts=_each_told(path, stream.parts))
+
+
+def _stream(path: Path, options: ReadOptions, held: ExitStack) -> RowStream:
+    kind = TEXT_LINES if ".txt" in path.suffixes[-2:] else file_format(path)
+    if path.is_file() and path.suffix.lower() != ".zip":
+        if kind == "parquet" and not is_packed(path):
+            return _parquet(path)
+        if kind in (*_DELIMITERS, "jsonl", "ndjson", TEXT_LINES):
+            return _text(path, str(kind), options, held)
+    return _at_once(path, options)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise DataError(
+            str(path),
+            found=f"a file that cannot be read ({first_line(error)})",
+            expected="a whole file",
+            hint="Check the file and its rights, or write it again.",
+        ) from error
+
+
+def _each_told(path: Path, parts: Iterator[Rows]) -> Iterator[Rows]:
+    """The parts, with faults of reading them told; those of whoever takes them pass."""
+    while True:
+        with _told(path):
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
+
+
+def _text(path: Path, kind: str, options: ReadOptions, held: ExitStack) -> RowStream:
+    source = held.enter_context(path.open("rb"))
+    unpacked: Any = (
+        held.enter_context(cast(IO[bytes], opened(path, source))) if is_packed(path) else source
+    )
+    head = _head_of(unpacked)
+    if not head.strip():
+        raise DataError(
+            str(path),
+            found="an empty file",
+            expected="a table of texts",
+            hint="Name a file that has rows.",
+        )
+    encoding, warnings = (options.encoding, ()) if options.encoding else encoding_of(path, head)
+    unpacked.seek(0)
+    # What is not of this encoding shows as surrogates, and spoils its own row alone.
+    lines = io.TextIOWrapper(unpacked, encoding, errors="surrogateescape", newline="")
+    size = max(1, os.fstat(source.fileno()).st_size)
+    place = str(path)
+
+    def share_read() -> float:
+        return 1.0 if source.closed else min(1.0, source.tell() / size)
+
+    if kind == TEXT_LINES:
+        parts = _line_parts(lines)
+        return RowStream(place, ("text",), parts, share_read, warnings=warnings)
+    if kind in _DELIMITERS:
+        dialect = sniffed(path, head.decode(encoding, "replace"), _DELIMITERS[kind])
+        reader = records(lines, dialect, strict=False)
+        held.enter_context(unlimited_fields())
+        names, first = _header(place, reader, options)
+        parts = _record_parts(reader, names, first)
+        return RowStream(place, names, parts, share_read, warnings=warnings)
+    return _json_lines(place, lines, share_read, warnings)
+
+
+def _head_of(source: IO[bytes]) -> bytes:
+    head = source.read(_HEAD_BYTES)
+    if len(head) < _HEAD_BYTES:
+        return head
+    return head[: head.rfind(b"\n") + 1] or head
+
+
+def _header(
+    place: str, reader: Any, options: ReadOptions
+) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
+    """The columns' names, and the first row where it is none of names."""
+    first = next(record for record in reader if record)
+    if options.header:
+        names = tuple(name.strip().removeprefix("\ufeff") for name in first)
+        check_repeated(f"{place}, line 1", names)
+        return names, []
+    return tuple(str(number + 1) for number in range(len(first))), [(1, first)]
+
+
+def _record_parts(
+    reader: Any, names: tuple[str, ...], first: list[tuple[int, list[str]]]
+) -> Iterator[Rows]:
+    def numbered() -> Iterator[tuple[int, list[str]]]:
+        yield from first
+        line = reader.line_num + 1  # where the record begins; a quoted field may span several lines
+        for record in reader:
+            if record:
+                yield line, record
+            line = reader.line_num + 1
+
+    width, rest = len(names), numbered()
+    while part := list(islice(rest, ROWS_AT_ONCE)):
+        faults = {}
+        for index, (_, record) in enumerate(part):
+            if len(record) != width:
+                faults[index] = f"{len(record)} fields, where the first line has {width}"
+                record[:] = [*record[:width], *[""] * (width - len(record))]
+        columns = zip(*(record for _, record in part), strict=True)
+        yield Rows(dict(zip(names, map(list, columns), strict=True)), [n for n, _ in part], faults)
+
+
+def _line_parts(lines: io.TextIOWrapper) -> Iterator[Rows]:
+    line = 1
+    while part := [text.rstrip("\r\n") for text in islice(lines, ROWS_AT_ONCE)]:
+        yield Rows({"text": part}, range(line, line + len(part)))
+        line += len(part)
+
+
+def _json_lines(
+    place: str, lines: io.TextIOWrapper, share_read: Callable[[], float], warnings: tuple[str, ...]
+) -> RowStream:
+    parts = _json_parts(lines)
+    first = next(parts)
+    names = tuple(first.columns)
+
+    def all_parts() -> Iterator[Rows]:
+        yield first
+        yield from parts
+
+    return RowStream(place, names, all_parts(), share_read, warnings=warnings)
+
+
+def _json_parts(lines: io.TextIOWrapper) -> Iterator[Rows]:
+    numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    while part := list(islice(numbered, ROWS_AT_ONCE)):
+        found, faults = [], {}
+        for index, (_, line) in enumerate(part):
+            try:
+                record = json.loads(line)
+                if not isinstance(record, dict):
+                    raise ValueError(f"{kind_of(record)}, not an object")
+            except (ValueError, RecursionError) as error:
+                faults[index] = f"broken JSON: {first_line(error)}"
+                record = {}
+            found.append(record)
+        names = dict.fromkeys(name for record in found for name in record)
+        columns = {name: [record.get(name) for record in found] for name in names}
+        yield Rows(columns, [number for number, _ in part], faults)
+
+
+def _parquet(path: Path) -> RowStream:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        read_file(path)  # tells what is wrong with it
+        raise DataError(
+            str(path), found=first_line(error), expected="a parquet file", hint="Write it again."
+        ) from error
+    schema, total, read = file.schema_arrow, file.metadata.num_rows, [0]
+    check_repeated(str(path), schema.names)
+
+    def parts() -> Iterator[Rows]:
+        for batch in file.iter_batches(ROWS_AT_ONCE):
+            columns = {name: batch.column(name).to_pylist() for name in schema.names}
+            numbers = range(read[0] + 1, read[0] + batch.num_rows + 1)
+            read[0] += batch.num_rows
+            yield Rows(columns, numbers)
+
+    def share_read() -> float:
+        return read[0] / total if total else 1.0
+
+    return RowStream(str(path), tuple(schema.names), parts(), share_read, "row", schema)
+
+
+def _at_once(path: Path, options: ReadOptions) -> RowStream:
+    """A format that has to be read whole."""
+    table = read_file(path, options)
+    columns = {name: table.column(name) for name in table.names}
+    read = [0]
+
+    def parts() -> Iterator[Rows]:
+        for start in range(0, len(table), ROWS_AT_ONCE):
+            end = min(len(table), start + ROWS_AT_ONCE)
+            read[0] = end
+            part = {name: column[start:end] for name, column in columns.items()}
+            yield Rows(part, [int(number) for number in table.rows[start:end]])
+
+    return RowStream(
+        str(path),
+        table.names,
+        parts(),
+        lambda: read[0] / len(table),
+        table.row_noun,
+        warnings=table.warnings,
+    )

@@ -1,0 +1,134 @@
+"""What a finished model says of rows, as columns beside theirs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.data.row_stream import Rows
+from hpo.tracking.served_classifier import Answers, NoText, text_of
+
+if TYPE_CHECKING:
+    from hpo.model.predictor import Predictor
+
+ERROR_COLUMN: Final = "error"
+_OURS: Final = "predicted_"  # before a column of ours whose name the input has already
+
+
+@dataclass(frozen=True)
+class AnswerForm:
+    """What is told of each text.
+
+    Attributes:
+        top: Instead of a probability for each label, so many labels with theirs, the likeliest
+            first; None: every label's.
+        threshold: The least probability at which a text is given a label; None: the model's own, for
+            several labels a text, and otherwise none.
+    """
+
+    top: int | None = None
+    threshold: float | None = None
+
+    def columns(self, answers: Answers, scores: NDArray[np.float64]) -> dict[str, Sequence[Any]]:
+        """The columns of a table with a row for each row of the scores, (texts, labels)."""
+        if answers.problem_type == "multi_label_classification" and self.threshold is not None:
+            limits = (self.threshold,) * len(answers.label_names)
+            answers = Answers(answers.problem_type, answers.label_names, limits)
+        columns = {name: list(column) for name, column in answers.columns(scores).items()}
+        if "label" in columns and self.threshold is not None:
+            reached = scores.max(1, initial=0.0) >= self.threshold
+            columns["label"] = [
+                label if enough else None
+                for label, enough in zip(columns["label"], reached, strict=True)
+            ]
+        if self.top is None or answers.problem_type == "regression":
+            return dict(columns)
+        named = {name: column for name, column in columns.items() if name in ("label", "labels")}
+        return {**named, **dict(_likeliest(answers.label_names, scores, self.top))}
+
+
+def _likeliest(
+    names: Sequence[str], scores: NDArray[np.float64], top: int
+) -> Iterator[tuple[str, Sequence[Any]]]:
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    for place in range(order.shape[1]):
+        at = order[:, place]
+        yield f"label_{place + 1}", [names[index] for index in at]
+        yield f"probability_{place + 1}", scores[np.arange(len(at)), at].tolist()
+
+
+@dataclass
+class Labeller:
+    """A model that labels rows, part after part.
+
+    Attributes:
+        predictor: The model.
+        text_column: Of the rows.
+        form: What is told of each.
+        faults: How many rows got no answer, by the reason.
+        rows: How many there were.
+    """
+
+    predictor: Predictor
+    text_column: str
+    form: AnswerForm = field(default_factory=AnswerForm)
+    faults: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+
+    def label(self, rows: Rows) -> dict[str, Sequence[Any]]:
+        """The rows' columns, and after them the answers; `error` says why a row has none.
+
+        Equal texts are classified once.
+        """
+        texts = [self._text(rows, index) for index in range(len(rows))]
+        distinct = list(dict.fromkeys(text for text in texts if isinstance(text, str)))
+        position = {text: index for index, text in enumerate(distinct)}
+        answers = answers_of(self.predictor)
+        # Of fp32 no more digits than it has, which a file would have to hold.
+        scores = self.predictor.classify(distinct)[1].astype(np.float64).round(7)
+        told = self.form.columns(answers, scores)
+        at = [position[text] if isinstance(text, str) else None for text in texts]
+        errors = [text.why if isinstance(text, NoText) else None for text in texts]
+        self.rows += len(rows)
+        self.faults.update(error for error in errors if error is not None)
+        columns: dict[str, Sequence[Any]] = dict(rows.columns)
+        for name, column in told.items():
+            unused = name if name not in rows.columns else f"{_OURS}{name}"
+            columns[unused] = [None if index is None else column[index] for index in at]
+        columns[ERROR_COLUMN if ERROR_COLUMN not in columns else f"{_OURS}{ERROR_COLUMN}"] = errors
+        return columns
+
+    def _text(self, rows: Rows, index: int) -> str | NoText:
+        fault = rows.faults.get(index)
+        if fault is not None:
+            return NoText(fault)
+        cell = rows.columns.get(self.text_column, _NO_CELLS)[index : index + 1]
+        value = cell[0] if cell else None
+        if isinstance(value, str) and not _is_text(value):
+            return NoText("bytes that are no text in the file's encoding")
+        return text_of(value)
+
+
+_NO_CELLS: Final[Sequence[Any]] = ()
+
+
+def _is_text(value: str) -> bool:
+    """Whether a text holds no bytes that could not be decoded."""
+    return value.isascii() or not any("\udc80" <= character <= "\udcff" for character in value)
+
+
+def answers_of(predictor: Predictor) -> Answers:
+    """How a model's probabilities are told."""
+    task, thresholds = predictor.task, predictor.task.config.get("thresholds", ())
+    return Answers(task.problem_type, tuple(predictor.label_names), tuple(thresholds))
+
+
+def faults_in_words(faults: Mapping[str, int]) -> str:
+    """`3 not a text: null, 1 broken JSON: …`, the most frequent first."""
+    most = Counter(faults).most_common(3)
+    return ", ".join(f"{count} {reason}" for reason, count in most)

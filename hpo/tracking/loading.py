@@ -1,0 +1,124 @@
+"""A finished model by whatever names it: registered, logged or exported, one classifier or an ensemble."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from hpo.errors import ModelError, TrackingError, nearest_name
+from hpo.spec.locations import path_of, without_credentials
+
+if TYPE_CHECKING:
+    from hpo.model.predictor import Predictor
+
+MODEL_URIS: Final = "models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN/PATH, or a model's folder"
+_IN_MLFLOW: Final = re.compile(r"(models|runs):/")
+
+
+def load_model(place: str, tracking_uri: str) -> Predictor:
+    """Load a finished model into the engine, checked against the digests that were written with it.
+
+    Args:
+        place: `models:/…` or `runs:/…`, as MLflow writes them, or a folder.
+        tracking_uri: The server or store that has it.
+
+    Raises:
+        ModelError: There is no such model, or it is damaged.
+        TrackingError: MLflow cannot be asked.
+    """
+    folder = check_place(place)
+    return load_folder(_fetched(place, tracking_uri) if folder is None else folder, place)
+
+
+def check_place(place: str) -> Path | None:
+    """The folder that a place names; None where MLflow has the model.
+
+    Raises:
+        ModelError: It is neither.
+    """
+    if _IN_MLFLOW.match(place):
+        return None
+    folder = path_of(place, lambda reason: _no_model(place, reason))
+    if not folder.is_dir():
+        raise _no_model(place, "a file" if folder.exists() else "no such folder")
+    return folder
+
+
+def load_folder(folder: Path, place: str) -> Predictor:
+    """Load a model from its folder, MLflow's or the one inside it.
+
+    Args:
+        folder: Of the model.
+        place: What messages call it.
+
+    Raises:
+        ModelError: It is none, or damaged.
+    """
+    from hpo.model.combination import ENSEMBLE_FILE
+    from hpo.model.exported import load_exported
+    from hpo.model.saved import FACTS_FILE, load_trained
+    from hpo.model.saved_ensemble import load_ensemble
+
+    for inside in (folder, folder / "model", folder / "data"):
+        if (inside / ENSEMBLE_FILE).is_file():
+            return load_ensemble(inside)
+        if (inside / FACTS_FILE).is_file():
+            return load_trained(inside)
+        if (inside / "config.json").is_file():
+            return load_exported(inside)
+    raise _no_model(place, "no file of a model")
+
+
+def _fetched(place: str, tracking_uri: str) -> Path:
+    """The folder of a model that MLflow has; fetched, where it lies with a server."""
+    from mlflow.artifacts import download_artifacts
+
+    from hpo.tracking.answers import PermanentError, RetryableError, answers
+    from hpo.tracking.uri import checked_uri
+
+    uri = checked_uri(tracking_uri)
+    try:
+        with answers():
+            return Path(download_artifacts(artifact_uri=place, tracking_uri=uri))
+    except PermanentError as refusal:
+        raise _not_there(place, uri, refusal) from refusal
+    except RetryableError as away:
+        raise TrackingError(
+            f"tracking server {without_credentials(uri)}",
+            found=str(away),
+            expected=place,
+            hint="Start it, and run the same command again.",
+        ) from away
+
+
+def _not_there(place: str, uri: str, refusal: Exception) -> ModelError:
+    names = _registered_names(uri)
+    near = nearest_name(re.split("[/@]", place.partition(":/")[2])[0], names)
+    hint = f"Models are written {MODEL_URIS}."
+    if near is not None and near not in re.split("[/@]", place):
+        hint = f"Did you mean {place.partition(':/')[0]}:/{near}@champion?"
+    return ModelError(
+        place,
+        found=f"no such model in {without_credentials(uri)} ({refusal})",
+        expected="one of " + ", ".join(names[:5]) if names else "a model that is registered",
+        hint=hint,
+    )
+
+
+def _registered_names(uri: str) -> list[str]:
+    from mlflow.exceptions import MlflowException
+
+    from hpo.tracking.gateway import Gateway
+
+    try:
+        found: list[Any] = Gateway(uri).client.search_registered_models(max_results=100)
+    except MlflowException:
+        return []
+    return [str(model.name) for model in found]
+
+
+def _no_model(place: str, found: str) -> ModelError:
+    return ModelError(
+        place, found=found, expected=MODEL_URIS, hint="The last lines of `hpo.run` name the model."
+    )

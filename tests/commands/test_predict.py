@@ -1,0 +1,125 @@
+"""`hpo.predict`: texts and files in, labels out, as the model's own pyfunc says them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from hpo.data.row_stream import Rows
+from hpo.results.predictions import AnswerForm, Labeller
+from hpo.tracking.loading import load_folder
+from tests.commands.bad_inputs.case import Case
+from tests.commands.shell import Shell
+from tests.commands.told import told_of
+from tests.tracking.tiny import save_tiny_classifier
+
+TABLE = 'id,text,label\n1,hello there,x\n2,"a, b\nc",y\n3\n4,hello there,z\n'
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    save_tiny_classifier(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_table_comes_back_with_labels_beside_its_columns(shell: Shell, model: Path) -> None:
+    shell.write("in.csv", TABLE)
+    shell.write("out.csv", "an earlier file")
+    done = shell.hpo(
+        "predict", f"--model={model}", "--input=in.csv", "--output=out.csv", "--overwrite"
+    ).done()
+    assert "4 rows" in done.err
+    assert "1 without an answer" in done.err
+    with (shell.folder / "out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == ["1", "2", "3", "4"]
+    assert [row["label"] for row in rows] == ["x", "y", "", "z"]
+    answers, probabilities = load_folder(model, "it").classify(["hello there", "a, b\nc"])
+    assert [row["predicted_label"] for row in rows] == [*answers, "", answers[0]]
+    assert float(rows[0]["probability_bad"]) == pytest.approx(probabilities[0, 0], abs=1e-5)
+    assert [bool(row["error"]) for row in rows] == [False, False, True, False]
+
+
+@pytest.mark.slow
+def test_texts_are_labelled_a_line_each(shell: Shell, model: Path) -> None:
+    answers, _ = load_folder(model, "it").classify(["A joy", "dull"])
+    said = shell.hpo("predict", f"--model={model}", "A joy", "dull").done().out.splitlines()
+    assert [line.split()[0] for line in said] == answers
+    lines = shell.hpo("predict", f"--model={model}", "--json", "--top=1", "A joy").done().out
+    (line,) = map(json.loads, lines.splitlines())
+    assert line["label"] == line["label_1"] == answers[0]
+    assert 0.5 <= line["probability_1"] <= 1
+
+
+def labelled(model: Path, form: AnswerForm, *texts: object) -> dict[str, list[object]]:
+    labeller = Labeller(load_folder(model, "it"), "text", form)
+    columns = labeller.label(Rows({"text": list(texts)}, range(1, len(texts) + 1)))
+    return {name: list(column) for name, column in columns.items()}
+
+
+def test_below_the_threshold_no_label_is_given(model: Path) -> None:
+    assert labelled(model, AnswerForm(threshold=0.0), "a")["label"] != [None]
+    assert labelled(model, AnswerForm(threshold=1.0), "a")["label"] == [None]
+
+
+def test_rows_without_a_text_are_marked(model: Path) -> None:
+    columns = labelled(model, AnswerForm(), None, "a", "caf\udce9", 7)
+    assert [label is None for label in columns["label"]] == [True, False, True, False]
+    assert [error is None for error in columns["error"]] == [False, True, False, True]
+
+
+def test_the_likeliest_labels_come_first(model: Path) -> None:
+    columns = labelled(model, AnswerForm(top=5), "a", "b")
+    assert list(columns) == [
+        *("text", "label", "label_1", "probability_1", "label_2", "probability_2", "error")
+    ]
+    assert columns["label"] == columns["label_1"]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("--model gone hello", "gone: found no such folder; expected models:/NAME@ALIAS, …"),
+        ("--model in.csv hello", "in.csv: found a file; expected models:/NAME@ALIAS, …"),
+        ("--model . --input in.csv hello", "--input: found a file beside texts; expected one …"),
+        ("--model . --input in.csv", "--input: found no --output with it; expected both. …"),
+        ("--model . --output out.csv", "--output: found no --input with it; expected both. …"),
+        ("--model . --input gone.csv --output out.csv", "--input: found no file gone.csv; …"),
+        ("--model . --input in.csv --output in.csv", "--output: found in.csv, which exists; …"),
+        ("--model . --input in.csv --output in.csv --overwrite", "--output: found the input itself; …"),
+        ("--model . --input in.csv --output out.xlsx", "--output: found out.xlsx; expected a file …"),
+        ("--model . --input in.csv --output no/out.csv", "--output: found no folder no; …"),
+        ("--model . --threshold 2 hello", "--threshold: found '2'; expected a probability …"),
+        ("--model . --top 0 hello", "--top: found …"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_told_before_anything_heavy_is_imported(
+    shell: Shell, line: str, says: str, tmp_path: Path
+) -> None:
+    from tests.commands.shell import refusing
+
+    case = Case(line, line, says, {"in.csv": TABLE}, command="predict")
+    root = Path(__file__).resolve().parents[2]
+    told_of(case, shell, PYTHONPATH=f"{refusing(tmp_path / 'light')}:{root}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("in.csv", "a,b\n1,2\n", "in.csv: found the columns 'a', 'b'; expected a text column …"),
+        ("in.csv", "text,b\n", "in.csv: found no rows; expected a table of texts. …"),
+        ("in.csv", "", "in.csv: found an empty file; expected a table of texts. …"),
+        ("in.parquet", "PAR1", "in.parquet: found a file that cannot be read as parquet …"),
+    ],
+)
+def test_an_input_without_texts_is_told_and_nothing_written(
+    shell: Shell, model: Path, file: str, content: str, says: str
+) -> None:
+    line = f"--model {model} --input {file} --output out.csv"
+    told_of(Case(says, line, says, {file: content}, command="predict"), shell)
