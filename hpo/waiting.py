@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Deadline:
@@ -44,3 +49,28 @@ def wait_until(condition: Callable[[], bool], seconds: float, *, poll_seconds: f
             return False
         time.sleep(min(poll_seconds, deadline.seconds_left))
     return True
+
+
+def within(seconds: float, call: Callable[[], T], *, name: str) -> T:
+    """What a call returns or raises that heeds no deadline of its own, such as the look for a host's name.
+
+    It is made in a thread, which is left to itself where the time is up.
+
+    Args:
+        seconds: The longest wait.
+        call: What is called.
+        name: Of the thread.
+
+    Raises:
+        TimeoutError: The time is up.
+    """
+    done: Future[T] = Future()
+
+    def make() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the call is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=make, name=name, daemon=True).start()
+    return done.result(seconds)

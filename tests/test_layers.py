@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "hpo.closing",
         "hpo.digests",
         "hpo.formats",
+        "hpo.postgres_greeting",
         "hpo.printable",
         "hpo.waiting",
     ),

@@ -126,7 +126,7 @@ def _storage(locations: Locations) -> Finding:
 
 def _tracking(locations: Locations) -> Finding:
     from hpo.tracking.moved import moves
-    from hpo.tracking.uri import ping
+    from hpo.tracking.ping import ping
 
     uri = redacted(locations.tracking_uri)
     try:

@@ -17,7 +17,8 @@ from hpo.outbox.quota import DISK_MARGIN
 from hpo.spec.locations import Locations, why_unwritable
 from hpo.storage.storage import check_storage
 from hpo.tracking.moved import moves
-from hpo.tracking.uri import TrackingServerAway, ping
+from hpo.tracking.ping import ping
+from hpo.tracking.uri import TrackingServerAway
 
 FORMAT_FILE = "format"
 

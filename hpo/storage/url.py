@@ -12,13 +12,15 @@ from typing import Any, Final
 from sqlalchemy import URL, exc, make_url
 
 from hpo.errors import StorageError
+from hpo.postgres_greeting import PORT, greets_as_postgres
 from hpo.spec.locations import redacted, why_unwritable
 from hpo.storage.retries import fault_in_words, is_passing, one_line
 
 BUSY_SECONDS: Final = 30  # for which SQLite waits for another writer
 _WHAT_WORKS: Final = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 _POSTGRES: Final = ("postgresql", "postgres", "postgresql+psycopg")
-_CONNECT_SECONDS: Final = 10
+_CONNECT_SECONDS: Final = 8
+_GREETING_SECONDS: Final = 1.0
 _LIBPQ_VARIABLES: Final = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
 # A worker stopped in the middle of a transaction must not hold the others up for ever.
 _SERVER_SETTINGS: Final = (
@@ -199,6 +201,13 @@ def opening_fault(error: exc.SQLAlchemyError, url: URL, place: str) -> StorageEr
         if re.search(pattern, message):
             return StorageError(place, found=found, expected=expected, hint=hint)
     if url.get_backend_name() != "sqlite" and is_passing(error):
+        if _is_another_server(url):
+            return StorageError(
+                place,
+                found="a server that is no PostgreSQL",
+                expected=f"PostgreSQL at {url.host}",
+                hint="Check host and port.",
+            )
         return StorageError(
             place,
             found=f"no server that answers ({message})",
@@ -206,3 +215,13 @@ def opening_fault(error: exc.SQLAlchemyError, url: URL, place: str) -> StorageEr
             hint="Start the server, or check host and port.",
         )
     return fault_in_words(error, doing="opening it", place=place)
+
+
+def _is_another_server(url: URL) -> bool:
+    """Whether something else than PostgreSQL answers at a URL's address, as far as that can be told."""
+    try:
+        return bool(url.host) and not greets_as_postgres(
+            url.host or "", url.port or PORT, _GREETING_SECONDS
+        )
+    except OSError:
+        return False

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,15 +52,6 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> str:
     # And the tree that this test lies in, wherever the package is installed from.
     root = Path(__file__).resolve().parents[2]
     return os.pathsep.join((str(refusing(tmp_path_factory.mktemp("light"))), str(root)))
-
-
-@pytest.fixture
-def _signals() -> Iterator[None]:
-    """The commands take signals over; the test process wants them back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @named(*study_files.STUDY_FILES, *options.OPTIONS)

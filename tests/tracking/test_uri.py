@@ -12,12 +12,12 @@ import pytest
 
 from hpo.errors import TrackingError
 from hpo.outbox.outbox import Outbox
+from hpo.tracking.ping import ping
 from hpo.tracking.uri import (
     TrackingServerAway,
     browser_url,
     checked_uri,
     database_file,
-    ping,
     redact_text,
     run_url,
 )
