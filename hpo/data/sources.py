@@ -86,7 +86,10 @@ def read_source(section: DataSection) -> SourceTables:
         kind = "folder" if path.is_dir() else "file"
         refuse_idle("data", section, "a hub data set", f"{source} is a {kind}")
     if path.is_dir():
-        return _told(_folder(section, path))
+        try:
+            return _told(_folder(section, path))
+        except OSError as error:
+            raise _no_source(source, f"{error.filename or path}: {error.strerror}") from error
     if path.exists():
         return _told(_single_file(section, path))
     if names_a_path(source) or not _HUB_ID.fullmatch(source):

@@ -70,8 +70,8 @@ class Uis(Closing):
         Raises:
             HpoError: One of them cannot be served.
         """
-        check_dashboard(locations)
         check_storage(locations.storage_url)
+        check_dashboard(locations)
         uri = checked_uri(locations.tracking_uri)
         with contextlib.suppress(TrackingServerAway):
             ping(uri)

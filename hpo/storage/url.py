@@ -13,7 +13,7 @@ from sqlalchemy import URL, exc, make_url
 
 from hpo.errors import StorageError
 from hpo.postgres_greeting import PORT, greets_as_postgres
-from hpo.spec.locations import redacted, why_unwritable
+from hpo.spec.locations import redacted, why_no_database, why_unwritable
 from hpo.storage.retries import fault_in_words, is_passing, one_line
 
 BUSY_SECONDS: Final = 30  # for which SQLite waits for another writer
@@ -82,6 +82,14 @@ def check_sqlite_file(url: URL, place: str) -> None:
             hint=f"Write sqlite:///{url.database}.",
         )
     path = Path(url.database)
+    why = why_no_database(path)
+    if why is not None:
+        raise StorageError(
+            place,
+            found=why,
+            expected="a SQLite database, or a file that does not exist yet",
+            hint="Name another file.",
+        )
     folder = path.parent
     if not folder.is_dir():
         raise StorageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 from contextlib import closing
@@ -11,9 +12,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from hpo.postgres_greeting import PORT, greets_as_postgres
-from hpo.spec.locations import why_unwritable
+from hpo.spec.locations import why_no_database, why_no_folder
 from hpo.tracking.server_answer import ask_server
-from hpo.tracking.uri import away, checked_uri, database_file, wrong_uri
+from hpo.tracking.uri import artifact_root, away, checked_uri, database_file, own_folder, wrong_uri
 from hpo.waiting import within
 
 _DATABASE_PORTS: Final = {"postgresql": PORT, "mysql": 3306, "mssql": 1433}
@@ -37,12 +38,8 @@ def ping(tracking_uri: str, timeout_seconds: float = 5.0) -> None:
 
 
 def _ping_file(uri: str, file: Path) -> None:
+    _check_places(uri, file)
     if not file.exists():
-        folder = next(parent for parent in file.parents if parent.exists())
-        why = why_unwritable(folder) if folder.is_dir() else "it is a file"
-        if why is not None:
-            found = f"{folder}, where nothing can be written ({why})"
-            raise wrong_uri(uri, found, "Give a file elsewhere.")
         return
     try:
         # Not mode=ro, which cannot read what a process that was killed left to roll back.
@@ -59,6 +56,21 @@ def _ping_file(uri: str, file: Path) -> None:
         raise wrong_uri(
             uri, "an Optuna database", "Give MLflow a file of its own: their schemas clash in one."
         )
+
+
+def _check_places(uri: str, file: Path) -> None:
+    """Raise TrackingError where the file, or what MLflow and we put beside it, cannot be written."""
+    why = why_no_database(file)
+    if why is None and file.is_dir():
+        why = "a folder"
+    if why is not None:
+        raise wrong_uri(uri, why, "Give another file.")
+    for folder in (file.parent, artifact_root(file), own_folder(file)):
+        why = why_no_folder(folder, writable=True)
+        if why is not None:
+            raise wrong_uri(uri, why, "Give a file elsewhere.")
+    if file.exists() and not os.access(file, os.W_OK):
+        raise wrong_uri(uri, f"{file}, which may not be written", "Correct its rights.")
 
 
 def _ping_database(uri: str, timeout_seconds: float) -> None:

@@ -75,6 +75,11 @@ def artifact_root(database: Path) -> Path:
     return database.parent / "mlruns"
 
 
+def own_folder(database: Path) -> Path:
+    """Where we keep what goes with a local store: locks, and one that is being made."""
+    return database.parent / ".hpo"
+
+
 def artifact_location(path: Path) -> str:
     """A path as MLflow keeps it, which reads it as a URI: what that reads differently is written as one."""
     return path.as_uri() if re.search(r"[%#?]", str(path)) else str(path)
