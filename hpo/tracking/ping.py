@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from hpo.postgres_greeting import PORT, greets_as_postgres
 from hpo.spec.locations import why_no_database, why_no_folder
+from hpo.tracking.schema import check_schema
 from hpo.tracking.server_answer import ask_server
 from hpo.tracking.uri import artifact_root, away, checked_uri, database_file, own_folder, wrong_uri
 from hpo.waiting import within
@@ -41,21 +42,25 @@ def _ping_file(uri: str, file: Path) -> None:
     _check_places(uri, file)
     if not file.exists():
         return
+    versions: list[tuple[object]] = []
     try:
         # Not mode=ro, which cannot read what a process that was killed left to roll back.
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True)) as connection:
             rows = connection.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table'"
             ).fetchall()
+            tables = {str(row[0]) for row in rows}
+            if "alembic_version" in tables:
+                versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     except sqlite3.DatabaseError as error:
         raise wrong_uri(
             uri, f"a file that is no SQLite database ({error})", "Give another file."
         ) from error
-    tables = {str(row[0]) for row in rows}
     if "studies" in tables and "experiments" not in tables:
         raise wrong_uri(
             uri, "an Optuna database", "Give MLflow a file of its own: their schemas clash in one."
         )
+    check_schema(uri, [str(row[0]) for row in versions], has_experiments="experiments" in tables)
 
 
 def _check_places(uri: str, file: Path) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from hpo.errors import TrackingError
-from hpo.spec.locations import set_in, without_credentials
+from hpo.spec.locations import DEFAULT_TRACKING, redacted, set_in, without_credentials
 
 LOCAL_UI = "http://127.0.0.1:5000"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -91,6 +92,19 @@ def browser_url(uri: str) -> str:
     if public:  # a browser may know the server by another name than the workers
         return public
     return without_credentials(uri) if uri.startswith("http") else LOCAL_UI
+
+
+def ui_command(uri: str) -> str:
+    """What a person types to see the results, in the folder of the run."""
+    if not uri.startswith("sqlite"):
+        return f"open {redacted(uri)}"
+    found_by_default = uri == DEFAULT_TRACKING and not any(
+        set_in(os.environ, name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_BACKEND_STORE_URI")
+    )
+    # Where MLflow finds experiments of its former file store, it takes that by default.
+    if found_by_default and not any(Path("mlruns").glob("[0-9]*/meta.yaml")):
+        return "mlflow ui"
+    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
 
 
 def run_url(uri: str, experiment_id: str, run_id: str) -> str:
