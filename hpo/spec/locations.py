@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from urllib.parse import urlsplit
 
 from hpo.errors import HpoError, OptionError
 from hpo.spec.numbers import parse_size
@@ -57,6 +58,8 @@ class Locations:
         Raises:
             OptionError: An option has a value that it cannot have.
         """
+        for variable in ("HPO_DASHBOARD_URL", "HPO_MLFLOW_URL"):
+            _check_address(environment, variable)
         cache = _folder(environment, "HPO_CACHE")
         state = _folder(environment, "HPO_STATE")
         return Locations(
@@ -203,6 +206,25 @@ def _folder(environment: Mapping[str, str], variable: str) -> Path | None:
             hint=f"Set {variable} to another folder.",
         ),
     )
+
+
+def _check_address(environment: Mapping[str, str], variable: str) -> None:
+    """Raise OptionError where what is to stand in links is no address."""
+    text = set_in(environment, variable)
+    if text is None:
+        return
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, or a bracket too many
+        fits = False
+    if not fits or not text.isprintable() or re.search(r"\s", text):
+        raise OptionError(
+            variable,
+            found=repr(without_credentials(text)[:100]),
+            expected="http(s)://host:port, as browsers find it",
+            hint=f"Correct it, or unset {variable}.",
+        )
 
 
 def _cache_limit(environment: Mapping[str, str]) -> int:

@@ -47,7 +47,7 @@ def tls() -> ssl.SSLContext:
     """
     variable = next((name for name in _AUTHORITIES if set_in(os.environ, name)), None)
     if _is_on(_INSECURE):
-        if os.environ.get(_CERTIFICATE) is not None:
+        if set_in(os.environ, _CERTIFICATE) is not None:
             raise TrackingError(
                 _CERTIFICATE,
                 found=f"it beside {_INSECURE}",
@@ -62,7 +62,7 @@ def tls() -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=certifi.where())
     else:
         context = _trusting(variable, os.environ[variable])
-    own = os.environ.get(_OWN_CERTIFICATE)
+    own = set_in(os.environ, _OWN_CERTIFICATE)
     if own is not None:
         try:
             context.load_cert_chain(own)
@@ -94,16 +94,7 @@ def _no_certificate(variable: str, path: str, error: Exception) -> TrackingError
 
 
 def _is_on(variable: str) -> bool:
-    """MLflow's reading of a switch. Raises TrackingError for what it takes for none."""
-    value = os.environ.get(variable, "").lower()
-    if value not in ("", "0", "1", "false", "true"):
-        raise TrackingError(
-            variable,
-            found=repr(os.environ[variable]),
-            expected="true or false, as MLflow takes it",
-            hint=f"Correct it, or unset {variable}.",
-        )
-    return value in ("1", "true")
+    return os.environ.get(variable, "").strip().lower() in ("1", "true")
 
 
 def _login_of_file() -> tuple[str | None, str | None]:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from filelock import FileLock
 
 from hpo.tracking.uri import database_file, database_uri, own_folder
+from hpo.tracking.variables import drop_blank_variables
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ def prepare_environment() -> None:
 
     To be called before MLflow is imported.
     """
+    drop_blank_variables()
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
 

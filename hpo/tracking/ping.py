@@ -16,6 +16,7 @@ from hpo.spec.locations import why_no_database, why_no_folder
 from hpo.tracking.schema import check_schema
 from hpo.tracking.server_answer import ask_server
 from hpo.tracking.uri import artifact_root, away, checked_uri, database_file, own_folder, wrong_uri
+from hpo.tracking.variables import check_variables
 from hpo.waiting import within
 
 _DATABASE_PORTS: Final = {"postgresql": PORT, "mysql": 3306, "mssql": 1433}
@@ -27,8 +28,9 @@ def ping(tracking_uri: str, timeout_seconds: float = 5.0) -> None:
     Raises:
         TrackingServerAway: It does not answer now (a run may go on).
         TrackingError: It never will: a malformed URI, refused credentials, another program's
-            address, a wrong file.
+            address, a wrong file, a variable that MLflow will not take.
     """
+    check_variables()
     uri = checked_uri(tracking_uri)
     if uri.startswith("http"):
         ask_server(uri, timeout_seconds)
