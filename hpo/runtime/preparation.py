@@ -179,9 +179,10 @@ def prepare(spec: StudySpec, locations: Locations) -> Prepared:
             tokenize_texts,
             tokenizer=model.tokenizer,
             max_length=max_length,
-            preprocessing=tokens.preprocessing,
+            preprocessing=tokens.preprocessing.again,
         ),
         seed=spec.study.seed,
+        preprocessing=tokens.preprocessing.again,
         table=table,
         kept=_trials_share_variants(search_space(spec)),
     )
