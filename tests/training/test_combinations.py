@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,12 @@ from hypothesis import strategies as st
 
 from hpo.model.saved import load_trained, save_trained
 from hpo.spec.registries import OPTIMIZERS, SCHEDULES
+from hpo.training.folds import FoldedTraining
 from hpo.training.loop import TrialTraining
 from hpo.training.trial_context import TrialContext
+from hpo.training.trial_data import StoredTexts, TrialData
+from tests.training.test_folds import run
+from tests.training.test_folds import with_stops as folded_with_stops
 from tests.training.test_heads import KINDS
 from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_data, tiny_params
 from tests.training.varied_context import varied_context
@@ -91,3 +96,40 @@ def test_it_goes_on_bit_for_bit_and_is_saved_as_it_was_measured(
     loaded = load_trained(folder / "saved", lambda _name, _revision: context.model)
     found = loaded.probabilities(context.data.validation, "")
     np.testing.assert_allclose(found, result.probabilities, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    kind=st.sampled_from(list(KINDS)),
+    options=OPTIONS,
+    stops=st.sets(st.integers(1, 30), min_size=1, max_size=3),
+)
+def test_over_folds_of_weighted_texts_it_goes_on_bit_for_bit(
+    contexts: dict[str, TrialContext],
+    tmp_path_factory: pytest.TempPathFactory,
+    kind: str,
+    options: dict[str, Any],
+    stops: set[int],
+) -> None:
+    weights = np.linspace(0.5, 1.5, 28, dtype=np.float32)
+    parts = np.array_split(np.random.default_rng(0).permutation(42), 3)
+    folds = tuple(
+        TrialData(
+            StoredTexts("train", np.setdiff1d(np.arange(42), part)),
+            StoredTexts("train", np.sort(part)),
+            weights,
+        )
+        for part in parts
+    )
+    context = replace(contexts[kind], folds=folds)
+    params = tiny_params(**{**options, **KINDS[kind].params})
+
+    def trial() -> FoldedTraining:
+        return FoldedTraining(context, params, seed=3, evaluations_a_fold=8)
+
+    expected, told = run(trial())
+    path = tmp_path_factory.mktemp("folded") / "trial.safetensors"
+    result, told_again = folded_with_stops(trial, stops, path)
+    assert result.fold_values == expected.fold_values
+    np.testing.assert_array_equal(result.probabilities, expected.probabilities)
+    assert [scores(each) for each in told_again] == [scores(each) for each in told]
