@@ -94,6 +94,7 @@ def test_the_likeliest_labels_come_first(model: Path) -> None:
         ("--model . --input in.csv --output in.csv --overwrite", "--output: found the input itself; …"),
         ("--model . --input in.csv --output out.xlsx", "--output: found out.xlsx; expected a file …"),
         ("--model . --input in.csv --output no/out.csv", "--output: found no folder no; …"),
+        ("--model models:/x@champion hello", "models:/x@champion: found no MLflow store sqlite:///…"),
         ("--model . --threshold 2 hello", "--threshold: found '2'; expected a probability …"),
         ("--model . --top 0 hello", "--top: found …"),
     ],
