@@ -176,10 +176,11 @@ def test_whoever_knocks_too_often_waits(stack: Stack) -> None:
     def knock(_: int) -> int:
         return stack.dashboard("/api/studies", login=("hpo", "a-guess"))[0]
 
-    with ThreadPoolExecutor(60) as many:
+    begun = time.monotonic()
+    with ThreadPoolExecutor(20) as many:
         told = Counter(many.map(knock, range(240)))
-    assert told[429] > 0
     assert told[401] + told[429] == 240
+    assert time.monotonic() - begun > 6.0, "150 at once, and then ten a second"
     stack.say(f"of 240 guesses of a password: {dict(told)}")
     time.sleep(30)
 
