@@ -94,7 +94,6 @@ def test_the_likeliest_labels_come_first(model: Path) -> None:
         ("--model . --input in.csv --output in.csv --overwrite", "--output: found the input itself; …"),
         ("--model . --input in.csv --output out.xlsx", "--output: found out.xlsx; expected a file …"),
         ("--model . --input in.csv --output no/out.csv", "--output: found no folder no; …"),
-        ("--model models:/x@champion hello", "models:/x@champion: found no MLflow store sqlite:///…"),
         ("--model . --threshold 2 hello", "--threshold: found '2'; expected a probability …"),
         ("--model . --top 0 hello", "--top: found …"),
     ],
@@ -124,3 +123,9 @@ def test_an_input_without_texts_is_told_and_nothing_written(
 ) -> None:
     line = f"--model {model} --input {file} --output out.csv"
     told_of(Case(says, line, says, {file: content}, command="predict"), shell)
+
+
+@pytest.mark.slow
+def test_a_model_that_mlflow_would_have_makes_no_store(shell: Shell) -> None:
+    says = "models:/x@champion: found no MLflow store sqlite:///…"
+    told_of(Case(says, "--model models:/x@champion hello", says, command="predict"), shell)
