@@ -15,6 +15,9 @@ from typing import Any, Final
 DEEPEST: Final = 100
 """Levels of objects and arrays in one another: far more than anything that we read has."""
 
+# What json.loads comes to: a file may have a document on each of its many lines.
+_decode: Final = json.JSONDecoder().decode
+
 # A dotted key nests as well, and tomllib takes the square of its length for it.
 _LONG_KEY: Final = re.compile(
     rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{DEEPEST}}}"""
@@ -41,15 +44,19 @@ def parse_json(
         ValueError: It is none. TooDeep: nor does one that deep count as one.
     """
     try:
-        document = json.loads(text, object_pairs_hook=pairs)
+        if pairs is None and isinstance(text, str):
+            document = _decode(text)
+        else:
+            document = json.loads(text, object_pairs_hook=pairs)
     except RecursionError:
         raise TooDeep from None
     except ValueError as error:
         if type(error) is ValueError:  # Python's, with advice on its own settings
             raise ValueError("a whole number of thousands of digits") from None
         raise
-    # Most documents are small, and counting brackets takes no time.
-    if _brackets(text) > DEEPEST:
+    # Most documents are small, and counting brackets takes no time; a call for it would.
+    square, curly = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+    if text.count(square) + text.count(curly) > DEEPEST:
         _check_depth(document)
     return document
 
@@ -70,12 +77,6 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise TooDeep from None
     _check_depth(document)
     return document
-
-
-def _brackets(text: str | bytes) -> int:
-    if isinstance(text, str):
-        return text.count("[") + text.count("{")
-    return text.count(b"[") + text.count(b"{")
 
 
 def _check_depth(document: object) -> None:

@@ -18,6 +18,7 @@ from hpo.atomic import discard_folder, put_in_place, remove_abandoned, whole_fol
 from hpo.data.fetching import Limits, Reply, fetch
 from hpo.data.remote_names import check_no_page, remote_name
 from hpo.digests import DIGESTS_FILE, damage_in, write_digests
+from hpo.documents import parse_json
 from hpo.errors import DataError, OptionError
 from hpo.formats import DOWNLOADS
 from hpo.spec.addresses import shown, with_secrets
@@ -172,7 +173,7 @@ def _kept(entry: Path) -> tuple[_Kept | None, str | None]:
     if not entry.is_dir():
         return None, None
     try:
-        facts = json.loads((entry / _FACTS).read_text(encoding="utf-8"))
+        facts = parse_json((entry / _FACTS).read_bytes())
         path = entry / _CONTENT / str(facts["name"])
         needed = (_FACTS, f"{_CONTENT}/{path.name}")
         damage = None if (entry / DIGESTS_FILE).is_file() else "it has no digests"

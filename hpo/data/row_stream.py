@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,6 +18,7 @@ from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.formats.text import encoding_of
 from hpo.data.packed import FAULTS, is_packed, opened
 from hpo.data.table import RowNoun, check_repeated, kind_of
+from hpo.documents import parse_json
 from hpo.errors import DataError, first_line
 
 if TYPE_CHECKING:
@@ -229,10 +229,10 @@ def _json_parts(lines: io.TextIOWrapper) -> Iterator[Rows]:
         found, faults = [], {}
         for index, (_, line) in enumerate(part):
             try:
-                record = json.loads(line)
+                record = parse_json(line)
                 if not isinstance(record, dict):
                     raise ValueError(f"{kind_of(record)}, not an object")
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 faults[index] = f"broken JSON: {first_line(error)}"
                 record = {}
             found.append(record)

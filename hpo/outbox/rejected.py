@@ -106,7 +106,7 @@ def _without_secrets(line: str) -> str:
         return line
     if redacted(uri) == uri:
         return line
-    row = json.loads(line)
+    row = parse_json(line)
     row.pop("check", None)
     return _line({**row, "tracking_uri": redacted(uri)})
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Engine, func, inspect, select, text
+from sqlalchemy import URL, Connection, Engine, func, select, text
 
 from hpo.errors import StorageError
 from hpo.formats import DATABASE, check_format
 from hpo.storage.optuna_tables import OPTUNA_METADATA
 from hpo.storage.retries import DAMAGE_HINT
+from hpo.storage.shape import check_shape, columns_in
 from hpo.storage.tables import HPO_FORMAT, METADATA, SQLITE_TRIGGERS
 
 _SET_UP_SECONDS: Final = 60
@@ -49,18 +50,20 @@ def is_set_up(probe: Engine, place: str) -> bool:
     """Whether all tables are there.
 
     Raises:
-        StorageError: The database is another program's, or a newer hpo's.
+        StorageError: The database is another program's, or another Optuna's, or a newer hpo's, or lacks
+            a part of what was made.
     """
     with probe.connect() as connection:
-        present = set(inspect(connection).get_table_names())
-        _refuse_foreign(connection, present, place)
+        present = columns_in(connection)
+        _refuse_foreign(connection, set(present), place)
+        check_shape(connection, present, place)
         if HPO_FORMAT.name in present:
             number = connection.execute(select(func.max(HPO_FORMAT.c.number))).scalar_one()
             check_format(DATABASE, place, number)
         # A database that an earlier release made has no format, and needs none.
         ours = set(METADATA.tables) - {HPO_FORMAT.name}
         wanted = set(OPTUNA_METADATA.tables) | ours | {"alembic_version"}
-        if not wanted <= present:
+        if not wanted <= set(present):
             return False
         for table in ("version_info", "alembic_version"):
             if connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 0:
@@ -122,12 +125,12 @@ def _refuse_foreign(connection: Connection, present: set[str], place: str) -> No
             expected="a database of its own for the studies: the two clash on alembic_version",
             hint="Use separate databases, e.g. sqlite:///optuna.db and sqlite:///mlflow.db.",
         )
-    if "alembic_version" in present and "version_info" not in present:
-        versions = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
-        if list(versions):
-            raise StorageError(
-                place,
-                found="the tables of another program (alembic_version is taken)",
-                expected="a database of its own for the studies",
-                hint="Create another database and name that one.",
-            )
+    if "alembic_version" not in present or "version_info" in present:
+        return
+    if connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one():
+        raise StorageError(
+            place,
+            found="the tables of another program (alembic_version is taken)",
+            expected="a database of its own for the studies",
+            hint="Create another database and name that one.",
+        )

@@ -190,7 +190,7 @@ def _open(probe: Engine, url: URL, place: str, retry_seconds: float, for_viewing
             # Another process may have been first.
             if not is_set_up(probe, place):
                 _set_up(url)
-    rdb = _optuna_storage(url, place, RDBStorage if for_viewing else SealedStorage)
+    rdb = _optuna_storage(url, RDBStorage if for_viewing else SealedStorage)
     if for_viewing:
         rdb.engine.update_execution_options(**{READ_ONLY: True})
     return Storage(
@@ -223,16 +223,8 @@ def _set_up(url: URL) -> None:
         rdb.engine.dispose()
 
 
-def _optuna_storage(url: URL, place: str, kind: type[RDBStorage]) -> RDBStorage:
-    try:
-        rdb = kind(optuna_url(url), engine_kwargs=engine_options(url), skip_table_creation=True)
-    except RuntimeError as error:
-        raise StorageError(
-            place,
-            found="tables of another version of Optuna",
-            expected="those of the installed one",
-            hint="Run optuna storage upgrade --storage URL, or install the Optuna that wrote them.",
-        ) from error
+def _optuna_storage(url: URL, kind: type[RDBStorage]) -> RDBStorage:
+    rdb = kind(optuna_url(url), engine_kwargs=engine_options(url), skip_table_creation=True)
     if rdb.engine.dialect.name == "sqlite":
         event.listen(rdb.engine, "connect", _prepare_sqlite)
         event.listen(rdb.engine, "begin", _begin_sqlite)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import json
 import ssl
 import urllib.error
 import urllib.request
 from contextlib import closing
 from typing import Final
 
+from hpo.documents import parse_json
 from hpo.errors import TrackingError
 from hpo.redaction import redact_text, without_credentials
 from hpo.tracking.client_settings import authorization, signs_otherwise, tls
@@ -85,8 +85,8 @@ def _answer(uri: str, seconds: float, context: ssl.SSLContext) -> bytes:
 def _is_mlflows(content: bytes) -> bool:
     """Whether a document is what MLflow answers: one page of experiments, which may be empty."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        document = parse_json(content)
+    except ValueError:
         return False
     if not isinstance(document, dict):
         return False

@@ -17,6 +17,7 @@ import pytest
 from hpo.demo import DEMO_MODEL_DIR
 from tests.commands.bad_inputs import (
     data,
+    documents,
     hub,
     looking,
     models,
@@ -42,8 +43,9 @@ EARLY = (
     *options.OPTIONS,
     *places.PLACES,
     *plans.PLANS,
+    *documents.EARLY_DOCUMENTS,
 )
-LATE = (*data.DATA, *models.MODELS, *looking.LOOKING)
+LATE = (*data.DATA, *models.MODELS, *looking.LOOKING, *documents.LATE_DOCUMENTS)
 
 
 def named(*cases: Case) -> pytest.MarkDecorator:

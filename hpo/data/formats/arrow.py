@@ -103,14 +103,21 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
     """Names of the classes that the datasets library writes into the metadata of its files."""
     try:
         features = parse_json(metadata[b"huggingface"])["info"]["features"]
-        return {
-            name: tuple(map(str, named["names"]))
-            for name, feature in features.items()
-            if isinstance(feature, dict)
-            and (named := feature.get("feature", feature)).get("_type") == "ClassLabel"
-        }
+        named = {name: _named(feature) for name, feature in features.items()}
     except (KeyError, TypeError, AttributeError, ValueError):
         return {}
+    return {name: names for name, names in named.items() if names}
+
+
+def _named(feature: object) -> tuple[str, ...]:
+    """The names of a column's classes, or none where it has no such names, each once."""
+    inner = feature.get("feature", feature) if isinstance(feature, dict) else None
+    if not isinstance(inner, dict) or inner.get("_type") != "ClassLabel":
+        return ()
+    names = inner.get("names")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return ()
+    return tuple(names) if len(set(names)) == len(names) else ()
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> DataError:
