@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -26,6 +30,7 @@ from hpo.studies.progress import all_progress
 from hpo.studies.registration import submit
 from hpo.studies.studies import open_study
 from hpo.tracking.tracker import StudyTracker
+from hpo.tracking.views import TrialsTable
 from tests.storages import SpecFactory
 from tests.studies.finished import finish_one
 from tests.tracking.reading import client, runs
@@ -138,6 +143,7 @@ def tracked(storage: Storage, name: str, locations: Locations) -> StudyTracker:
         study_uid=seen(storage, name).uid,
         study_file="",
         environment={},
+        table=TrialsTable("accuracy", ("learning_rate",), maximize=True),
     )
 
 
@@ -152,6 +158,15 @@ def publish(storage: Storage, locations: Locations, model: Path) -> None:
         trial.log_model(trained)
         trial.finish("COMPLETE", {})
         tracker.publish_champion(model, "# card", {}, 0)
+
+
+def shown_trials(uri: str) -> list[Any]:
+    """The runs that the view of the experiment's page leaves in sight."""
+    experiment = client(uri).get_experiment_by_name("study")
+    view = json.loads(experiment.tags["mlflow.sharedViewState.hpo-trials"])
+    packed = view["state"].partition(";")[2]
+    shown = json.loads(zlib.decompress(base64.b64decode(packed)))["searchFilter"]
+    return list(client(uri).search_runs([experiment.experiment_id], shown))
 
 
 @pytest.mark.slow
@@ -170,6 +185,7 @@ def test_a_study_begun_again_under_its_name_does_not_mix_with_the_one_before(
     publish(storage, locations, model)
     beside = f"study-{uid[:8]}"
     assert len(runs(uri, "study")) == 4
+    assert len(shown_trials(uri)) == 1
     assert [v.version for v in client(uri).search_model_versions("name = 'study'")] == [1]
     mine = delete(storage, "study", locations)
     assert (len(mine.in_mlflow.runs), len(mine.in_mlflow.models)) == (2, 2)
