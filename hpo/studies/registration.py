@@ -23,7 +23,7 @@ from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_STUDIES, now_utc
 from hpo.studies.fingerprints import Fingerprints, agree_on, forget
 from hpo.studies.progress import StudyProgress, progress
-from hpo.studies.studies import needs_model, stored_spec
+from hpo.studies.studies import load_spec, needs_model, stored_spec
 
 # What may change from one run of a study to the next without making its trials another thing.
 _MAY_CHANGE: Final = (
@@ -83,6 +83,11 @@ def submit(
 
     storage.retry(register_or_join, "registering the study")
     return progress(storage, spec.name)
+
+
+def check_same_settings(storage: Storage, spec: StudySpec) -> None:
+    """Raise StorageError where the study of this name has other settings, as `submit` would."""
+    _refuse_another_spec(storage, load_spec(storage, spec.name), spec)
 
 
 def _register(
