@@ -42,6 +42,7 @@ class Belongings:
         trials: In the storage, in whatever state.
         folders: Its checkpoints and kept models; none where there is none of it.
         drawings: Of its trials and its own, for the dashboard.
+        bytes: What folders and drawings take on the disk.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Belongings:
     in_mlflow: InMlflow
     folders: tuple[Path, ...]
     drawings: tuple[Path, ...]
+    bytes: int
 
     def as_json(self) -> dict[str, Any]:
         """The same for a machine."""
@@ -68,11 +70,6 @@ class Belongings:
     @property
     def identity(self) -> StudyIdentity:
         return StudyIdentity(self.name, self.uid)
-
-    @property
-    def bytes(self) -> int:
-        """What folders and drawings take on the disk."""
-        return sum(map(size_of, (*self.folders, *self.drawings)))
 
 
 def bytes_of(storage: Storage, study: Overview, state: Path) -> int:
@@ -100,6 +97,7 @@ def belongings(storage: Storage, study: Overview, locations: Locations) -> Belon
         in_mlflow=find_in_mlflow(locations.tracking_uri, identity),
         folders=_folders(study, locations.state),
         drawings=drawings_of(storage, study.progress.study_id, locations.state),
+        bytes=bytes_of(storage, study, locations.state),
     )
 
 

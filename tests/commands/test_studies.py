@@ -93,6 +93,7 @@ def test_a_study_is_deleted_wherever_it_is(shell: Shell) -> None:
     assert (refused.code, "no terminal to ask on" in refused.err) == (2, True)
     gone = json.loads(shell.hpo("studies", "delete", "tiny", "--yes", "--json").done().out)
     assert gone["deleted"]
+    assert gone["bytes"] > 0
     assert len(gone["mlflow_runs"]) == 2
     assert gone["model_versions"] == ["models:/tiny/1"]
     assert json.loads(shell.hpo("studies", "--json").done().out) == []

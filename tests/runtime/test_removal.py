@@ -18,7 +18,7 @@ from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
 from hpo.results.dashboard_drawings import show_with_study, show_with_trial
 from hpo.runtime.outcomes import outcome_reader
-from hpo.runtime.removal import Belongings, belongings, bytes_of, check_idle, remove
+from hpo.runtime.removal import Belongings, belongings, check_idle, remove
 from hpo.runtime.study_folder import study_folder
 from hpo.spec.locations import Locations
 from hpo.storage.optuna_tables import OPTUNA_METADATA
@@ -99,8 +99,7 @@ def test_nothing_of_it_stays_and_another_study_is_as_it_was(
     before = rows(storage), sorted(locations.state.rglob("*"))
     submit(storage, make_spec("mine"))
     leave_something(storage, "mine", locations)
-    assert bytes_of(storage, seen(storage, "mine"), locations.state) == 1000 + 2 * len("<svg/>")
-    delete(storage, "mine", locations)
+    assert delete(storage, "mine", locations).bytes == 1000 + 2 * len("<svg/>")
     assert (rows(storage), sorted(locations.state.rglob("*"))) == before
     delete(storage, "other", locations)
     assert rows(storage) == empty
