@@ -169,7 +169,7 @@ def _delete(options: argparse.Namespace) -> int:
     from hpo.runtime.removal import belongings, check_idle, remove
     from hpo.storage.storage import open_storage
     from hpo.studies.overview import overviews
-    from hpo.tracking.uri import ping
+    from hpo.tracking.ping import ping
 
     check_state(locations.state)
     ping(locations.tracking_uri)
