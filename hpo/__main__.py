@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from hpo import __version__
 from hpo.spec.registries import COMMANDS
 
 
@@ -13,11 +14,24 @@ def main() -> int:
     if arguments and arguments[0] in COMMANDS:
         sys.argv = [f"hpo {arguments[0]}", *arguments[1:]]
         return int(COMMANDS[arguments[0]]())
-    if arguments and arguments[0] not in ("-h", "--help"):
+    if arguments and arguments[0] not in ("-h", "--help", "--version"):
         return _unknown(arguments[0])
-    lines = ["usage: hpo COMMAND [OPTIONS]", "", "commands:"]
-    lines += [f"  {name:8} {_in_short(name)}" for name in COMMANDS]
-    lines += ["", "`hpo COMMAND --help` tells a command's options."]
+    from hpo.options import to_a_reader
+
+    return to_a_reader(lambda: _tell(arguments))
+
+
+def _tell(arguments: list[str]) -> int:
+    """The version, or which commands there are: that is help where it was asked for."""
+    if arguments[:1] == ["--version"]:
+        lines = [f"hpo {__version__}"]
+    else:
+        lines = ["usage: hpo COMMAND [OPTIONS]", "", "commands:"]
+        lines += [f"  {name:8} {_in_short(name)}" for name in COMMANDS]
+        lines += [
+            "",
+            "`hpo COMMAND --help` tells a command's options, `hpo --version` the version.",
+        ]
     print("\n".join(lines), file=sys.stdout if arguments else sys.stderr)
     return 0 if arguments else 2
 

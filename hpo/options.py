@@ -61,7 +61,7 @@ def command(main: Callable[[argparse.Namespace], int], parser: argparse.Argument
     warnings.filterwarnings("ignore", message=_HIDDEN_WARNING)
     os.environ.setdefault("PYTHONWARNINGS", f"ignore:{_HIDDEN_WARNING}")  # for worker processes
     try:
-        return main(parser.parse_args())
+        return to_a_reader(lambda: main(parser.parse_args()))
     except HpoError as error:
         say(f"error: {error}")
         return error.exit_code
@@ -70,6 +70,16 @@ def command(main: Callable[[argparse.Namespace], int], parser: argparse.Argument
         return INTERRUPTED
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def to_a_reader(main: Callable[[], int]) -> int:
+    """Run what writes to standard output, and end without a word where nobody reads on, as in `| head`."""
+    try:
+        try:
+            return main()
+        finally:  # also after --help, which leaves by SystemExit: what is buffered is written here
+            if sys.stdout is not None:  # as it is where the output was closed before
+                sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED

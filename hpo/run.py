@@ -84,6 +84,9 @@ def main() -> int:
     parser.add_argument(
         "--ui", action="store_true", help="serve the MLflow UI and the Optuna dashboard meanwhile"
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be done; write nothing but caches"
+    )
     return command(_run, parser)
 
 
@@ -98,6 +101,8 @@ def _run(options: argparse.Namespace) -> int:
 
         check_installed()
     check_early(spec, locations)
+    if options.dry_run:
+        return _tell_plan(options, spec, locations)
     stop = _Stop()
     stop_on_signals(stop.ask)
     with _early_workers(asked) as executor:
@@ -119,6 +124,23 @@ def _run(options: argparse.Namespace) -> int:
         sys.stdout.write("\n")
     else:
         _tell(summary, locations)
+    return DONE
+
+
+def _tell_plan(options: argparse.Namespace, spec: StudySpec, locations: Locations) -> int:
+    from hpo.runtime.plan import plan_of
+    from hpo.runtime.preparation import prepare
+    from hpo.terminal import tell_data, wrapped
+
+    prepared = prepare(spec, locations, *([] if options.quiet else [say]))
+    tell_data(prepared, quiet=options.quiet)
+    plan = plan_of(spec, prepared, locations)
+    if options.json:
+        json.dump(plan.as_json(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        for line in plan.in_words():
+            sys.stdout.write(wrapped(line, sys.stdout) + "\n")
     return DONE
 
 

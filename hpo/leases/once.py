@@ -32,6 +32,24 @@ class TurnLost(Exception):  # noqa: N818 - it names a state
     """Another process took the turn over, for this one was silent too long: write nothing."""
 
 
+def lease_of(kept_value: JsonValue) -> HeldLease | None:
+    """Who has a turn, by what the study keeps of it; None for a turn that is over, and for all else it keeps."""
+    if not isinstance(kept_value, dict) or kept_value.get("over"):
+        return None
+    holder: Mapping[str, Any] = kept_value
+    if not {"machine", "pid", "started"} <= holder.keys():
+        return None
+    # Versions before this one left neither token nor beat: to us they are silent from the start.
+    return HeldLease(
+        claim_id=0,
+        fencing_token=holder.get("token", ""),
+        machine=holder["machine"],
+        pid=holder["pid"],
+        process_started=holder["started"],
+        beat=holder.get("beat", 0),
+    )
+
+
 class Once:
     """Asks for the turn to do what `key` names. To be kept for as long as one asks.
 
@@ -95,19 +113,9 @@ class Once:
             return None
         return Turn(self._storage, self._study_id, self._key, row, self._lease_seconds)
 
-    def _is_at_it(self, holder: Mapping[str, Any]) -> bool:
-        if holder.get("over"):
-            return False
-        # Versions before this one left neither token nor beat: to us they are silent from the start.
-        lease = HeldLease(
-            claim_id=0,
-            fencing_token=holder.get("token", ""),
-            machine=holder["machine"],
-            pid=holder["pid"],
-            process_started=holder["started"],
-            beat=holder.get("beat", 0),
-        )
-        return not self._observer.dead(self._study_id, [lease])
+    def _is_at_it(self, holder: JsonValue) -> bool:
+        lease = lease_of(holder)
+        return lease is not None and not self._observer.dead(self._study_id, [lease])
 
 
 class Turn(Closing):

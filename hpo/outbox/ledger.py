@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -114,6 +115,13 @@ class Ledger(Closing):
         with self.engine.connect() as connection:
             count, size = connection.execute(query.select_from(tables.operations)).one()
         return int(count), int(size)
+
+    def waiting_runs(self) -> Counter[str]:
+        """The keys of the runs for which operations wait, and how many for each."""
+        key = tables.operations.c.run_key
+        with self.engine.connect() as connection:
+            rows = connection.execute(sa.select(key, sa.func.count()).group_by(key))
+            return Counter({str(run): int(count) for run, count in rows})
 
     def holds(self, kind: str) -> bool:
         """Whether an operation of this kind waits."""

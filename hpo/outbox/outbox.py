@@ -11,6 +11,7 @@ What a dead owner has left is a file whose lock is free; any process may take it
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
@@ -258,6 +259,23 @@ def waits_in(state_dir: Path, kind: type[Operation]) -> bool:
         except (TrackingError, sa.exc.DatabaseError):
             continue
     return False
+
+
+def waiting_runs(state_dir: Path) -> Counter[str]:
+    """The keys of the runs for which operations wait under state_dir, and how many for each."""
+    runs: Counter[str] = Counter()
+    for file in _files(state_dir):
+        try:
+            with Ledger.open(file) as ledger:
+                runs += ledger.waiting_runs()
+        except (TrackingError, sa.exc.DatabaseError) as error:
+            logger.warning("The outbox %s cannot be read: %s", file, error)
+    return runs
+
+
+def is_open(state_dir: Path, run_key: str) -> bool:
+    """Whether a living process with an outbox under state_dir has the run open."""
+    return any(_has_open(file, run_key) for file in _files(state_dir) if has_owner(file))
 
 
 def _files(state_dir: Path) -> Iterator[Path]:

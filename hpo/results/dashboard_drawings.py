@@ -7,16 +7,40 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Table
+from sqlalchemy import Table, select
 
-from hpo.storage.optuna_rows import attach_artifact
-from hpo.storage.optuna_tables import STUDY_SYSTEM_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES
+from hpo.storage.optuna_rows import ARTIFACTS, attach_artifact
+from hpo.storage.optuna_tables import (
+    STUDY_SYSTEM_ATTRIBUTES,
+    TRIAL_SYSTEM_ATTRIBUTES,
+    TRIALS,
+)
 from hpo.storage.storage import Storage
 
 
 def artifact_folder(state: Path) -> Path:
     """Where the drawings are: beside the checkpoints, shared by the workers and the dashboard."""
     return state / "dashboard"
+
+
+def drawings_of(storage: Storage, study_id: int, state: Path) -> tuple[Path, ...]:
+    """The files of the drawings of a study and of its trials, those that are there."""
+    of_study, of_trials = STUDY_SYSTEM_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES
+    trials = select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+    queries = (
+        select(of_study.c.key).where(of_study.c.study_id == study_id),
+        select(of_trials.c.key).where(of_trials.c.trial_id.in_(trials)),
+    )
+
+    def read() -> list[str]:
+        with storage.read() as connection:
+            return [key for query in queries for key in connection.execute(query).scalars()]
+
+    keys = storage.retry(read, "reading the names of the drawings")
+    names = [key.removeprefix(ARTIFACTS) for key in keys if key.startswith(ARTIFACTS)]
+    # Names that somebody else put there lead nowhere else.
+    files = [artifact_folder(state) / name for name in names if Path(name).name == name]
+    return tuple(file for file in files if file.is_file())
 
 
 def show_with_trial(storage: Storage, trial_id: int, state: Path, name: str, drawing: str) -> None:

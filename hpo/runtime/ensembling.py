@@ -20,10 +20,10 @@ from hpo.results.ensembles.publishing import find_ensemble, publish_ensemble
 from hpo.results.final_test import final_test
 from hpo.results.leaderboard import top_numbers
 from hpo.runtime.ensemble_choice import Assembled, EnsembleChoice, Tell, shares
-from hpo.runtime.kept_models import study_folder
 from hpo.runtime.member_training import MemberTraining
 from hpo.runtime.preparation import trial_params
 from hpo.runtime.session import Session
+from hpo.runtime.study_folder import study_folder
 from hpo.spec.ensemble_methods import FOR_ALL_TASKS, OF_ONE_CLASS, USUAL_SIZES, EnsembleMethod
 from hpo.tracking.keys import ENSEMBLE_ALIAS, registered_name
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Sequence, Set
-from glob import escape
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -15,7 +14,7 @@ from hpo.errors import TrackingError
 from hpo.model.saved import TRAINED_FILE, damage_in_trained, save_trained
 from hpo.results.leaderboard import Entry
 from hpo.runtime.preparation import told_params
-from hpo.spec.names import file_name
+from hpo.runtime.study_folder import study_folder
 from hpo.spec.study import StudySpec
 from hpo.tasks.task import Task
 from hpo.tracking.tracker import StudyTracker
@@ -146,15 +145,3 @@ def keep_trained(
             data.preprocessing,
         ),
     )
-
-
-def study_folder(state: Path, study_name: str, study_uid: str) -> Path:
-    """Where a study's checkpoints and models are; another study of the same name has another folder.
-
-    The uid names it: a folder whose name an earlier version made otherwise is gone on with.
-    """
-    folder, uid = state / "studies", study_uid[:12]
-    named = folder / f"{file_name(study_name)}-{uid}"
-    if named.exists():
-        return named
-    return min(folder.glob(f"*-{escape(uid)}"), default=named)

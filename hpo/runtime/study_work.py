@@ -19,8 +19,9 @@ from hpo.results.dashboard_drawings import show_with_trial
 from hpo.results.leaderboard import leaderboard, top_numbers
 from hpo.results.presentation import present_study, present_trial
 from hpo.runtime.events import Listener, TrialEnded, TrialEvaluated, TrialStarted
-from hpo.runtime.kept_models import KeptModels, keep_trained, study_folder
+from hpo.runtime.kept_models import KeptModels, keep_trained
 from hpo.runtime.preparation import Prepared, told_params, trial_params
+from hpo.runtime.study_folder import study_folder
 from hpo.runtime.trial_end import BrokenOff, Ended, end_by, end_of
 from hpo.runtime.trial_report import TUNED, dashboard_columns, log_confusion, log_evaluation
 from hpo.search.pruners import evaluations_a_training

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from hpo.documents import parse_json
 from hpo.storage.optuna_tables import (
+    OPTUNA_METADATA,
     STUDIES,
     STUDY_DIRECTIONS,
     STUDY_SYSTEM_ATTRIBUTES,
@@ -53,6 +54,21 @@ def create_study(connection: Connection, name: str, direction: StudyDirection) -
         insert(STUDY_DIRECTIONS).values(study_id=study_id, direction=direction, objective=0)
     )
     return study_id
+
+
+def delete_study(connection: Connection, study_id: int) -> None:
+    """Delete a study with all its rows, as `optuna.delete_study` does; ours go with them (tables.py).
+
+    Args:
+        connection: In a transaction.
+        study_id: Of the study.
+    """
+    trials = select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+    for table in reversed(OPTUNA_METADATA.sorted_tables):
+        if "trial_id" in table.c and table is not TRIALS:
+            connection.execute(delete(table).where(table.c.trial_id.in_(trials)))
+        elif "study_id" in table.c:
+            connection.execute(delete(table).where(table.c.study_id == study_id))
 
 
 def set_metric_name(connection: Connection, study_id: int, name: str) -> None:

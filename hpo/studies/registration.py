@@ -25,7 +25,7 @@ from hpo.storage.tables import HPO_STUDIES, now_utc
 from hpo.studies.fingerprints import Fingerprints, agree_on, forget
 from hpo.studies.progress import StudyProgress, progress
 from hpo.studies.renamed import WAY_ON, copies, named
-from hpo.studies.studies import needs_model, stored_spec
+from hpo.studies.studies import load_spec, needs_model, stored_spec
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,11 @@ def submit(
 
     storage.retry(register_or_join, "registering the study")
     return progress(storage, spec.name)
+
+
+def check_same_settings(storage: Storage, spec: StudySpec) -> None:
+    """Raise StorageError where the study of this name has other settings, as `submit` would."""
+    _refuse_another_spec(storage, load_spec(storage, spec.name), spec)
 
 
 def _register(

@@ -38,7 +38,7 @@ def download_trial_model(
     uri = checked_uri(tracking_uri)
     gateway = Gateway(uri)
     tags = {STUDY_KEY_TAG: study_key, TRIAL_NUMBER_TAG: str(number)}
-    with _asking(uri, f"the model of trial {number}"):
+    with asking(uri, f"the model of trial {number}"):
         experiment_id = gateway.experiment_id(study_name, create=False)
         found = [] if experiment_id is None else find_models(gateway, experiment_id, tags)
         for model in reversed(found):
@@ -81,7 +81,7 @@ def trials_with_models(tracking_uri: str, study_name: str, study_key: str) -> se
 
     uri = checked_uri(tracking_uri)
     gateway = Gateway(uri)
-    with _asking(uri, "a list of the study's models"):
+    with asking(uri, "a list of the study's models"):
         experiment_id = gateway.experiment_id(study_name, create=False)
         if experiment_id is None:
             return set()
@@ -102,7 +102,7 @@ def delete_trial_models(
 
     uri = checked_uri(tracking_uri)
     gateway = Gateway(uri)
-    with _asking(uri, "a deletion of models"):
+    with asking(uri, "a deletion of models"):
         for number in sorted(numbers):
             tags = {STUDY_KEY_TAG: study_key, TRIAL_NUMBER_TAG: str(number)}
             drop_models(gateway, DropModels(RunRef(study_name, study_key), tags))
@@ -125,7 +125,7 @@ def look_for_champion(
     from hpo.tracking.registry import find_champion
 
     uri = checked_uri(tracking_uri)
-    with _asking(uri, "a look at the champion"):
+    with asking(uri, "a look at the champion"):
         return find_champion(Gateway(uri), names, study_uid, number, source_key, alias)
 
 
@@ -139,7 +139,7 @@ def missing_runs(tracking_uri: str, run_ids: Collection[str]) -> set[str]:
 
     uri = checked_uri(tracking_uri)
     gateway = Gateway(uri)
-    with _asking(uri, "a list of runs"):
+    with asking(uri, "a list of runs"):
         return {run_id for run_id in run_ids if not gateway.has_run(run_id)}
 
 
@@ -165,7 +165,7 @@ def left_trial_model(tracking_uri: str, facts: Path) -> Path | None:
 
 
 @contextmanager
-def _asking(uri: str, expected: str) -> Iterator[None]:
+def asking(uri: str, expected: str) -> Iterator[None]:
     """Turn what the server says into TrackingError. expected: what it was asked for."""
     from hpo.tracking.answers import PermanentError, RetryableError
 

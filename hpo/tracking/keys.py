@@ -71,6 +71,12 @@ def parse_trial_run_key(key: str) -> TrialRunKey | None:
     return TrialRunKey(match["study"], match["uid"], int(match["number"]), int(match["attempt"]))
 
 
+def uid_in(run_key: str) -> str | None:
+    """The uid of the study that a run belongs to, as its key holds it: `key_part` of it."""
+    match = re.match(r"(?:trial|study):[^:]*:(?P<uid>[^:]+)", run_key)
+    return None if match is None else match["uid"]
+
+
 def study_run_key(study_name: str, study_uid: str) -> str:
     """The key of a study's parent run; the uid tells studies of one name apart."""
     return f"study:{key_part(study_name)}:{key_part(study_uid)}"

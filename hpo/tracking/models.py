@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +94,16 @@ def drop_models(gateway: Gateway, operation: DropModels) -> int:
     if experiment_id is None:
         return 0
     models = find_models(gateway, experiment_id, operation.tags)
+    delete_models(gateway, models)
+    return len(models)
+
+
+def delete_models(gateway: Gateway, models: Sequence[Any]) -> None:
+    """Delete logged models, files first."""
     for model in models:
         _delete_files(gateway, model)
         with answers():
             gateway.client.delete_logged_model(model.model_id)
-    return len(models)
 
 
 def _logged_model(

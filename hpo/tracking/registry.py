@@ -19,7 +19,9 @@ from hpo.tracking.keys import (
     STUDY_TAG,
     STUDY_UID_TAG,
     TRIAL_NUMBER_TAG,
+    former_registered_name,
     names_from,
+    registered_name,
 )
 
 logger = logging.getLogger(__name__)
@@ -80,6 +82,39 @@ def make(gateway: Gateway, name: str, uid: str, study_name: str) -> None:
             for key, value in marks.items():
                 with answers():
                     client.set_registered_model_tag(name, key, value)
+
+
+def versions_of(gateway: Gateway, name: str, uid: str) -> list[tuple[str, str]]:
+    """The versions of registered models that are a study's, as name and number.
+
+    Args:
+        name: The study's; its versions stand under several registered names.
+        uid: The study's.
+    """
+    names = (*names_from(registered_name(name), uid), former_registered_name(name))
+    return [
+        (each, str(version.version))
+        for each in dict.fromkeys(names)
+        for version in _versions(gateway, each)
+        if _uid_of(gateway, version) == uid
+    ]
+
+
+def unregister(gateway: Gateway, versions: Sequence[tuple[str, str]], uid: str) -> None:
+    """Delete versions of registered models, and those of the study's own that are empty then.
+
+    Args:
+        uid: The study's.
+    """
+    for name, version in versions:
+        with answers():
+            gateway.client.delete_model_version(name, version)
+    for name in dict.fromkeys(name for name, _ in versions):
+        model = _registered_model(gateway, name)
+        mine = model is not None and model.tags.get(STUDY_UID_TAG, uid) == uid
+        if mine and not _versions(gateway, name):
+            with answers():
+                gateway.client.delete_registered_model(name)
 
 
 def find_champion(

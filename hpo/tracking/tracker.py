@@ -140,7 +140,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         tracker = cls(outbox, drainer, study, uri, drain_others, metrics)
         open_study(outbox, study, study_file, environment, dataset)
         if table is not None:
-            outbox.append(TagExperiment(study.run, experiment_tags(table, now_ms())))
+            outbox.append(TagExperiment(study.run, experiment_tags(table, study_uid, now_ms())))
         drainer.start()
         return tracker
 

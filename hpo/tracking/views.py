@@ -12,6 +12,9 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hpo.spec.names import key_part
+from hpo.tracking.keys import RUN_KEY_TAG
+
 _KEY = "hpo-trials"
 _NAME = "Trials"
 
@@ -30,11 +33,15 @@ class TrialsTable:
     maximize: bool
 
 
-def experiment_tags(table: TrialsTable, now_ms: int) -> Mapping[str, str]:
-    """Tags of the experiment: that it is of the training kind, and the view."""
+def experiment_tags(table: TrialsTable, study_uid: str, now_ms: int) -> Mapping[str, str]:
+    """Tags of the experiment: that it is of the training kind, and the view of the study's trials.
+
+    Args:
+        study_uid: An earlier study of the name may have its trials in the same experiment.
+    """
     best = f"val/best_{table.metric}"
     state = {
-        "searchFilter": "attributes.run_name LIKE 'trial-%'",
+        "searchFilter": f"tags.`{RUN_KEY_TAG}` LIKE 'trial:%:{key_part(study_uid)}:%'",
         "orderByKey": f"metrics.`{best}`",
         "orderByAsc": not table.maximize,
         "startTime": "ALL",

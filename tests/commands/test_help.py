@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo import __version__
 from hpo.spec.registries import COMMANDS
 from tests.commands.shell import HEAVY, Shell, refusing
 
@@ -44,6 +45,21 @@ def test_hpo_alone_lists_the_commands(shell: Shell, bare: str) -> None:
         assert callable(COMMANDS[command])
     not_asked = shell.hpo("", PYTHONPATH=bare)
     assert (not_asked.code, not_asked.out, not_asked.err) == (2, "", asked.out)
+
+
+def test_hpo_tells_its_version(shell: Shell) -> None:
+    assert shell.hpo("", "--version").done().out == f"hpo {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["", "run", "studies"])
+def test_help_that_nobody_reads_to_the_end_says_nothing(shell: Shell, command: str) -> None:
+    process = shell.start(command, "--help")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()  # as `| head` does, here before the first line
+    with process.stderr as said:
+        assert said.read() == ""
+    assert process.wait(60) in (0, 1)  # argparse, too, passes over an error as it writes
 
 
 def test_both_spellings_of_a_command_are_the_same_command(shell: Shell) -> None:

@@ -19,9 +19,9 @@ from hpo.results.ensembles.publishing import find_ensemble
 from hpo.results.leaderboard import leaderboard
 from hpo.runtime.ensembling import champion_of_trials, make_ensemble
 from hpo.runtime.finish import crown
-from hpo.runtime.kept_models import study_folder
 from hpo.runtime.member_models import MemberModels, soup, validation_answers
 from hpo.runtime.session import Session
+from hpo.runtime.study_folder import study_folder
 from hpo.spec.ensemble_methods import USUAL_SIZES, EnsembleMethod
 from hpo.spec.locations import Locations
 from hpo.studies.trial_probabilities import kept_probabilities

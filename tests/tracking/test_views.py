@@ -11,20 +11,21 @@ from hpo.tracking.views import TrialsTable, experiment_tags, table_url
 
 def test_the_view_ranks_the_trials_and_shows_what_was_searched() -> None:
     table = TrialsTable("log_loss", ("learning_rate", "epochs"), maximize=False)
-    tags = experiment_tags(table, 1_700_000_000_000)
+    tags = experiment_tags(table, "u1", 1_700_000_000_000)
     view = json.loads(tags["mlflow.sharedViewState.hpo-trials"])
     kind, packed = view["state"].split(";")
     state = json.loads(zlib.decompress(base64.b64decode(packed)))
     assert (kind, view["name"]) == ("deflate", "Trials")
     assert state["orderByKey"] == "metrics.`val/best_log_loss`"
     assert state["orderByAsc"] is True
+    assert state["searchFilter"] == "tags.`hpo.run_key` LIKE 'trial:%:u1:%'"
     assert "params.`epochs`" in state["selectedColumns"]
     assert len(state["selectedColumns"]) == len(set(state["selectedColumns"]))
 
 
 def test_the_view_fits_into_a_tag_however_much_is_searched() -> None:
     names = tuple(f"some_parameter_{index}" for index in range(40))
-    tags = experiment_tags(TrialsTable("accuracy", names, maximize=True), 0)
+    tags = experiment_tags(TrialsTable("accuracy", names, maximize=True), "u1", 0)
     assert max(len(value) for value in tags.values()) < 5000
 
 

@@ -1,0 +1,113 @@
+"""What a run would do: how far its study is, what it would search, on what, and where all of it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hpo.redaction import redacted
+from hpo.runtime.preparation import Prepared
+from hpo.spec.locations import Locations
+from hpo.spec.space import Choice, Dimension, IntRange
+from hpo.spec.study import StudySpec
+from hpo.spec.study_file import search_space
+from hpo.storage.storage import open_storage, registered_names
+from hpo.studies.progress import progress
+from hpo.studies.registration import check_same_settings
+from hpo.studies.studies import resolved_space
+
+_LEFT = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `hpo.run` would do.
+
+    Attributes:
+        finished: Trials that the study has; None where it is new.
+        trials: How many it should have.
+        space: What each searched option may be, in words.
+        places: What is kept where.
+    """
+
+    study: str
+    finished: int | None
+    trials: int
+    metric: str
+    direction: str
+    sampler: str
+    pruner: str
+    space: Mapping[str, str]
+    data: str
+    model: str
+    places: Mapping[str, str]
+
+    @property
+    def to_go(self) -> int:
+        return max(0, self.trials - (self.finished or 0))
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for a machine."""
+        return {**asdict(self), "to_go": self.to_go}
+
+    def in_words(self) -> list[str]:
+        """A line for each thing, a word on the left."""
+        state = "new" if self.finished is None else f"{self.finished} finished"
+        trials = "trial" if self.to_go == 1 else "trials"
+        lines = {
+            "Study": f"{self.study} ({state})",
+            "To go": f"{self.to_go} {trials}, to {self.direction} {self.metric}",
+            "Search": f"{self.sampler}, pruned by {self.pruner}",
+            **{f"  {name}": words for name, words in self.space.items()},
+            "Data": self.data,
+            "Model": self.model,
+            **self.places,
+        }
+        left = max(_LEFT, *(len(name) + 2 for name in lines))
+        return [f"{name:<{left}}{words}" for name, words in lines.items()]
+
+
+def plan_of(spec: StudySpec, prepared: Prepared, locations: Locations) -> Plan:
+    """What a run of the study would do; nothing is written.
+
+    Raises:
+        StorageError: The study of this name has other settings, or the storage cannot be used.
+    """
+    space = resolved_space(spec, prepared.n_layer)
+    return Plan(
+        study=spec.name,
+        finished=_finished(spec, locations),
+        trials=spec.study.trials,
+        metric=spec.study.metric,
+        direction=spec.direction,
+        sampler=spec.search.sampler.name,
+        pruner=spec.search.pruner.name,
+        space={name: _in_words(space[name]) for name in search_space(spec)},
+        data=prepared.data.source,
+        model=prepared.context.model.name,
+        places={
+            "Storage": redacted(locations.storage_url),
+            "MLflow": redacted(locations.tracking_uri),
+            "State": str(locations.state),
+            "Cache": str(locations.cache),
+        },
+    )
+
+
+def _finished(spec: StudySpec, locations: Locations) -> int | None:
+    if spec.name not in registered_names(locations.storage_url):
+        return None
+    with open_storage(locations.storage_url, for_viewing=True) as storage:
+        check_same_settings(storage, spec)
+        return progress(storage, spec.name).finished
+
+
+def _in_words(dimension: Dimension) -> str:
+    if isinstance(dimension, Choice):
+        return "one of " + ", ".join(map(str, dimension.values))
+    how = " by orders of magnitude" if dimension.log else ""
+    step = dimension.step
+    steps = "" if step in (None, 1) else f" in steps of {step:g}"
+    whole = "a whole number from " if isinstance(dimension, IntRange) else ""
+    return f"{whole}{dimension.low:g} to {dimension.high:g}{how}{steps}"

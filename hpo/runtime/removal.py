@@ -1,0 +1,190 @@
+"""A study deleted with all that is its own: in the storage, in MLflow and in the state folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpo.atomic import discard_folder
+from hpo.errors import StorageError, TrackingError
+from hpo.leases.at_work import leases_of, workers_at
+from hpo.leases.liveness import HeldLease
+from hpo.outbox.outbox import is_open
+from hpo.outbox.quota import size_of
+from hpo.redaction import without_credentials
+from hpo.results.dashboard_drawings import drawings_of
+from hpo.runtime.study_folder import study_folder
+from hpo.spec.locations import Locations
+from hpo.storage.optuna_rows import delete_study
+from hpo.storage.storage import Storage
+from hpo.storage.tables import lock_study
+from hpo.studies.overview import Overview
+from hpo.studies.progress import unknown_study
+from hpo.tracking.drain import drain_abandoned
+from hpo.tracking.identity import StudyIdentity
+from hpo.tracking.removal import (
+    InMlflow,
+    delete_from_mlflow,
+    find_in_mlflow,
+    waits_for_mlflow,
+)
+
+_SEND_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """What goes with a study.
+
+    Attributes:
+        trials: In the storage, in whatever state.
+        folders: Its checkpoints and kept models; none where there is none of it.
+        drawings: Of its trials and its own, for the dashboard.
+        bytes: What folders and drawings take on the disk.
+    """
+
+    name: str
+    uid: str
+    study_id: int
+    trials: int
+    in_mlflow: InMlflow
+    folders: tuple[Path, ...]
+    drawings: tuple[Path, ...]
+    bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for a machine."""
+        return {
+            "study": self.name,
+            "uid": self.uid,
+            "trials": self.trials,
+            "mlflow_runs": list(self.in_mlflow.runs),
+            "logged_models": list(self.in_mlflow.models),
+            "model_versions": [f"models:/{name}/{it}" for name, it in self.in_mlflow.versions],
+            "folders": [str(folder) for folder in self.folders],
+            "bytes": self.bytes,
+        }
+
+    @property
+    def identity(self) -> StudyIdentity:
+        return StudyIdentity(self.name, self.uid)
+
+
+def bytes_of(storage: Storage, study: Overview, state: Path) -> int:
+    """What a study takes on the disk in a state folder."""
+    study_id = study.progress.study_id
+    files = (*_folders(study, state), *drawings_of(storage, study_id, state))
+    return sum(map(size_of, files))
+
+
+def belongings(storage: Storage, study: Overview, locations: Locations) -> Belongings:
+    """What would go with a study; nothing is changed.
+
+    Raises:
+        TrackingError: MLflow cannot be asked.
+    """
+    trials = storage.retry(
+        lambda: storage.optuna.get_n_trials(study.progress.study_id), "counting the trials"
+    )
+    identity = StudyIdentity(study.name, study.uid)
+    return Belongings(
+        name=study.name,
+        uid=study.uid,
+        study_id=study.progress.study_id,
+        trials=trials,
+        in_mlflow=find_in_mlflow(locations.tracking_uri, identity),
+        folders=_folders(study, locations.state),
+        drawings=drawings_of(storage, study.progress.study_id, locations.state),
+        bytes=bytes_of(storage, study, locations.state),
+    )
+
+
+def check_idle(storage: Storage, study: Overview, state: Path) -> frozenset[str]:
+    """The fencing tokens of workers that died over a study.
+
+    Raises:
+        StorageError: A worker is at it, which may be found out only after a while.
+    """
+    alive, dead = workers_at(storage, study.progress.study_id)
+    if alive:
+        raise _at_work(storage, study.name, alive)
+    # Between two trials a process holds no lease, but its run is open.
+    if is_open(state, StudyIdentity(study.name, study.uid).key):
+        raise _at_work(storage, study.name, [])
+    return dead
+
+
+def remove(
+    storage: Storage,
+    study: Belongings,
+    locations: Locations,
+    *,
+    dead: frozenset[str],
+    outcome_of: Callable[[], Any],
+) -> None:
+    """Delete a study. MLflow comes first and the storage after it, so that it can be done again if cut short.
+
+    Args:
+        dead: What `check_idle` returned.
+        outcome_of: Makes what tells how trials ended, for what other studies left in the same outboxes.
+
+    Raises:
+        TrackingError: MLflow cannot be used, or has not got all of the study yet; nothing is deleted.
+        StorageError: A worker came to it meanwhile.
+    """
+    _send_what_waits(study.identity, locations, outcome_of)
+    delete_from_mlflow(locations.tracking_uri, study.identity)
+
+    def delete() -> None:
+        with storage.write() as connection:
+            if not lock_study(connection, study.study_id, study.uid):
+                raise unknown_study(storage, study.name)
+            come = [
+                each
+                for each in leases_of(connection, study.study_id)
+                if each.fencing_token not in dead
+            ]
+            if come:
+                raise _at_work(storage, study.name, come)
+            delete_study(connection, study.study_id)
+
+    storage.retry(delete, "deleting the study")
+    for folder in study.folders:
+        discard_folder(folder)
+    for drawing in study.drawings:
+        drawing.unlink(missing_ok=True)
+
+
+def _send_what_waits(
+    study: StudyIdentity, locations: Locations, outcome_of: Callable[[], Any]
+) -> None:
+    """See to it that nothing comes to MLflow after the deletion."""
+    if not waits_for_mlflow(locations.state, study):
+        return
+    drain_abandoned(locations.state, timeout_seconds=_SEND_SECONDS, outcome_of=outcome_of())
+    waiting = waits_for_mlflow(locations.state, study)
+    if waiting:
+        raise TrackingError(
+            f"tracking server {without_credentials(locations.tracking_uri)}",
+            found=f"{waiting} operations of {study.name} that still wait for it in {locations.state / 'outbox'}",
+            expected="a server that takes them, or they would come to it after the deletion",
+            hint="Start it, and run the same command again.",
+        )
+
+
+def _folders(study: Overview, state: Path) -> tuple[Path, ...]:
+    folder = study_folder(state, study.name, study.uid)
+    return (folder,) if folder.is_dir() else ()
+
+
+def _at_work(storage: Storage, name: str, leases: list[HeldLease]) -> StorageError:
+    places = sorted({f"process {each.pid} on {each.machine.split()[0]}" for each in leases})
+    by = f" ({', '.join(places[:3])})" if places else ""
+    return StorageError(
+        storage.redacted,
+        found=f"{name}, which is being worked on{by}",
+        expected="a study that no worker is at",
+        hint="Stop its workers, and run the same command again.",
+    )

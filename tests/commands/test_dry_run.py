@@ -1,0 +1,27 @@
+"""What a run would do, told before it does anything."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.commands.shell import TINY_STUDY, Shell
+
+
+@pytest.mark.slow
+def test_a_dry_run_says_what_would_be_done_and_leaves_no_trace(shell: Shell) -> None:
+    shell.write("tiny.toml", TINY_STUDY)
+    told = shell.hpo("run", "tiny.toml", "--dry-run").done().out
+    assert "tiny (new)" in told
+    assert "4 trials, to maximize accuracy" in told
+    assert "0.0001 to 0.01 by orders of magnitude" in told
+    assert shell.listing() == {"tiny.toml"}
+    shell.hpo("submit", "tiny.toml").done()
+    before = shell.contents()
+    plan = json.loads(shell.hpo("run", "tiny.toml", "--dry-run", "--json").done().out)
+    assert (plan["finished"], plan["to_go"]) == (0, 4)
+    assert plan["space"]["freeze_depth"] == "a whole number from 3 to 4"
+    refused = shell.hpo("run", "tiny.toml", "--dry-run", "--seed=7")
+    assert (refused.code, "with other settings: study.seed" in refused.err) == (2, True)
+    assert {name: content for name, content in shell.contents().items() if name in before} == before
