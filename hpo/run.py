@@ -88,6 +88,7 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from hpo.search.points import read_points
     from hpo.spec.numbers import parse_duration
 
     spec, locations = read_spec(options), read_locations(options)
@@ -98,6 +99,7 @@ def _run(options: argparse.Namespace) -> int:
 
         check_installed()
     check_early(spec, locations)
+    read_points(options.enqueue, spec)
     stop = _Stop()
     stop_on_signals(stop.ask)
     with _early_workers(asked) as executor:
@@ -136,11 +138,13 @@ def _work(
     from hpo.runtime.confirmation import confirm_champion
     from hpo.runtime.finish import finish_study, known_champion, summarise, tidy
     from hpo.runtime.session import open_session
+    from hpo.search.points import read_points
     from hpo.studies.registration import submit
     from hpo.studies.studies import open_study
     from hpo.terminal import StudyState, make_view
 
-    progress = submit(storage, spec, fingerprints=prepared.fingerprints)
+    points = read_points(options.enqueue, spec, prepared.n_layer)
+    progress = submit(storage, spec, fingerprints=prepared.fingerprints, points=points, say=say)
     entries = open_study(storage, spec.name, n_layer=prepared.n_layer).read(leaderboard)
     state = StudyState(
         wanted=progress.wanted,
@@ -151,6 +155,8 @@ def _work(
     if progress.is_done:
         have = f"its {progress.wanted} finished trials already ({progress.finished})"
         say(f"Study {spec.name} has {have}.")
+        if points:
+            say("Points wait until it is to have more: raise --trials.")
     view = make_view(state, quiet=options.quiet)
     try:
         with (

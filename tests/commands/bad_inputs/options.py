@@ -162,4 +162,10 @@ OPTIONS = (
         "--set data.config: found 'plain', but the data are the demo's; expected a hub data set, "
         "without which it does nothing. Remove it.",
     ),
+    Case(
+        "a point beyond the space",
+        """--enqueue '{"learning_rate":1}'""",
+        "--enqueue learning_rate: found 1; expected a number from …. Correct the value, or leave "
+        "the key out to have it sampled.",
+    ),
 )
