@@ -136,6 +136,13 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep", metavar="all|top:K|best", help="which trials' models stay in MLflow"
     )
+    parser.add_argument(
+        "--enqueue",
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="a point to try next, e.g. '{\"learning_rate\": 3e-5}'; what it lacks is sampled",
+    )
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:

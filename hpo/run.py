@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from hpo.errors import OptionError
 from hpo.options import (
     DONE,
+    FAILED,
+    STUDY_OPTIONS,
     Interrupted,
     OneLineParser,
     add_place_options,
@@ -36,6 +39,15 @@ if TYPE_CHECKING:
     from hpo.spec.study import StudySpec
     from hpo.storage.storage import Storage
     from hpo.terminal import View
+
+
+# What says which study is run, and how: a trial that is replayed has it all.
+_OF_A_STUDY = {
+    "study": "STUDY",
+    **{name: f"--{name.replace('_', '-')}" for name in STUDY_OPTIONS},
+    "settings": "--set",
+    **{name: f"--{name}" for name in ("enqueue", "timeout", "ui", "workers")},
+}
 
 
 class _Stop:
@@ -87,10 +99,49 @@ def main() -> int:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be done; write nothing but caches"
     )
-    return command(_run, parser)
+    parser.add_argument(
+        "--replay",
+        metavar="STUDY#N",
+        help="train that trial again from what is stored of it, and say whether every number is the same",
+    )
+    return command(lambda options: (_replay if options.replay else _run)(options), parser)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from hpo.studies.finished_trials import named_trial
+
+    for name, option in _OF_A_STUDY.items():
+        if getattr(options, name) not in (None, [], False, "auto"):
+            raise OptionError(
+                "--replay",
+                found=f"{option} beside it",
+                expected="the trial alone, whose settings are stored",
+                hint=f"Leave {option} out.",
+            )
+    locations, stop = read_locations(options), _Stop()
+    check_early(None, locations)
+    name, number = named_trial(options.replay, locations.storage_url)
+    stop_on_signals(stop.ask)
+    from hpo.execution.machine_resources import machine_resources
+    from hpo.runtime.replay import replay
+    from hpo.training.loop import TrialInterrupted
+
+    machine_resources(1)[0].take()
+    tell = (lambda _line: None) if options.quiet else say
+    try:
+        replayed = replay(name, number, locations, tell, should_stop=stop.is_set)
+    except TrialInterrupted as stopped:
+        raise Interrupted("Stopped; nothing was written.") from stopped
+    if options.json:
+        json.dump(replayed.as_json(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.write(printable(replayed.verdict) + "\n")
+    return FAILED if replayed.different else DONE
 
 
 def _run(options: argparse.Namespace) -> int:
+    from hpo.search.points import read_points
     from hpo.spec.numbers import parse_duration
 
     spec, locations = read_spec(options), read_locations(options)
@@ -101,6 +152,7 @@ def _run(options: argparse.Namespace) -> int:
 
         check_installed()
     check_early(spec, locations)
+    read_points(options.enqueue, spec)
     if options.dry_run:
         return _tell_plan(options, spec, locations)
     stop = _Stop()
@@ -158,11 +210,13 @@ def _work(
     from hpo.runtime.confirmation import confirm_champion
     from hpo.runtime.finish import finish_study, known_champion, summarise, tidy
     from hpo.runtime.session import open_session
+    from hpo.search.points import read_points
     from hpo.studies.registration import submit
     from hpo.studies.studies import open_study
     from hpo.terminal import StudyState, make_view
 
-    progress = submit(storage, spec, fingerprints=prepared.fingerprints)
+    points = read_points(options.enqueue, spec, prepared.n_layer)
+    progress = submit(storage, spec, fingerprints=prepared.fingerprints, points=points, say=say)
     entries = open_study(storage, spec.name, n_layer=prepared.n_layer).read(leaderboard)
     state = StudyState(
         wanted=progress.wanted,
@@ -173,6 +227,8 @@ def _work(
     if progress.is_done:
         have = f"its {progress.wanted} finished trials already ({progress.finished})"
         say(f"Study {spec.name} has {have}.")
+        if points:
+            say("Points wait until it is to have more: raise --trials.")
     view = make_view(state, quiet=options.quiet)
     try:
         with (
@@ -254,7 +310,6 @@ def _early_workers(workers: int) -> Iterator[Executor | None]:
 
 
 def _asked_workers(text: str) -> int:
-    from hpo.errors import OptionError
     from hpo.execution.machine_resources import automatic_workers
 
     if text == "auto":

@@ -46,12 +46,13 @@ def main() -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
+    from hpo.search.points import read_points
     from hpo.storage.storage import open_storage
     from hpo.studies.registration import submit
 
     spec, locations = read_spec(options), read_locations(options)
     check_early(spec, locations, wait_seconds=_WAIT_SECONDS)
-    fingerprints = None
+    fingerprints, points = None, read_points(options.enqueue, spec)
     if not options.no_check:
         from hpo.runtime.preparation import prepare
         from hpo.terminal import tell_data
@@ -59,8 +60,16 @@ def _submit(options: argparse.Namespace) -> int:
         prepared = prepare(spec, locations, say)
         tell_data(prepared)
         fingerprints = prepared.fingerprints
+        points = read_points(options.enqueue, spec, prepared.n_layer)
     with open_storage(locations.storage_url, wait_seconds=_WAIT_SECONDS) as storage:
-        progress = submit(storage, spec, priority=options.priority, fingerprints=fingerprints)
+        progress = submit(
+            storage,
+            spec,
+            priority=options.priority,
+            fingerprints=fingerprints,
+            points=points,
+            say=say,
+        )
     sys.stdout.write(
         f"Study {printable(progress.name)}: {progress.finished} of {progress.wanted} trials finished, "
         f"priority {progress.priority}.\n"

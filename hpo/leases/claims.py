@@ -25,9 +25,10 @@ from hpo.search.plugins import quietly
 from hpo.spec.options import OptionValue
 from hpo.storage import optuna_rows
 from hpo.storage.optuna_rows import cached_trial
-from hpo.storage.optuna_tables import TRIAL_USER_ATTRIBUTES
+from hpo.storage.optuna_tables import TRIAL_SYSTEM_ATTRIBUTES, TRIAL_USER_ATTRIBUTES
 from hpo.storage.retries import one_line
 from hpo.storage.seals import POINT_SEAL, seal_point
+from hpo.studies.provenance import ENVIRONMENTS, WEIGHTS
 from hpo.studies.studies import OpenStudy
 from hpo.studies.trial_probabilities import keep_probabilities
 
@@ -187,6 +188,34 @@ class Claim:
 
         self._storage.retry(write, "setting attributes of the trial")
         cached_trial(self.trial).user_attrs.update(values)
+
+    def note_environment(self, environment: Mapping[str, str]) -> None:
+        """Note what this attempt runs in, where no earlier one ran in the same.
+
+        Raises:
+            LeaseLost: The trial is no longer this worker's.
+        """
+        known = cached_trial(self.trial).system_attrs.get(ENVIRONMENTS, [])
+        if environment not in known:
+            self._set_system_attr(ENVIRONMENTS, [*known, dict(environment)])
+
+    def note_weights(self, digest: str) -> None:
+        """Note the digest of what the trial trained.
+
+        Raises:
+            LeaseLost: The trial is no longer this worker's.
+        """
+        self._set_system_attr(WEIGHTS, digest)
+
+    def _set_system_attr(self, key: str, value: JsonValue) -> None:
+        def write() -> None:
+            with self.lease.held() as connection:
+                optuna_rows.set_attribute(
+                    connection, TRIAL_SYSTEM_ATTRIBUTES, self.trial_id, key, value
+                )
+
+        self._storage.retry(write, "noting what the trial is trained with")
+        cached_trial(self.trial).system_attrs[key] = value
 
     def keep_probabilities(self, probabilities: NDArray[np.float32]) -> None:
         """Keep what the trial answered on the validation texts, (texts, scores), for ensembles.

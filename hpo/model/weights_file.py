@@ -1,4 +1,4 @@
-"""Writing safetensors files, whose library has an error of its own for what the disk says."""
+"""Weights to safetensors files, whose library has an error of its own for what the disk says, and their digest."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
+
+from hpo.digests import fast_digest
 
 
 def write_weights(
@@ -33,3 +36,13 @@ def write_weights(
         told = re.search(r"os error (\d+)", str(error))
         number = int(told[1]) if told else errno.EIO
         raise OSError(number, os.strerror(number) if told else str(error), str(path)) from error
+
+
+def weights_digest(tensors: Mapping[str, Tensor]) -> str:
+    """A digest of tensors by name: equal just where each bit of them is."""
+    parts: list[bytes | memoryview] = []
+    for name in sorted(tensors):
+        values = tensors[name].detach().cpu().contiguous()
+        parts += [f"{name} {values.dtype} {tuple(values.shape)}\n".encode()]
+        parts += [values.flatten().view(torch.uint8).numpy().data]
+    return fast_digest(parts)

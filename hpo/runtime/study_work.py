@@ -15,6 +15,7 @@ from hpo.leases.budget import NoTrial, claim_trial
 from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
 from hpo.leases.lease import LeaseLost
+from hpo.model.weights_file import weights_digest
 from hpo.results.dashboard_drawings import show_with_trial
 from hpo.results.leaderboard import leaderboard, top_numbers
 from hpo.results.presentation import present_study, present_trial
@@ -26,6 +27,7 @@ from hpo.runtime.trial_end import BrokenOff, Ended, end_by, end_of
 from hpo.runtime.trial_report import TUNED, dashboard_columns, log_confusion, log_evaluation
 from hpo.search.pruners import evaluations_a_training
 from hpo.search.samplers import seed_for
+from hpo.spec.space import SearchSpace
 from hpo.spec.training import TrialParams
 from hpo.studies.memory import recall, remember
 from hpo.studies.studies import OpenStudy
@@ -44,6 +46,26 @@ Training = TrialTraining | FoldedTraining
 _MICRO_BATCH = "micro_batch"
 _MOST_FAILURES_IN_A_ROW = 5
 _WAIT_SECONDS = 0.5
+
+
+def training_of(
+    prepared: Prepared,
+    space: SearchSpace,
+    params: TrialParams,
+    seed: int,
+    micro_batches: MicroBatches,
+) -> Training:
+    """A trial of the study before its first step, on its validation split or over its folds."""
+    context = prepared.context
+    if not context.folds:
+        return TrialTraining(context, params, seed=seed, micro_batches=micro_batches)
+    return FoldedTraining(
+        context,
+        params,
+        seed=seed,
+        evaluations_a_fold=evaluations_a_training(prepared.spec, space),
+        micro_batches=micro_batches,
+    )
 
 
 @dataclass(frozen=True)
@@ -152,6 +174,7 @@ class StudyWork:
 
     def _train(self, params: TrialParams, attempt: _Attempt) -> tuple[Training, TrialResult]:
         """Train from the checkpoint, where there is one, telling of each evaluation."""
+        attempt.claim.note_environment(self.prepared.environment())
         trial = self._training(params, seed_for(self.study.spec.study.seed, attempt.claim.number))
         self._log_earlier_evaluations(trial, attempt)
         result = trial.run(
@@ -162,16 +185,7 @@ class StudyWork:
         return trial, result
 
     def _training(self, params: TrialParams, seed: int) -> Training:
-        context, micro_batches = self.prepared.context, self.micro_batches
-        if not context.folds:
-            return TrialTraining(context, params, seed=seed, micro_batches=micro_batches)
-        return FoldedTraining(
-            context,
-            params,
-            seed=seed,
-            evaluations_a_fold=evaluations_a_training(self.study.spec, self.study.space),
-            micro_batches=micro_batches,
-        )
+        return training_of(self.prepared, self.study.space, params, seed, self.micro_batches)
 
     def _keep(self, trial: Training, result: TrialResult, attempt: _Attempt) -> str | None:
         """Keep what training found out, before the trial ends, and a complete trial's model.
@@ -188,6 +202,7 @@ class StudyWork:
             return None
         if isinstance(trial, TrialTraining):
             attempt.claim.keep_probabilities(result.probabilities)
+            attempt.claim.note_weights(weights_digest(trial.classifier.parameters))
             keep_trained(
                 self._models,
                 self.study.spec,

@@ -133,7 +133,7 @@ def _train_again(session: Session, best: Entry) -> Path:
         return Verdict.GO_ON
 
     try:
-        with _shown(session, best.number), _threads(stored.user_attrs.get(THREADS)):
+        with _shown(session, best.number), as_many_threads(stored.user_attrs.get(THREADS)):
             result = trial.run(on_evaluation, should_stop=work.should_stop)
     except (TrainingDiverged, BatchTooLarge) as error:
         raise _not_the_same(best, str(error)) from error
@@ -161,7 +161,7 @@ def _refit(session: Session, best: Entry) -> Path:
     epochs = params.epochs if best.best_epoch is None else best.best_epoch
     logger.info("trial %d is trained on all the training texts for %.2f epochs", number, epochs)
     try:
-        with _shown(session, number), _threads(stored.user_attrs.get(THREADS)):
+        with _shown(session, number), as_many_threads(stored.user_attrs.get(THREADS)):
             trial = refit(
                 session.prepared.context,
                 params,
@@ -208,7 +208,7 @@ def _shown(session: Session, number: int) -> Iterator[None]:
 
 
 @contextmanager
-def _threads(count: object) -> Iterator[None]:
+def as_many_threads(count: object) -> Iterator[None]:
     """As many threads as the trial had, where that is known: with others, sums end in other digits."""
     before = torch.get_num_threads()
     torch.set_num_threads(count if isinstance(count, int) else before)

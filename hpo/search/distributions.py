@@ -61,7 +61,7 @@ def _distribution(name: str, dimension: Dimension) -> BaseDistribution:
         return IntDistribution(dimension.low, high, log=dimension.log, step=dimension.step)
     high_float = dimension.high
     if dimension.step is not None:
-        high_float = _on_lattice(dimension, count_of(name, dimension) - 1)
+        high_float = on_lattice(dimension, count_of(name, dimension) - 1)
     return FloatDistribution(dimension.low, high_float, log=dimension.log, step=dimension.step)
 
 
@@ -83,7 +83,7 @@ def values_of(name: str, dimension: Dimension) -> list[OptionValue]:
         return list(dimension.values)
     if isinstance(dimension, IntRange):
         return list(range(dimension.low, _resolved_high(name, dimension) + 1, dimension.step))
-    return [_on_lattice(dimension, index) for index in range(count_of(name, dimension))]
+    return [on_lattice(dimension, index) for index in range(count_of(name, dimension))]
 
 
 def is_continuous(dimension: FloatRange) -> bool:
@@ -112,7 +112,7 @@ def _resolved_high(name: str, dimension: IntRange) -> int:
     return dimension.high
 
 
-def _on_lattice(dimension: FloatRange, index: int) -> float:
+def on_lattice(dimension: FloatRange, index: int) -> float:
     """The value so many steps above low."""
     if dimension.step is None:
         return dimension.low

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
+from datetime import datetime
 from typing import Any, Final, cast
 
 from optuna.storages import RDBStorage
@@ -26,6 +27,7 @@ from hpo.storage.optuna_tables import (
     STUDY_DIRECTIONS,
     STUDY_SYSTEM_ATTRIBUTES,
     TRIAL_INTERMEDIATE_VALUES,
+    TRIAL_SYSTEM_ATTRIBUTES,
     TRIAL_VALUES,
     TRIALS,
 )
@@ -33,6 +35,9 @@ from hpo.storage.tables import now_utc, upsert
 
 ARTIFACTS: Final = "artifacts:"
 """How the keys of system attributes begin that name artifacts."""
+
+ENQUEUED: Final = "fixed_params"
+"""System attribute of an enqueued trial: the values that it is to have."""
 
 _METRIC_NAMES: Final = "study:metric_names"
 _NOTE_PIECE: Final = 2045  # characters in one attribute, as the dashboard cuts them
@@ -107,16 +112,18 @@ def create_trial(connection: Connection, study_id: int) -> tuple[int, int]:
     Returns:
         Its id and number.
     """
-    number = connection.execute(
-        select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == study_id)
-    ).scalar_one()
-    result = connection.execute(
-        insert(TRIALS).values(
-            study_id=study_id, number=number, state=TrialState.RUNNING, datetime_start=now_utc()
-        )
-    )
-    assert result.inserted_primary_key is not None
-    return int(result.inserted_primary_key[0]), number
+    return _insert_trial(connection, study_id, TrialState.RUNNING, now_utc())
+
+
+def enqueue_trial(connection: Connection, study_id: int, point: Mapping[str, object]) -> int:
+    """Create a trial that waits to be tried at a point, as `Study.enqueue_trial` does; see `create_trial`.
+
+    Returns:
+        Its number.
+    """
+    trial_id, number = _insert_trial(connection, study_id, TrialState.WAITING, None)
+    set_attribute(connection, TRIAL_SYSTEM_ATTRIBUTES, trial_id, ENQUEUED, dict(point))
+    return number
 
 
 def report(connection: Connection, trial_id: int, step: int, value: float) -> None:
@@ -308,6 +315,19 @@ class InspectedStorage(RDBStorage):
             study_id,
             lambda: read(study_id, states, included_trial_ids, trial_id_greater_than),
         )
+
+
+def _insert_trial(
+    connection: Connection, study_id: int, state: TrialState, started: datetime | None
+) -> tuple[int, int]:
+    number = connection.execute(
+        select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == study_id)
+    ).scalar_one()
+    result = connection.execute(
+        insert(TRIALS).values(study_id=study_id, number=number, state=state, datetime_start=started)
+    )
+    assert result.inserted_primary_key is not None
+    return int(result.inserted_primary_key[0]), number
 
 
 def _last_report(connection: Connection, trial_id: int) -> float | None:

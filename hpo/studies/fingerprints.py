@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from pydantic import JsonValue
 from sqlalchemy import Connection, delete
 
 from hpo.errors import DataError, ModelError
 from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_MEMORY
-from hpo.studies.memory import keep, kept, locked_study
+from hpo.studies.memory import keep, kept, locked_study, recall
 
 _KEY: Final = "materials"
 _SHOWN: Final = 12  # digits of a fingerprint, enough to tell two apart
@@ -50,19 +52,39 @@ def agree_on(connection: Connection, study_id: int, name: str, fingerprints: Fin
     if not isinstance(known, dict):
         keep(connection, study_id, _KEY, asdict(fingerprints))
         return
+    _refuse_others(known, name, fingerprints, _HINT)
+
+
+def compare_fingerprints(
+    storage: Storage, study_id: int, name: str, fingerprints: Fingerprints
+) -> None:
+    """See that a process has what the study's trials were made of, and keep nothing.
+
+    Raises:
+        DataError: It has something else.
+        ModelError: It has something else.
+    """
+    known = recall(storage, study_id, _KEY)
+    if isinstance(known, dict):
+        _refuse_others(known, name, fingerprints, "Put the old {} back.")
+
+
+def _refuse_others(
+    known: Mapping[str, JsonValue], name: str, fingerprints: Fingerprints, hint: str
+) -> None:
     if known["data"] != fingerprints.data:
         raise DataError(
             f"study {name}",
             found=f"other data than its trials were trained on ({_differ(known['data'], fingerprints.data)})",
             expected="the same texts, labels and splits, so that its trials can be compared",
-            hint=_HINT.format("data"),
+            hint=hint.format("data"),
         )
     if known["model"] != fingerprints.model:
         raise ModelError(
             f"study {name}",
             found=f"another model than its trials began with ({_differ(known['model'], fingerprints.model)})",
             expected="the same weights, so that its trials can be compared",
-            hint=_HINT.format("model"),
+            hint=hint.format("model"),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from optuna.study import StudyDirection
@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hpo.errors import StorageError
 from hpo.search.grid import check_grid_budget, grid_size
+from hpo.search.points import Point
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import search_space
 from hpo.storage.optuna_rows import create_study
@@ -22,10 +23,13 @@ from hpo.storage.optuna_tables import STUDIES, STUDY_DIRECTIONS, TRIALS
 from hpo.storage.seals import sealed_spec
 from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_STUDIES, now_utc
+from hpo.studies.enqueueing import enqueue, tried_before
 from hpo.studies.fingerprints import Fingerprints, agree_on, forget
 from hpo.studies.progress import StudyProgress, progress
 from hpo.studies.renamed import WAY_ON, copies, named
 from hpo.studies.studies import load_spec, needs_model, stored_spec
+
+logger = logging.getLogger(__name__)
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,8 @@ def submit(
     *,
     priority: int | None = None,
     fingerprints: Fingerprints | None = None,
+    points: Sequence[Point] = (),
+    say: Callable[[str], None] = logger.info,
 ) -> StudyProgress:
     """Register a study and its budget, or set the budget of one that is there; any number may at
     once.
@@ -58,6 +64,8 @@ def submit(
         priority: Studies of a higher one are worked on first; None leaves it as it is, 0 at first.
             materials: its data and model, where the caller has them; the first worker sees them
             otherwise.
+        points: To be tried next, in this order, which `read_points` has checked.
+        say: Is told what became of each point, in lines for people.
 
     Raises:
         StorageError: A study of that name is another one.
@@ -69,23 +77,26 @@ def submit(
         if not needs_model(space):
             check_grid_budget(grid_size(space), spec.study.trials)
 
-    def register() -> None:
+    def register() -> tuple[int, list[str]]:
         with storage.write() as connection:
             study_id = _register(connection, storage, spec, priority)
             if fingerprints is not None:
                 if not _has_begun(connection, study_id):
                     forget(connection, study_id)
                 agree_on(connection, study_id, spec.name, fingerprints)
+            return study_id, enqueue(connection, study_id, points)
 
-    def register_or_join() -> None:
+    def register_or_join() -> tuple[int, list[str]]:
         try:
-            register()
+            return register()
         except (
             IntegrityError
         ):  # under PostgreSQL: another process registered it at the same instant
-            register()
+            return register()
 
-    storage.retry(register_or_join, "registering the study")
+    study_id, queued = storage.retry(register_or_join, "registering the study")
+    for line in (*queued, *tried_before(storage, study_id, points)):
+        say(line)
     return progress(storage, spec.name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -34,7 +35,8 @@ class StubTrial:
 
     def __init__(self, context: object, params: Any, **_: object) -> None:
         self.context, self.tuned_task = context, None
-        self.params, self.steps, self.classifier = params, 4, None
+        self.params, self.steps = params, 4
+        self.classifier = SimpleNamespace(parameters={})
         self.history: list[Evaluation] = []
 
     def resume(self, checkpoint: CheckpointFile) -> bool:

@@ -71,7 +71,7 @@ def work(
     with Worker(study.storage, name="one") as worker:
         yield StudyWork(
             study=study,
-            prepared=cast(Prepared, SimpleNamespace(context=context)),
+            prepared=cast(Prepared, SimpleNamespace(context=context, environment=dict)),
             tracker=cast(StudyTracker, tracked),
             worker=worker,
             state=tmp_path,

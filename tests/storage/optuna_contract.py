@@ -77,6 +77,19 @@ def _(connection: Connection, study_id: int) -> None:
     assert optuna_rows.create_trial(connection, study_id)[1] == 1
 
 
+def optunas_enqueue(study: Study, folder: Path) -> None:
+    study.ask()
+    study.enqueue_trial({"learning_rate": 3e-5, "batch_size": 16})
+    study.enqueue_trial({"optimizer": "sgd"})
+
+
+@ours_and(optunas_enqueue)
+def _(connection: Connection, study_id: int) -> None:
+    running(connection, study_id)
+    points = ({"learning_rate": 3e-5, "batch_size": 16}, {"optimizer": "sgd"})
+    assert [optuna_rows.enqueue_trial(connection, study_id, each) for each in points] == [1, 2]
+
+
 REPORTS = {1: 0.5, 2: math.nan, 3: math.inf, 4: -math.inf}
 
 

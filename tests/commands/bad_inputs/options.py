@@ -162,4 +162,28 @@ OPTIONS = (
         "--set data.config: found 'plain', but the data are the demo's; expected a hub data set, "
         "without which it does nothing. Remove it.",
     ),
+    Case(
+        "a point beyond the space",
+        """--enqueue '{"learning_rate":1}'""",
+        "--enqueue learning_rate: found 1; expected a number from …. Correct the value, or leave "
+        "the key out to have it sampled.",
+    ),
+    Case(
+        "a replay of a study that is not there",
+        "--replay quickstart#3",
+        "…optuna.db: found no study quickstart; expected a study that was submitted. Check the name, "
+        "or submit the study first.",
+    ),
+    Case(
+        "a replay of no trial",
+        "--replay quickstart",
+        "--replay: found 'quickstart'; expected a study and the number of one of its trials. "
+        "Write e.g. --replay 'quickstart#17'.",
+    ),
+    Case(
+        "a replay with other settings",
+        "--replay quickstart#3 --set training.epochs=2",
+        "--replay: found --set beside it; expected the trial alone, whose settings are stored. "
+        "Leave --set out.",
+    ),
 )
