@@ -1,7 +1,7 @@
 # Nothing but Python 3.11 or later is needed:  make run  ·  make test
 #
-# Each target makes .venv from requirements.lock first, and again only when that file or
-# pyproject.toml has changed.
+# Each target makes .venv from requirements.lock first, and again only when that file, one of
+# PyTorch's or pyproject.toml has changed.
 
 PYTHON = python3
 VENV = .venv
@@ -40,11 +40,10 @@ lint: $(INSTALLED)  ## style and types
 docs: $(INSTALLED)  ## write the tables in README.md and docs/ anew from the code
 	@$(BIN)/python -m hpo.spec.reference
 
-lock: $(INSTALLED)  ## write down the versions that are installed in .venv
-	@$(BIN)/python .ci/lock.py dashboard postgres server test > requirements.lock.new
-	@mv requirements.lock.new requirements.lock
-	@$(BIN)/python .ci/lock.py dashboard postgres server > deploy/requirements.lock.new
-	@mv deploy/requirements.lock.new deploy/requirements.lock
+lock: $(INSTALLED)  ## write down the versions that are installed in .venv, with the hashes of all their files
+	@$(PIP) install -qq uv
+	@PATH="$(BIN):$$PATH" $(BIN)/python .ci/lock.py requirements.lock dashboard postgres server test
+	@PATH="$(BIN):$$PATH" $(BIN)/python .ci/lock.py deploy/requirements.lock dashboard postgres server
 
 clean:  ## remove .venv and the tools' caches; studies and results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -53,7 +52,7 @@ clean:  ## remove .venv and the tools' caches; studies and results stay
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock torch-cpu.lock torch-cuda.lock pyproject.toml
 	@command -v $(PYTHON) > /dev/null || \
 		{ echo "There is no $(PYTHON) here. Install Python 3.11 or later, or name it: make PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -62,6 +61,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 		{ echo "$(PYTHON) lacks its venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV), once; this downloads PyTorch and takes some minutes …"
-	@$(PIP) install -qq -r requirements.lock
+	@$(PIP) install -qq --no-deps -r torch-cpu.lock 2> /dev/null || $(PIP) install -qq --no-deps -r torch-cuda.lock
+	@$(PIP) install -qq --no-deps -r requirements.lock
 	@$(PIP) install -qq --no-deps --editable .
 	@touch $@

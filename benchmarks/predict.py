@@ -35,16 +35,15 @@ _TOLD = re.compile(r"\(([\d,]+) rows/s\)")
 
 @dataclass(frozen=True)
 class Rates:
-    """Lines a second, medians over the rounds, and the peak memory of `hpo.predict`."""
+    """Lines a second, medians over the rounds."""
 
     lines: int
     rounds: int
+    threads: int
     predict: float
     engine: float
     pipeline: float
     pipeline_batch_size: int
-    predict_peak_mb: float
-    loaded_peak_mb: float
 
 
 def classifier_on(base: Path, folder: Path) -> Path:
@@ -106,24 +105,43 @@ def pipeline_rate(model: Path, lines: list[str], batch_size: int) -> float:
     return len(lines) / (time.perf_counter() - started)
 
 
-def measure(options: argparse.Namespace, folder: Path) -> Rates:
-    torch.set_num_threads(options.threads)
-    model = options.model or classifier_on(DEMO_MODEL_DIR, folder / "model")
-    file, one = folder / "lines.txt", folder / "one.txt"
-    write_lines(file, options.lines, options.words)
-    write_lines(one, 1, options.words)
+def measure(options: argparse.Namespace, model: Path, file: Path) -> Rates:
+    """All three in turns, `options.rounds` times."""
     lines = file.read_text(encoding="utf-8").splitlines()
     few = lines[: options.pipeline_lines]
     best = max(BATCH_SIZES, key=lambda size: pipeline_rate(model, few[:1000], size))
     rounds = [
-        (*predict(model, file, options.threads), engine(model, lines), pipeline_rate(model, few, best))
+        (
+            predict(model, file, options.threads)[0],
+            engine(model, lines),
+            pipeline_rate(model, few, best),
+        )
         for _ in range(options.rounds)
-    ]  # fmt: skip
-    ours, memory, alone, theirs = (
-        statistics.median(column) for column in zip(*rounds, strict=True)
+    ]
+    ours, alone, theirs = map(statistics.median, zip(*rounds, strict=True))
+    return Rates(options.lines, options.rounds, options.threads, ours, alone, theirs, best)
+
+
+def print_memory(options: argparse.Namespace, model: Path, file: Path) -> None:
+    """What `hpo.predict` takes for the file beyond what it takes for a line."""
+    one = file.with_name("one.txt")
+    write_lines(one, 1, options.words)
+    rate, peak = predict(model, file, options.threads)
+    _, loaded = predict(model, one, options.threads)
+    print(
+        f"{options.lines:,} lines at {rate:,.0f} lines/s: {peak:,.0f} MB at the peak, "
+        f"{loaded:,.0f} MB for one line"
     )
-    loaded = predict(model, one, options.threads)[1]
-    return Rates(options.lines, options.rounds, ours, alone, theirs, best, memory, loaded)
+
+
+def print_rates(rates: Rates) -> None:
+    """Lines a second, and their ratios."""
+    of_engine, of_pipeline = rates.predict / rates.engine, rates.predict / rates.pipeline
+    print(f"{rates.lines:,} lines, median of {rates.rounds}, {rates.threads} threads, lines/s")
+    print(f"hpo.predict    {rates.predict:10,.0f}")
+    print(f"engine alone   {rates.engine:10,.0f}  predict is {of_engine:.2f} of it")
+    print(f"pipeline       {rates.pipeline:10,.0f}  predict is {of_pipeline:.1f} times it", end="")
+    print(f" at its best batch size, {rates.pipeline_batch_size}")
 
 
 def main() -> None:
@@ -138,25 +156,21 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--memory", action="store_true", help="the memory of hpo.predict alone")
     parser.add_argument("--output", type=Path, help="JSON of the figures")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        rates = measure(options, Path(folder))
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = options.model or classifier_on(DEMO_MODEL_DIR, folder / "model")
+        write_lines(folder / "lines.txt", options.lines, options.words)
+        if options.memory:
+            print_memory(options, model, folder / "lines.txt")
+            return
+        rates = measure(options, model, folder / "lines.txt")
     if options.output:
         options.output.write_text(json.dumps(asdict(rates), indent=2))
-    print(f"{rates.lines:,} lines, median of {rates.rounds}, {options.threads} threads")
-    print(f"hpo.predict          {rates.predict:10,.0f} lines/s")
-    print(
-        f"the engine alone     {rates.engine:10,.0f} lines/s: predict is {rates.predict / rates.engine:.2f} of it"
-    )
-    print(
-        f"pipeline, batch {rates.pipeline_batch_size:4} {rates.pipeline:10,.0f} lines/s: "
-        f"predict is {rates.predict / rates.pipeline:.1f} times it"
-    )
-    print(
-        f"memory of hpo.predict: {rates.predict_peak_mb:,.0f} MB at its peak, "
-        f"{rates.predict_peak_mb - rates.loaded_peak_mb:,.0f} MB beyond labelling one line"
-    )
+    print_rates(rates)
 
 
 if __name__ == "__main__":

@@ -1,43 +1,13 @@
-"""The techniques that `craft.py` measures, as keys of a study file, and the data it measures them on."""
+"""The techniques that `craft.py` measures, as keys of a study file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from hpo.spec.augment import RATES
+
 BASELINE: Final = "baseline"
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Data and the baseline's settings on them.
-
-    Attributes:
-        folder: Of the files; None for the embedded data and model.
-        keys: What the baseline sets.
-        left_out: Techniques that have nothing to do there.
-    """
-
-    folder: str | None
-    keys: Mapping[str, Any]
-    left_out: tuple[str, ...] = field(default=())
-
-
-_TRAINING: Final[Mapping[str, Any]] = {
-    "training.batch_size": 16,
-    "training.epochs": 3,
-    "training.early_stopping": 0,
-    "training.learning_rate": 1e-3,
-    "training.freeze_depth": 3,
-}
-
-DATASETS: Final[Mapping[str, Dataset]] = {
-    "demo": Dataset(None, {**_TRAINING, "training.freeze_depth": 2}),
-    "trec": Dataset("trec", _TRAINING, left_out=("head = sigmoid",)),
-    "sst2": Dataset("sst2", _TRAINING),
-    "imdb": Dataset("imdb", {**_TRAINING, "training.freeze_depth": 4, "data.max_length": 96}),
-}
 
 TECHNIQUES: Final[Mapping[str, Mapping[str, Any]]] = {
     BASELINE: {},
@@ -57,18 +27,19 @@ TECHNIQUES: Final[Mapping[str, Mapping[str, Any]]] = {
     "schedule = constant": {"training.schedule": "constant"},
     "schedule = cosine": {"training.schedule": "cosine"},
     "schedule = wsd": {"training.schedule": "wsd"},
-    "schedule = one_cycle": {"training.schedule": "one_cycle"},
+    "schedule = one_cycle": {"training.schedule": "one_cycle", "training.warmup_ratio": 0.3},
+    "optimizer = sgd": {"training.optimizer": "sgd", "training.learning_rate": 0.1},
+    "optimizer = adafactor": {"training.optimizer": "adafactor", "training.learning_rate": 0.03},
     "optimizer = lion": {"training.optimizer": "lion", "training.learning_rate": 3e-4},
     "optimizer = muon": {"training.optimizer": "muon", "training.learning_rate": 3e-3},
     "optimizer = schedule_free_adamw": {
         "training.optimizer": "schedule_free_adamw",
         "training.schedule": "constant",
     },
-    "augment.delete = 0.1": {"training.augment.delete": 0.1},
-    "augment.swap = 0.1": {"training.augment.swap": 0.1},
-    "augment.replace = 0.1": {"training.augment.replace": 0.1},
-    "augment.insert = 0.1": {"training.augment.insert": 0.1},
-    "augment.characters = 0.1": {"training.augment.characters": 0.1},
+    **{
+        f"augment.{rate} = 0.1": {f"training.augment.{rate}": 0.1, "training.augment.variants": 2}
+        for rate in RATES
+    },
     "lowercase": {"cleaning.lowercase": True},
     "keep = tail": {"data.keep": "tail"},
     "keep = head+tail": {"data.keep": "head+tail"},

@@ -1,9 +1,9 @@
 """Starts the MLflow server of docker-compose.yml, with its password check on.
 
 Takes from the environment: MLFLOW_BACKEND_STORE_URI (PostgreSQL), MLFLOW_AUTH_ADMIN_USERNAME and
-MLFLOW_AUTH_ADMIN_PASSWORD, MLFLOW_FLASK_SERVER_SECRET_KEY; HPO_MLFLOW_URL, where browsers find it, and
-MLFLOW_INTERNAL_HOST, the name:port by which workers call it. It answers to no other name than these two and
-this machine's own. Arguments are handed on to `mlflow server`.
+MLFLOW_AUTH_ADMIN_PASSWORD, MLFLOW_WORKER_PASSWORD for the user of workers, MLFLOW_FLASK_SERVER_SECRET_KEY;
+HPO_MLFLOW_URL, where browsers find it, and MLFLOW_INTERNAL_HOST, the name:port by which workers call it. It
+answers to no other name than these two and this machine's own. Arguments are handed on to `mlflow server`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ NEEDED = (
     "MLFLOW_BACKEND_STORE_URI",
     "MLFLOW_AUTH_ADMIN_USERNAME",
     "MLFLOW_AUTH_ADMIN_PASSWORD",
+    "MLFLOW_WORKER_PASSWORD",
     "MLFLOW_FLASK_SERVER_SECRET_KEY",
     "HPO_MLFLOW_URL",
 )
+# Where workers leave it little of the processor, a server process may answer late and is not to be killed for it.
+_PATIENCE = "--uvicorn-opts=--timeout-worker-healthcheck=120"
 
 
 def auth_config(database_uri: str) -> str:
@@ -58,6 +61,9 @@ def main() -> int:
     if missing:
         sys.stderr.write(f"error: {', '.join(missing)}: found nothing; expected a value.\n")
         return 2
+    from mlflow_worker import make_worker
+
+    make_worker(os.environ["MLFLOW_BACKEND_STORE_URI"], os.environ.pop("MLFLOW_WORKER_PASSWORD"))
     os.umask(0o077)
     config = Path(tempfile.mkdtemp(prefix="mlflow-")) / "auth.ini"
     config.write_text(auth_config(os.environ["MLFLOW_BACKEND_STORE_URI"]))
@@ -65,7 +71,7 @@ def main() -> int:
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     names = reach(os.environ["HPO_MLFLOW_URL"], os.environ.get("MLFLOW_INTERNAL_HOST"))
-    command = ["mlflow", "server", "--app-name", "basic-auth", *names, *sys.argv[1:]]
+    command = ["mlflow", "server", "--app-name", "basic-auth", *names, _PATIENCE, *sys.argv[1:]]
     os.execvp(command[0], command)
     raise AssertionError("execvp does not return")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 DEEPEST: Final = 100
@@ -28,14 +28,20 @@ class TooDeep(ValueError):  # noqa: N818 - what was found, not a fault of ours
         super().__init__(f"nested more than {DEEPEST} levels deep")
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(
+    text: str | bytes, pairs: Callable[[list[tuple[str, Any]]], object] | None = None
+) -> Any:
     """What a JSON document holds.
+
+    Args:
+        pairs: What becomes of an object's keys and values in their order, of which some may be twice;
+            None: a dict, in which the last stands.
 
     Raises:
         ValueError: It is none. TooDeep: nor does one that deep count as one.
     """
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=pairs)
     except RecursionError:
         raise TooDeep from None
     except ValueError as error:

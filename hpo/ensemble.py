@@ -117,7 +117,7 @@ def _make(
         make = _promoted if options.promote else make_ensemble
         ensemble = make(session, options.method, size=options.size, tell=say)
         lines = ensemble.in_words(session.study.spec.study.metric)
-        _tell_of_mlflow(session)
+        _tell_of_mlflow(session, ensemble)
     return ensemble, lines
 
 
@@ -150,12 +150,27 @@ def _promoted(
     )
 
 
-def _tell_of_mlflow(session: Session) -> None:
+def _tell_of_mlflow(session: Session, ensemble: Ensemble) -> None:
+    """Say where it is, unless that is where everybody will look."""
+    from hpo.errors import TrackingError
+    from hpo.results.ensembles.publishing import find_ensemble
+    from hpo.tracking.keys import ENSEMBLE_ALIAS
+
     refusal = session.tracker.refusal()
     if refusal is not None:
         say(f"warning: MLflow did not take it: {refusal}")
     elif session.tracker.champion_waits(60.0):
         say("warning: it still waits for MLflow; the next run sends it")
+    elif ensemble.alias == ENSEMBLE_ALIAS:
+        try:
+            seen = find_ensemble(ensemble, session.tracker)
+        except TrackingError as error:
+            say(f"warning: MLflow cannot be asked for it ({error.found})")
+            return
+        if seen.uri is None:
+            say(f"warning: it is not registered, for {seen.words}")
+        elif seen.uri != ensemble.uri:
+            say(f"note: {ensemble.uri} is another one by now; this one is {seen.uri}")
 
 
 def _check_name(name: str, locations: Locations) -> None:

@@ -258,18 +258,14 @@ def _say_stopped(summary: Summary, *, out_of_time: bool) -> None:
 
 def _tell(summary: Summary, locations: Locations) -> None:
     from hpo.redaction import redacted
-    from hpo.spec.locations import DEFAULT_STORAGE, DEFAULT_TRACKING
+    from hpo.spec.locations import DEFAULT_STORAGE
     from hpo.terminal import print_summary
+    from hpo.tracking.uri import ui_command
 
     print_summary(summary, sys.stdout)
-    mlflow = "mlflow ui"
-    if locations.tracking_uri != DEFAULT_TRACKING:
-        mlflow = f"open {redacted(locations.tracking_uri)}"
-        if locations.tracking_uri.startswith("sqlite:"):
-            mlflow = f"mlflow ui --backend-store-uri {redacted(locations.tracking_uri)}"
     lines = [
         "",
-        f"MLflow:    {mlflow}",
+        f"MLflow:    {ui_command(locations.tracking_uri)}",
         f"Dashboard: optuna-dashboard {redacted(locations.storage_url)}",
     ]
     if locations.storage_url == DEFAULT_STORAGE:

@@ -6,8 +6,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
 from typing import TypeVar
 
+T = TypeVar("T")
 _Item = TypeVar("_Item")
 _AHEAD = 16  # items that are made before they are asked for
 
@@ -103,3 +105,28 @@ def each_in_time(items: Iterator[_Item], deadline: Deadline) -> Generator[_Item]
             yield value  # type: ignore[misc]
     finally:
         given_up.set()
+
+
+def within(seconds: float, call: Callable[[], T], *, name: str) -> T:
+    """What a call returns or raises that heeds no deadline of its own, such as the look for a host's name.
+
+    It is made in a thread, which is left to itself where the time is up.
+
+    Args:
+        seconds: The longest wait.
+        call: What is called.
+        name: Of the thread.
+
+    Raises:
+        TimeoutError: The time is up.
+    """
+    done: Future[T] = Future()
+
+    def make() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the call is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=make, name=name, daemon=True).start()
+    return done.result(seconds)

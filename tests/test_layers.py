@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "hpo.digests",
         "hpo.documents",
         "hpo.formats",
+        "hpo.postgres_greeting",
         "hpo.printable",
         "hpo.redaction",
         "hpo.waiting",

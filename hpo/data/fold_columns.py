@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hpo.data.columns import listed_columns
 from hpo.data.labelled import Split
+from hpo.data.labels import is_missing
 from hpo.data.table import Table, kind_of, shortened
 from hpo.errors import DataError, nearest_name
 
@@ -33,10 +34,8 @@ def with_fold_keys(split: Split, table: Table, section: ValidationSection) -> Sp
     if not section.folds or section.column is None:
         return split
     key = "group" if section.group else "order"
-    column = table.column(_named(table, section.column, key))
-    positions = np.searchsorted(table.rows, split.rows)
-    cells = [column[position] for position in positions]
-    missing = [index for index, cell in enumerate(cells) if _is_missing(cell)]
+    cells = _cells(split, table, _named(table, section.column, key))
+    missing = [index for index, cell in enumerate(cells) if is_missing(cell)]
     if missing:
         raise DataError(
             f"{table.place}, {split.rows_named(np.array(missing))}",
@@ -49,6 +48,44 @@ def with_fold_keys(split: Split, table: Table, section: ValidationSection) -> Sp
     return replace(split, fold_keys=keys)
 
 
+def shared_groups(
+    train: Split, test: Split, table: Table, section: ValidationSection
+) -> tuple[str, ...]:
+    """A warning where texts of a given test split are of groups that are trained on.
+
+    Args:
+        train: The training texts with their groups.
+        test: Some rows of the table.
+        table: Where the column may be.
+        section: Names it.
+    """
+    if section.group is None or train.fold_keys is None:
+        return ()
+    named = shortened(section.group)
+    if section.group not in table.names:
+        return (
+            f"{table.place}: no column {named}, so that nothing shows whether its texts are of groups "
+            "that are trained on",
+        )
+    known, cells = set(train.fold_keys.tolist()), _cells(test, table, section.group)
+    groups = ["" if is_missing(cell) else str(cell).strip() for cell in cells]
+    shared = np.flatnonzero([group in known for group in groups])
+    if not len(shared):
+        return ()
+    verb = "is" if len(shared) == 1 else "are"
+    return (
+        f"{test.origin}: {len(shared):,} of {len(test):,} test texts {verb} of groups (column {named}) "
+        "that are trained on too: texts of new groups may be told apart less well than the test says "
+        f"({test.rows_named(shared)})",
+    )
+
+
+def _cells(split: Split, table: Table, column: str) -> list[object]:
+    """The cells of a column in the rows of a split."""
+    values = table.column(column)
+    return [values[position] for position in np.searchsorted(table.rows, split.rows)]
+
+
 def _named(table: Table, wanted: str, key: str) -> str:
     if wanted in table.names:
         return wanted
@@ -59,12 +96,6 @@ def _named(table: Table, wanted: str, key: str) -> str:
         expected=f"the column that validation.{key} names",
         hint=f"Perhaps {shortened(near)}?" if near else "Name another column.",
     )
-
-
-def _is_missing(cell: object) -> bool:
-    if isinstance(cell, str):
-        return not cell.strip()
-    return cell is None or cell != cell  # NaN
 
 
 def _groups(cells: Sequence[object]) -> NDArray[Any]:

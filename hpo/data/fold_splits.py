@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.checks import without_texts_of
-from hpo.data.fold_columns import with_fold_keys
+from hpo.data.fold_columns import shared_groups, with_fold_keys
 from hpo.data.folds import by_hash, cut, keys_of, units_of
 from hpo.data.labelled import Split
 from hpo.data.source_tables import SourceTables
@@ -35,15 +35,17 @@ def ready_for_folds(
     if not section.folds:
         return train, held_out, ()
     train = with_fold_keys(train, source.train, section)
+    warnings: tuple[str, ...] = ()
     validation = held_out.pop("validation", None)
-    if validation is None or source.validation is None:
-        return train, held_out, ()
-    validation = with_fold_keys(validation, source.validation, section)
-    note = (
-        f"{validation.origin}: its {len(validation):,} texts are used for training and validation, "
-        f"as all others in the {section.folds} folds"
-    )
-    return _joined(train, validation), held_out, (note,)
+    if validation is not None and source.validation is not None:
+        train = _joined(train, with_fold_keys(validation, source.validation, section))
+        warnings += (
+            f"{validation.origin}: its {len(validation):,} texts are used for training and validation, "
+            f"as all others in the {section.folds} folds",
+        )
+    if "test" in held_out and source.test is not None:
+        warnings += shared_groups(train, held_out["test"], source.test, section)
+    return train, held_out, warnings
 
 
 def with_splits_for_folds(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from hpo.data.cleaning import clean_texts
@@ -22,6 +22,14 @@ class Preprocessing:
 
     cleaning: CleaningSection = field(default_factory=CleaningSection)
     keep: Keep | None = None
+
+    @property
+    def again(self) -> Preprocessing:
+        """How texts are read that are clean already but for what was done to them since.
+
+        What looks like HTML in them is text: `&amp;lt;` is `&lt;` by now, and is to stay that.
+        """
+        return replace(self, cleaning=self.cleaning.model_copy(update={"html": False}))
 
     def clean(self, texts: Sequence[str]) -> list[str]:
         """The texts as the tokenizer gets them."""

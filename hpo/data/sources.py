@@ -80,7 +80,11 @@ def _of_path(section: DataSection, path: Path, member: str | None = None) -> Sou
     kind = "folder" if path.is_dir() else "file"
     refuse_idle("data", section, "a hub data set", f"{section.source} is a {kind}")
     if path.is_dir():
-        return _told(_folder(section, path))
+        try:
+            return _told(_folder(section, path))
+        except OSError as error:
+            where = f"{error.filename or path}: {error.strerror}"
+            raise _no_source(section.source, where) from error
     if member is None and not is_archive(path):
         return _told(_single_file(section, path))
     try:

@@ -114,15 +114,16 @@ def _device() -> Finding:
 
 
 def _storage(locations: Locations) -> Finding:
-    from hpo.storage.storage import open_storage
+    from hpo.storage.storage import check_storage, open_storage
     from hpo.studies.integrity import check_study
     from hpo.studies.progress import all_progress
 
     url = redacted(locations.storage_url)
     file = Path(locations.storage_url.removeprefix("sqlite:///"))
-    if locations.storage_url.startswith("sqlite:///") and not file.exists():
-        return Finding("note", "storage", f"{url} does not exist yet; the first run makes it")
     try:
+        check_storage(locations.storage_url)
+        if locations.storage_url.startswith("sqlite:///") and not file.exists():
+            return Finding("note", "storage", f"{url} does not exist yet; the first run makes it")
         with open_storage(locations.storage_url) as storage:
             studies = all_progress(storage)
             for study in studies:
@@ -135,7 +136,7 @@ def _storage(locations: Locations) -> Finding:
 
 def _tracking(locations: Locations) -> Finding:
     from hpo.tracking.moved import moves
-    from hpo.tracking.uri import ping
+    from hpo.tracking.ping import ping
 
     uri = redacted(locations.tracking_uri)
     try:
@@ -188,7 +189,8 @@ def _cache(locations: Locations) -> Finding:
 
 
 def _disks(locations: Locations) -> Iterator[Finding]:
-    from hpo.runtime.early_checks import check_folder, nearest_existing
+    from hpo.runtime.early_checks import check_folder
+    from hpo.spec.locations import nearest_existing
 
     for subject, path, option in (
         ("disk here", locations.state, "HPO_STATE"),

@@ -21,13 +21,13 @@ from hpo.execution.server_process import HOST, ServerProcess, any_free_port, is_
 from hpo.spec.locations import Locations
 from hpo.storage.storage import check_storage
 from hpo.tracking.local_store import make_local_store
+from hpo.tracking.ping import ping
 from hpo.tracking.uri import (
     LOCAL_UI,
     TrackingServerAway,
     browser_url,
     checked_uri,
     database_file,
-    ping,
 )
 from hpo.waiting import Deadline
 
@@ -70,8 +70,8 @@ class Uis(Closing):
         Raises:
             HpoError: One of them cannot be served.
         """
-        check_dashboard(locations)
         check_storage(locations.storage_url)
+        check_dashboard(locations)
         uri = checked_uri(locations.tracking_uri)
         with contextlib.suppress(TrackingServerAway):
             ping(uri)

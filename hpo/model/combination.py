@@ -6,7 +6,7 @@ It imports nothing of ours, for publishing copies it beside a model that is serv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -32,12 +32,15 @@ class Combination:
         weights: One a member; empty for stacking.
         matrix: Of stacking, (members * classes, classes), the first member's classes first.
         bias: Of stacking, (classes,).
+        task_facts: What the members' task has learnt of how they answer together, as JSON: the
+            thresholds of several labels, which are others for a mean than for its members.
     """
 
     kind: Kind
     weights: tuple[float, ...] = ()
     matrix: tuple[tuple[float, ...], ...] = ()
     bias: tuple[float, ...] = ()
+    task_facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -118,7 +121,9 @@ class Combination:
         """
         rows = tuple(tuple(map(float, row)) for row in document["matrix"])
         weights, bias = (tuple(map(float, document[name])) for name in ("weights", "bias"))
-        return Combination(document["kind"], weights, rows, bias)
+        return Combination(
+            document["kind"], weights, rows, bias, dict(document.get("task_facts", {}))
+        )
 
     def _mean(self, stacked: NDArray[np.float64]) -> NDArray[np.float64]:
         weights = np.array(self.weights)

@@ -62,8 +62,9 @@ class EnsembleClassifier:
 
     @property
     def task(self) -> Task:
-        """What the texts are asked."""
-        return self.members[0].task
+        """What the texts are asked, as all members together answer it."""
+        task = self.members[0].task
+        return task.with_facts({**task.facts, **self.combination.task_facts})
 
     @property
     def label_names(self) -> tuple[str, ...]:

@@ -11,13 +11,14 @@ from hpo.demo import DEMO_MODEL_DIR
 from hpo.documents import parse_json
 from hpo.errors import ModelError, first_line
 from hpo.model.weight_files import chosen_file, files_to_read
-from hpo.spec.locations import path_of
+from hpo.spec.locations import path_of, why_no_place
 from hpo.spec.study import DEMO
 
 logger = logging.getLogger(__name__)
 
 # Everything but weights: configuration, tokenizer, and the indices of weight files.
 _HUB_FILES = ("*.json", "*.txt", "*.model")
+_READ_SUFFIXES = (".json", ".txt", ".model", ".safetensors", ".bin")
 _HUB_TIMEOUT_SECONDS = 10.0
 
 
@@ -44,6 +45,7 @@ def model_folder(name: str, revision: str | None) -> Path:
         return DEMO_MODEL_DIR
     path = path_of(name, lambda reason: _no_directory(name, reason))
     if path.is_dir():
+        _check_entries(name, path)
         return path
     if path.is_file() or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise _no_directory(name, "a file" if path.is_file() else "no such directory")
@@ -57,6 +59,23 @@ def _no_directory(name: str, found: str) -> ModelError:
         expected="a directory with config.json and model.safetensors",
         hint="Name the directory that save_pretrained wrote, a hub id, or demo.",
     )
+
+
+def _check_entries(name: str, folder: Path) -> None:
+    """Raise ModelError where the folder cannot be read, or what is to be read in it is no file."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise _no_directory(name, f"a folder that cannot be read ({error.strerror})") from error
+    for entry in entries:
+        why = why_no_place(entry) if entry.suffix in _READ_SUFFIXES else None
+        if why is not None:
+            raise ModelError(
+                f"model {name}, {entry.name}",
+                found=why,
+                expected="a file",
+                hint="Save the model once more, or copy its files here.",
+            )
 
 
 def _from_hub(name: str, revision: str | None) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import struct
 import warnings
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from hpo.documents import parse_json
 from hpo.errors import ModelError, first_line
 
 _MOST_HEADER_BYTES: Final = 100_000_000  # what the library reads
@@ -70,8 +70,8 @@ def _repeated_name(path: Path) -> str | None:
         counts.update(name for name, _ in pairs)
 
     try:
-        json.loads(header, object_pairs_hook=count)
-    except (ValueError, RecursionError):
+        parse_json(header, count)
+    except ValueError:
         return None  # the library says what is wrong with it
     return next((name for name, times in counts.items() if times > 1), None)
 

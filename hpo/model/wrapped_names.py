@@ -17,8 +17,8 @@ _ADAPTERS: Final = re.compile(r"\.base_layer\.|\.lora_\w+\.|\.modules_to_save\."
 def parted(name: str) -> tuple[str, str]:
     """What wrappers put before a weight's name, and the name itself.
 
-    >>> parted("module._orig_mod.wte.weight")
-    ('module._orig_mod.', 'wte.weight')
+    >>> parted("module._orig_mod.norm.weight")
+    ('module._orig_mod.', 'norm.weight')
     """
     match = _WRAPPERS.match(name)
     end = match.end() if match else 0

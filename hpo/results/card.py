@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from hpo.data.cleaning import cleaning_steps
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from hpo.results.champion_source import ChampionSource
-
+    from hpo.results.final_test import TestScore
 
 _COMBINED: Final = {
     "mean": "the weighted mean of their probabilities",
@@ -27,6 +28,7 @@ def how_to_call(
     tokenizer: PreTrainedTokenizerBase,
     preprocessing: Preprocessing = AS_THEY_ARE,
     *,
+    problem_type: str = "single_label_classification",
     ensemble: bool = False,
     alias: str = CHAMPION_ALIAS,
 ) -> str:
@@ -37,6 +39,7 @@ def how_to_call(
         max_length: Tokens that are read of a text.
         tokenizer: The model's.
         preprocessing: What is done to a text before.
+        problem_type: What transformers calls its task.
         ensemble: Whether it is one, which transformers cannot load.
         alias: By which it is called.
     """
@@ -58,12 +61,26 @@ def how_to_call(
         "import mlflow",
         "",
         f'classify = mlflow.pyfunc.load_model("{uri}").predict',
-        "classify(texts)  # a label and the probability of each class for every text",
+        f"classify(texts)  # {_ANSWERS.get(problem_type, _ONE_LABEL)} for every text",
         "```",
         "",
-        *(_NO_TRANSFORMERS if ensemble else _with_transformers(uri, texts, preprocessing)),
+        *(
+            _NO_TRANSFORMERS
+            if ensemble
+            else _with_transformers(uri, texts, preprocessing, problem_type)
+        ),
     ]
     return "\n".join(lines)
+
+
+def purpose(test: TestScore, label_names: Sequence[str]) -> str:
+    """What a model does, in words that follow `fine-tuned to`."""
+    shown = ", ".join(label_names[:10]) + (" …" if len(label_names) > 10 else "")
+    if test.confusion:
+        return f"tell {len(label_names)} classes apart ({shown})"
+    if test.label_counts:
+        return f"find which of {len(label_names)} labels a text has ({shown})"
+    return f"give a text a number ({shown})"
 
 
 def members_section(source: ChampionSource, estimate: float, metric: str) -> list[str]:
@@ -93,13 +110,22 @@ def members_section(source: ChampionSource, estimate: float, metric: str) -> lis
     ]
 
 
+_ONE_LABEL: Final = "a label and the probability of each class"
+_ANSWERS: Final = {
+    "multi_label_classification": "the labels and the probability of each label",
+    "regression": "a number",
+}
 _NO_TRANSFORMERS: Final = (
     "It is several classifiers on one base model, which transformers cannot load as one; MLflow's pyfunc "
     "runs what they have frozen alike once for all of them, and needs neither hpo nor the study.",
 )
 
 
-def _with_transformers(uri: str, texts: str, preprocessing: Preprocessing) -> list[str]:
+def _with_transformers(
+    uri: str, texts: str, preprocessing: Preprocessing, problem_type: str
+) -> list[str]:
+    several = problem_type == "multi_label_classification"
+    every = ", top_k=None" if several else ""
     both_ends = preprocessing.keep == "head+tail"
     return [
         "With transformers, which has to be told to truncate; without that it fails on a longer text"
@@ -110,8 +136,9 @@ def _with_transformers(uri: str, texts: str, preprocessing: Preprocessing) -> li
         "",
         f'folder = mlflow.artifacts.download_artifacts("{uri}")',
         'classify = pipeline("text-classification", f"{folder}/model", truncation=True)',
-        f"classify({texts})",
+        f"classify({texts}{every})",
         "```",
+        *(["", "A text has the labels whose scores reach `thresholds` in config.json."] * several),
         "",
         f'`mlflow.transformers.load_model("{uri}", truncation=True)` gives the same pipeline.',
     ]

@@ -13,7 +13,7 @@ from hpo.data.tokens import TokenizedSplit
 from hpo.model.predictor import Predictor
 from hpo.model.pretrained import PretrainedModel
 from hpo.results.appraisal import card_section
-from hpo.results.card import how_to_call, members_section
+from hpo.results.card import how_to_call, members_section, purpose
 from hpo.results.champion_model import load_champion, save_champion
 from hpo.results.champion_source import ChampionSource
 from hpo.results.final_test import TestScore, final_test
@@ -157,6 +157,7 @@ def _publish(
             predictor.max_length,
             predictor.model.tokenizer,
             predictor.preprocessing,
+            problem_type=predictor.task.problem_type,
             ensemble=source.how == "ensemble",
         )
         tracker.publish_champion(
@@ -189,7 +190,7 @@ def _card(
             f"# {study_name}",
             "",
             f"GPT-2 text classifier: `{predictor.model.name}` fine-tuned to "
-            f"{_purpose(champion, label_names)}.",
+            f"{purpose(champion.test, label_names)}.",
             *_what_it_is(champion, best, metric),
             "",
             f"On the test split ({champion.test.texts} texts, looked at "
@@ -229,16 +230,6 @@ def _what_it_is(champion: Champion, best: Entry, metric: Metric) -> list[str]:
         f"The best of the study's trials by validation {metric}: trial {best.number}, "
         f"{best.score_in_words()}{_over_folds(best)}.",
     ]
-
-
-def _purpose(champion: Champion, label_names: tuple[str, ...]) -> str:
-    """What the model does, in words that follow `fine-tuned to`."""
-    shown = ", ".join(label_names[:10]) + (" …" if len(label_names) > 10 else "")
-    if champion.test.confusion:
-        return f"tell {len(label_names)} classes apart ({shown})"
-    if champion.test.label_counts:
-        return f"find which of {len(label_names)} labels a text has ({shown})"
-    return f"give a text a number ({shown})"
 
 
 def _label_table(champion: Champion, label_names: tuple[str, ...]) -> list[str]:

@@ -5,7 +5,6 @@ Nothing here imports PyTorch or MLflow, and nothing is written.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from hpo.errors import OptionError
 from hpo.formats import STATE, check_format
 from hpo.outbox.outbox import check_formats
 from hpo.outbox.quota import DISK_MARGIN
-from hpo.spec.locations import Locations, why_unwritable
+from hpo.spec.locations import Locations, nearest_existing, why_no_folder
 from hpo.storage.storage import check_storage
 from hpo.tracking.moved import moves
-from hpo.tracking.uri import TrackingServerAway, ping
+from hpo.tracking.ping import ping
+from hpo.tracking.uri import TrackingServerAway
 
 FORMAT_FILE = "format"
 
@@ -80,21 +80,13 @@ def check_folder(folder: Path, option: str, *, writable: bool) -> None:
     Raises:
         OptionError: It cannot.
     """
-    there = nearest_existing(folder)
-    if not there.is_dir():
-        raise OptionError(
-            f"{option} ({folder})",
-            found=f"{there}, which is a file",
-            expected="a folder, or a name for one",
-            hint=f"Set {option} to another folder.",
-        )
-    why = why_unwritable(there) if writable else None
+    why = why_no_folder(folder, writable=writable)
     if why is not None:
         raise OptionError(
             f"{option} ({folder})",
-            found=f"{there}, where nothing can be written ({why})",
-            expected="a folder that can be written",
-            hint=f"Correct its rights, or set {option}.",
+            found=why,
+            expected="a folder, or a name for one, that can be written",
+            hint=f"Set {option} to another folder.",
         )
 
 
@@ -108,10 +100,3 @@ def _check_room(folder: Path, option: str) -> None:
             expected=f"{DISK_MARGIN >> 20} MiB or more for checkpoints and what waits for MLflow",
             hint=f"Free some space, or set {option}.",
         )
-
-
-def nearest_existing(path: Path) -> Path:
-    """The path itself, or the nearest of the folders above it that is there."""
-    whole = path.absolute()
-    # Not Path.exists, which raises where a folder may not be searched.
-    return next(each for each in (whole, *whole.parents) if os.path.exists(each))

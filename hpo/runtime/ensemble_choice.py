@@ -23,7 +23,7 @@ from hpo.runtime.member_models import MemberModels, validation_answers
 from hpo.runtime.session import Session
 from hpo.spec.ensemble_methods import EnsembleMethod
 from hpo.studies.trial_probabilities import kept_probabilities
-from hpo.tasks.task import Labels, Probabilities
+from hpo.tasks.task import Labels, Probabilities, tuned_facts
 
 Tell = Callable[[str], object]
 
@@ -101,7 +101,12 @@ class EnsembleChoice:
         chosen = choose(method, judge, of_trials, labels, size=size, seed=seed)
         choice = choice_by(method, judge, of_trials, labels, size=size, seed=seed)
         members = tuple(numbers[place] for place in chosen.members)
-        return members, chosen.combination, cross_fitted(choice, labels, seed)
+        combination = self.tuned(chosen.combination, chosen.answers(of_trials))
+        return members, combination, cross_fitted(choice, labels, seed)
+
+    def tuned(self, combination: Combination, answers: Probabilities) -> Combination:
+        """With what the task learns from the answers that it gives to the validation texts."""
+        return replace(combination, task_facts=tuned_facts(self._judge.task, answers, self._labels))
 
     def of_trials(self) -> Assembled:
         """An ensemble of the study's own trials, each as it is."""

@@ -9,14 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from hpo.errors import OptionError
+from hpo.errors import ModelError, OptionError, TrackingError
 from hpo.leases.once import Once, Turn
 from hpo.model.ensemble import EnsembleClassifier
 from hpo.results.champion_source import ChampionSource
 from hpo.results.ensembles.honest import Comparison
 from hpo.results.ensembles.known import ENSEMBLES_KEY, made_ensembles, times_tested
 from hpo.results.ensembles.made import TRAINED_METHODS, Ensemble
-from hpo.results.ensembles.publishing import publish_ensemble
+from hpo.results.ensembles.publishing import find_ensemble, publish_ensemble
 from hpo.results.final_test import final_test
 from hpo.results.leaderboard import top_numbers
 from hpo.runtime.ensemble_choice import Assembled, EnsembleChoice, Tell, shares
@@ -24,12 +24,12 @@ from hpo.runtime.kept_models import study_folder
 from hpo.runtime.member_training import MemberTraining
 from hpo.runtime.preparation import trial_params
 from hpo.runtime.session import Session
-from hpo.spec.ensemble_methods import USUAL_SIZES, EnsembleMethod
+from hpo.spec.ensemble_methods import FOR_ALL_TASKS, OF_ONE_CLASS, USUAL_SIZES, EnsembleMethod
 from hpo.tracking.keys import ENSEMBLE_ALIAS, registered_name
 
 _TURN: Final = "making an ensemble"  # stored
 _LOOK_SECONDS: Final = 1.0
-_OF_ONE_CLASS: Final = ("stacking", "boosting")
+_FLUSH_SECONDS: Final = 5.0
 _ONE_CLASS: Final = "single_label_classification"
 _CHOSEN_METHODS: Final = ("vote", "greedy", "stacking")
 
@@ -45,7 +45,9 @@ def make_ensemble(
     size: int | None = None,
     tell: Tell = _say_nothing,
 ) -> Ensemble:
-    """Make an ensemble of a study's complete trials, unless the same one is made already.
+    """Make an ensemble of a study's complete trials, unless MLflow has the same one already.
+
+    One that is made once more, of the members that are kept, is not tested again.
 
     Args:
         session: Of the study.
@@ -60,11 +62,12 @@ def make_ensemble(
         TurnLost: Another process took over, for this one was silent too long.
         KeyboardInterrupt: Somebody stopped it.
     """
-    _check_task(session, method)
+    _check_study(session, method)
     with _turn(session) as turn, TemporaryDirectory(prefix="hpo-members-") as folder:
         choice = EnsembleChoice(session, method, size or USUAL_SIZES[method], tell, Path(folder))
         known = made_ensembles(session.study).get(method)
-        if known is not None and (known.size, known.of_trials) == (choice.size, choice.numbers):
+        same = known is not None and (known.size, known.of_trials) == (choice.size, choice.numbers)
+        if known is not None and same and not _is_lost(known, session, tell):
             return known
         kept_before = session.models.numbers()
         if method in TRAINED_METHODS:
@@ -92,7 +95,7 @@ def champion_of_trials(
         session: Of the study; the others as for `make_ensemble`, and what is raised.
         method: "vote", "greedy" or "stacking".
     """
-    _check_task(session, method)
+    _check_study(session, method)
     if method not in _CHOSEN_METHODS:
         raise OptionError(
             "--promote",
@@ -107,14 +110,21 @@ def champion_of_trials(
         return source, choice.compared(answers)
 
 
-def _check_task(session: Session, method: EnsembleMethod) -> None:
+def _check_study(session: Session, method: EnsembleMethod) -> None:
+    if session.prepared.context.folds:
+        raise ModelError(
+            f"study {session.study.name}",
+            found="trials over folds, which have several models each and keep none",
+            expected="trials with one model each",
+            hint="Run it under another --name with validation.folds = 0.",
+        )
     task = session.prepared.context.task
-    if method in _OF_ONE_CLASS and task.problem_type != _ONE_CLASS:
+    if method in OF_ONE_CLASS and task.problem_type != _ONE_CLASS:
         raise OptionError(
             "--method",
             found=f"{method} for a study of the task {task.name}",
             expected="a study whose texts are of one class each",
-            hint="Use vote, greedy, soup or bagging.",
+            hint=FOR_ALL_TASKS,
         )
 
 
@@ -128,6 +138,20 @@ def _turn(session: Session) -> Turn:
         if session.work.should_stop():
             raise KeyboardInterrupt
         time.sleep(_LOOK_SECONDS)
+
+
+def _is_lost(ensemble: Ensemble, session: Session, tell: Tell) -> bool:
+    """Whether MLflow no longer has an ensemble that it was given, as far as it can be asked."""
+    tracker = session.tracker
+    if tracker.refusal() is not None or tracker.champion_waits(_FLUSH_SECONDS):
+        return False
+    try:
+        seen = find_ensemble(ensemble, tracker)
+    except TrackingError:
+        return False
+    if seen.uri is None:
+        tell(f"it is registered again, for {seen.words}")
+    return seen.uri is None
 
 
 def _tested(choice: EnsembleChoice, made: Assembled, known: Ensemble | None) -> Ensemble:
@@ -175,6 +199,7 @@ def _trained(choice: EnsembleChoice) -> Assembled:
         session, choice.method, params, choice.size, folder / f"{choice.method}-{key}", choice.tell
     )
     members, combination = training.bagging() if choice.method == "bagging" else training.boosting()
-    model = EnsembleClassifier(tuple(member.model for member in members), combination)
     answers = combination.of([member.validation for member in members])
+    combination = choice.tuned(combination, answers)
+    model = EnsembleClassifier(tuple(member.model for member in members), combination)
     return Assembled(tuple(range(len(members))), shares(combination), model, answers)

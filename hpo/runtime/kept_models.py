@@ -130,7 +130,7 @@ def keep_trained(
     told = {
         "study": spec.name,
         "number": number,
-        "params": told_params(spec, trial.params),
+        "params": told_params(spec, trial.params, trial.context.task.name),
         "value": value,
         **facts,
     }

@@ -27,10 +27,10 @@ from hpo.model.feature_cache import FeatureCache
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.model_files import is_on_the_hub
 from hpo.model.pretrained import PretrainedModel, load_pretrained
-from hpo.runtime.task_checks import check_against_task
+from hpo.runtime.task_checks import check_against_task, lacking_in
 from hpo.search.distributions import count_of, is_continuous
 from hpo.spec.augment import RATES
-from hpo.spec.effects import Need, idle, idle_searched, refuse_idle
+from hpo.spec.effects import NEEDS, Need, idle, idle_searched, refuse_idle
 from hpo.spec.locations import Locations
 from hpo.spec.options import OptionValue, nested, option_values, options_in_use
 from hpo.spec.space import Choice, FloatRange, IntRange, SearchSpace
@@ -195,9 +195,10 @@ def prepare(
             tokenize_texts,
             tokenizer=model.tokenizer,
             max_length=max_length,
-            preprocessing=tokens.preprocessing,
+            preprocessing=tokens.preprocessing.again,
         ),
         seed=spec.study.seed,
+        preprocessing=tokens.preprocessing.again,
         table=table,
         kept=_trials_share_variants(search_space(spec)),
     )
@@ -252,9 +253,15 @@ def trial_params(spec: StudySpec, sampled: Mapping[str, OptionValue]) -> TrialPa
     return TrialParams.model_validate(nested({**fixed, **sampled}))
 
 
-def told_params(spec: StudySpec, params: TrialParams) -> dict[str, OptionValue | None]:
-    """What people are told of a trial's options, by name; nothing of tables that the study leaves off."""
-    return options_in_use(params, spec.search.space)
+def told_params(spec: StudySpec, params: TrialParams, task: str) -> dict[str, OptionValue | None]:
+    """What people are told of a trial's options, by name.
+
+    Nothing of tables that the study leaves off, nor of what does nothing in its task: several labels
+    a text have sigmoids, whatever the head is.
+    """
+    idle = {*lacking_in(task)}
+    told = options_in_use(params, spec.search.space)
+    return {name: value for name, value in told.items() if NEEDS[f"training.{name}"] not in idle}
 
 
 def _trials_share_variants(space: SearchSpace) -> bool:

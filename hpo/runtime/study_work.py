@@ -125,7 +125,7 @@ class StudyWork:
     def _attempt(self, claim: Claim) -> Ended:
         """Train the trial and close it; raises what ends the attempt and not the trial."""
         params = trial_params(self.study.spec, claim.suggest())
-        told = told_params(self.study.spec, params)
+        told = told_params(self.study.spec, params, self.prepared.context.task.name)
         run = self.tracker.start_trial(claim.number, claim.attempt, told)
         attempt = _Attempt(claim, run, self.checkpoint_of(claim.number))
         end: Ended | None = None

@@ -7,6 +7,7 @@ from typing import Final
 
 from hpo.errors import StudyFileError
 from hpo.spec.effects import Need, idle, idle_searched, refuse_idle
+from hpo.spec.ensemble_methods import FOR_ALL_TASKS, OF_ONE_CLASS
 from hpo.spec.registries import METRICS
 from hpo.spec.space import Choice
 from hpo.spec.study import StudySpec
@@ -34,16 +35,17 @@ def check_against_task(spec: StudySpec, task: str, label_names: Sequence[str]) -
         label_names: Of the data.
 
     Raises:
-        StudyFileError: The metric is none of this task, the head none for these labels, or an option
-            would do nothing.
+        StudyFileError: The metric or the ensemble is none of this task, the head none for these
+            labels, or an option would do nothing.
     """
     _check_metric(spec, task)
-    for lacking in _lacking(task):
+    for lacking in lacking_in(task):
         why = f"the data have {_IN_WORDS[task]}"
         refuse_idle("training", spec.training, lacking, why)
         for key in idle_searched(search_space(spec), lacking):
             raise StudyFileError(key, **idle("a searched option", lacking, why))
     _check_head(spec, label_names)
+    _check_ensemble(spec, task)
 
 
 def _check_metric(spec: StudySpec, task: str) -> None:
@@ -58,7 +60,20 @@ def _check_metric(spec: StudySpec, task: str) -> None:
     )
 
 
-def _lacking(task: str) -> Iterator[Need]:
+def _check_ensemble(spec: StudySpec, task: str) -> None:
+    """Told before the trials, and not after them, when the ensemble is made."""
+    method = spec.ensemble.method
+    if method in OF_ONE_CLASS and task != "single_label":
+        raise StudyFileError(
+            "ensemble.method",
+            found=f"{method!r} for data with {_IN_WORDS[task]}",
+            expected="data with one label a text",
+            hint=FOR_ALL_TASKS,
+        )
+
+
+def lacking_in(task: str) -> Iterator[Need]:
+    """What options may need and data of a task do not have."""
     if task != "single_label":
         yield "data with one label a text"
     if task == "regression":

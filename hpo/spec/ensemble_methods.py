@@ -9,6 +9,12 @@ EnsembleMethod = Literal[
     "vote", "greedy", "stacking", "soup", "uniform_soup", "bagging", "boosting"
 ]
 
+OF_ONE_CLASS: Final = ("stacking", "boosting")
+"""Those that need texts of one class each."""
+
+FOR_ALL_TASKS: Final = "Use vote, greedy, soup or bagging."
+"""The hint for others."""
+
 USUAL_SIZES: Final[Mapping[EnsembleMethod, int]] = {
     "vote": 5,
     "greedy": 20,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from urllib.parse import urlsplit
 
 from hpo.errors import HpoError, OptionError
 from hpo.redaction import remember, without_credentials
@@ -15,6 +18,8 @@ from hpo.spec.numbers import parse_size
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
 DEFAULT_DASHBOARD = "http://127.0.0.1:8080"
+LONGEST_DATABASE_NAME = 180
+"""In bytes, so that the files beside a database, whose names begin with its own, can be made too."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Locations:
         Raises:
             OptionError: An option has a value that it cannot have.
         """
+        for variable in ("HPO_DASHBOARD_URL", "HPO_MLFLOW_URL"):
+            _check_address(environment, variable)
         cache = _folder(environment, "HPO_CACHE")
         state = _folder(environment, "HPO_STATE")
         storage_url = storage or set_in(environment, "HPO_STORAGE") or DEFAULT_STORAGE
@@ -73,20 +80,67 @@ def set_in(environment: Mapping[str, str], variable: str) -> str | None:
 def path_of(text: str, refuse: Callable[[str], HpoError]) -> Path:
     """The path that a person wrote, `~` and `~user` expanded; there need be nothing there.
 
-    Raises what `refuse` makes of the reason where the system will not even look: a user that there
-    is not, a name too long, a folder that may not be searched.
+    Raises what `refuse` makes of the reason where `why_no_place` has one, and for the home folder of a
+    user that there is not.
     """
     try:
         path = Path(text).expanduser()
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return path
     except RuntimeError as error:
         raise refuse("the home folder of a user that there is not") from error
+    why = why_no_place(path)
+    if why is not None:
+        raise refuse(why)
+    return path
+
+
+def why_no_place(path: Path) -> str | None:
+    """What is at a path where neither a file nor a folder can be; None where it may serve as one.
+
+    Asked before anything is opened: a pipe is waited on for ever, and a device may never end.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "a link to what is not there" if path.is_symlink() else None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
-        raise refuse(f"a path that cannot be looked up ({reason or error})") from error
-    return path
+        return f"a path that cannot be looked up ({reason or error})"
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def why_no_database(file: Path) -> str | None:
+    """Why a path cannot be a database file; None where it may. There need be nothing there."""
+    why = why_no_place(file)
+    if why is None and len(os.fsencode(file.name)) > LONGEST_DATABASE_NAME:
+        return f"a name of more than {LONGEST_DATABASE_NAME} bytes"
+    return why
+
+
+def why_no_folder(folder: Path, *, writable: bool) -> str | None:
+    """What is in the way of a folder, which need not be there yet; None where nothing is.
+
+    Args:
+        writable: Whether it must be possible to write there.
+    """
+    there = nearest_existing(folder)
+    why = why_no_place(there) or (None if there.is_dir() else "a file")
+    if why is not None:
+        return f"{there}, which is {why}"
+    if not os.access(there, os.X_OK):
+        return f"{there}, which may not be searched"
+    why = why_unwritable(there) if writable else None
+    return f"{there}, where nothing can be written ({why})" if why else None
+
+
+def nearest_existing(path: Path) -> Path:
+    """The path itself, or the nearest of the folders above it that is there, be it a broken link."""
+    whole = path.absolute()
+    # Not Path.exists, which raises where a folder may not be searched.
+    return next(each for each in (whole, *whole.parents) if os.path.lexists(each))
 
 
 def why_unwritable(folder: Path) -> str | None:
@@ -120,6 +174,25 @@ def _folder(environment: Mapping[str, str], variable: str) -> Path | None:
             hint=f"Set {variable} to another folder.",
         ),
     )
+
+
+def _check_address(environment: Mapping[str, str], variable: str) -> None:
+    """Raise OptionError where what is to stand in links is no address."""
+    text = set_in(environment, variable)
+    if text is None:
+        return
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, or a bracket too many
+        fits = False
+    if not fits or not text.isprintable() or re.search(r"\s", text):
+        raise OptionError(
+            variable,
+            found=repr(without_credentials(text)[:100]),
+            expected="http(s)://host:port, as browsers find it",
+            hint=f"Correct it, or unset {variable}.",
+        )
 
 
 def _cache_limit(environment: Mapping[str, str]) -> int:

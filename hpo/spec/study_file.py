@@ -38,7 +38,7 @@ def find_study_file(study: str) -> Path:
         raise _no_study_file(study, "a folder" if path.is_dir() else "no such file")
     known = known_studies()
     if study in known:
-        return known[study]
+        return path_of(str(known[study]), lambda reason: _no_study_file(str(known[study]), reason))
     # A name alone is one of studies/; a path has its suffix.
     beside = f"{study}.toml"
     is_there = any(path.name == beside for path in Path().glob("*.toml"))

@@ -12,14 +12,16 @@ from typing import Any, Final
 from sqlalchemy import URL, exc, make_url
 
 from hpo.errors import StorageError
+from hpo.postgres_greeting import PORT, greets_as_postgres
 from hpo.redaction import WRITE_MARKS, redacted, remember, why_ambiguous
-from hpo.spec.locations import can_be_looked_up, why_unwritable
+from hpo.spec.locations import can_be_looked_up, why_no_database, why_unwritable
 from hpo.storage.retries import fault_in_words, is_passing, one_line
 
 BUSY_SECONDS: Final = 30  # for which SQLite waits for another writer
 _WHAT_WORKS: Final = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 _POSTGRES: Final = ("postgresql", "postgres", "postgresql+psycopg")
-_CONNECT_SECONDS: Final = 10
+_CONNECT_SECONDS: Final = 8
+_GREETING_SECONDS: Final = 1.0
 _LIBPQ_VARIABLES: Final = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
 # A worker stopped in the middle of a transaction must not hold the others up for ever.
 _SERVER_SETTINGS: Final = (
@@ -98,6 +100,14 @@ def check_sqlite_file(url: URL, place: str) -> None:
             hint=f"Write sqlite:///{url.database}.",
         )
     path = Path(url.database)
+    why = why_no_database(path)
+    if why is not None:
+        raise StorageError(
+            place,
+            found=why,
+            expected="a SQLite database, or a file that does not exist yet",
+            hint="Name another file.",
+        )
     folder = path.parent
     if not folder.is_dir():
         raise StorageError(
@@ -234,6 +244,13 @@ def opening_fault(error: exc.SQLAlchemyError, url: URL, place: str) -> StorageEr
         if re.search(pattern, message):
             return StorageError(place, found=found, expected=expected, hint=hint)
     if url.get_backend_name() != "sqlite" and is_passing(error) and "No space left" not in message:
+        if _is_another_server(url):
+            return StorageError(
+                place,
+                found="a server that is no PostgreSQL",
+                expected=f"PostgreSQL at {url.host}",
+                hint="Check host and port.",
+            )
         return StorageError(
             place,
             found=f"no server that answers ({message})",
@@ -241,3 +258,13 @@ def opening_fault(error: exc.SQLAlchemyError, url: URL, place: str) -> StorageEr
             hint="Start the server, or check host and port.",
         )
     return fault_in_words(error, doing="opening it", place=place)
+
+
+def _is_another_server(url: URL) -> bool:
+    """Whether something else than PostgreSQL answers at a URL's address, as far as that can be told."""
+    try:
+        return bool(url.host) and not greets_as_postgres(
+            url.host or "", url.port or PORT, _GREETING_SECONDS
+        )
+    except OSError:
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final
@@ -23,7 +24,10 @@ from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_STUDIES, now_utc
 from hpo.studies.fingerprints import Fingerprints, agree_on, forget
 from hpo.studies.progress import StudyProgress, progress
+from hpo.studies.renamed import WAY_ON, copies, named
 from hpo.studies.studies import needs_model, stored_spec
+
+logger = logging.getLogger(__name__)
 
 # What may change from one run of a study to the next without making its trials another thing.
 _MAY_CHANGE: Final = (
@@ -94,6 +98,9 @@ def _register(
         select(STUDIES.c.study_id).where(STUDIES.c.study_name == name).with_for_update()
     ).first()
     if row is None:
+        renamed = copies(connection)
+        if renamed:
+            logger.warning("Study %s begins anew; there is a copy %s", name, named(renamed))
         direction = StudyDirection[spec.direction.upper()]
         study_id = create_study(connection, name, direction)
     else:
@@ -150,6 +157,14 @@ def _refuse_foreign_study(
     trials = connection.execute(
         select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == study_id)
     ).scalar_one()
+    if spec.name in copies(connection):
+        raise StorageError(
+            storage.redacted,
+            found=f"a study {spec.name} that is a copy of one of hpo's, made when that was renamed "
+            "in the dashboard",
+            expected="a study that goes by the name it was submitted under",
+            hint=WAY_ON,
+        )
     if trials or [each.name.lower() for each in directions] != [spec.direction]:
         raise StorageError(
             storage.redacted,

@@ -25,6 +25,7 @@ from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_STUDIES
 from hpo.studies.integrity import check_study, seal_finished
 from hpo.studies.progress import unknown_study
+from hpo.studies.renamed import WAY_ON, copies, named
 
 T = TypeVar("T")
 
@@ -76,6 +77,19 @@ class OpenStudy:
 
     def gone(self) -> StudyGoneError:
         """The error for a study that was deleted while it was open."""
+
+        def look() -> list[str]:
+            with self.storage.read() as connection:
+                return copies(connection)
+
+        renamed = self.storage.retry(look, "looking for a copy of the study")
+        if renamed:
+            return StudyGoneError(
+                self.storage.redacted,
+                found=f"the study {self.name} deleted, and a copy {named(renamed)}",
+                expected="a study that keeps its name while workers are at it",
+                hint=WAY_ON,
+            )
         return StudyGoneError(
             self.storage.redacted,
             found=f"the study {self.name} deleted",

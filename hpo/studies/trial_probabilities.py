@@ -33,7 +33,8 @@ def keep_probabilities(
         uid: The study's.
         trial_id: The trial's in the storage.
         number: The trial's in its study.
-        probabilities: (validation texts, scores); kept as fp16 where that is about the same.
+        probabilities: (validation texts, scores); kept as fp16 where that is about the same. A single
+            score is a number, in a unit of which nobody knows how small it is, and kept as it is.
     """
     content = _packed(probabilities)
     row = {"trial_id": trial_id, "seal": _seal(uid, number, content), "content": content}
@@ -70,7 +71,8 @@ def _packed(probabilities: NDArray[np.float32]) -> bytes:
         half = probabilities.astype(np.float16)
     close = np.abs(half.astype(np.float32) - probabilities) <= _HALF_A_DIGIT
     file = io.BytesIO()
-    np.save(file, half if close.all() else probabilities, allow_pickle=False)
+    rounded = probabilities.shape[1] > 1 and close.all()
+    np.save(file, half if rounded else probabilities, allow_pickle=False)
     return zlib.compress(file.getvalue())
 
 

@@ -148,3 +148,15 @@ class Task(Protocol):
     def config(self) -> Mapping[str, Any]:
         """What a plain transformers model keeps of it in its configuration, besides its problem type."""
         return {}
+
+
+def tuned_facts(task: Task, probabilities: Probabilities, labels: Labels) -> dict[str, Any]:
+    """What `task.tuned` learns that the task does not know yet, as JSON.
+
+    Args:
+        task: What the texts are asked.
+        probabilities: Of some texts that nobody was trained on, (texts, scores).
+        labels: Theirs.
+    """
+    known, learnt = task.facts, task.tuned(probabilities, labels).facts
+    return {name: fact for name, fact in learnt.items() if fact != known.get(name)}

@@ -71,13 +71,18 @@ def publish_champion(
 
 
 def find_champion(
-    tracking_uri: str, study: StudyIdentity, trial_number: int, known_name: str, source_key: str
+    tracking_uri: str,
+    study: StudyIdentity,
+    trial_number: int,
+    known_name: str,
+    source_key: str,
+    alias: str,
 ) -> Registered:
     """What MLflow has of a champion. See `StudyTracker.find_champion`."""
     name = registered_name(study.name)
     names = (known_name, *names_from(name, study.uid), former_registered_name(study.name))
     names = tuple(dict.fromkeys(names))
-    return look_for_champion(tracking_uri, names, study.uid, trial_number, source_key)
+    return look_for_champion(tracking_uri, names, study.uid, trial_number, source_key, alias)
 
 
 def refusal_of_champion(outbox: Outbox) -> str | None:

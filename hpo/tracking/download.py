@@ -109,7 +109,12 @@ def delete_trial_models(
 
 
 def look_for_champion(
-    tracking_uri: str, names: Sequence[str], study_uid: str, number: int, source_key: str
+    tracking_uri: str,
+    names: Sequence[str],
+    study_uid: str,
+    number: int,
+    source_key: str,
+    alias: str,
 ) -> Registered:
     """What MLflow has of a study's champion, see registry.py.
 
@@ -121,7 +126,7 @@ def look_for_champion(
 
     uri = checked_uri(tracking_uri)
     with _asking(uri, "a look at the champion"):
-        return find_champion(Gateway(uri), names, study_uid, number, source_key)
+        return find_champion(Gateway(uri), names, study_uid, number, source_key, alias)
 
 
 def missing_runs(tracking_uri: str, run_ids: Collection[str]) -> set[str]:

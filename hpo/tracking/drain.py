@@ -13,6 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from hpo.outbox.ledger import unusable
 from hpo.outbox.outbox import Outbox, abandoned
 from hpo.redaction import recall, without_credentials
 from hpo.tracking import orphans
@@ -124,6 +127,10 @@ class Drainer:
                 self._outage.note(str(trouble))
                 self._pause(pause * random.uniform(0.5, 1.5))
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            except SQLAlchemyError as error:
+                # What arrived and cannot be crossed out, for the disk is full, is sent again and known by its key.
+                logger.warning("%s It is tried again", unusable(self._outbox.ledger.path, error))
+                self._pause(_LONGEST_PAUSE_SECONDS)
             except Exception:
                 # The queue is on disk and whole: whatever this is must not end the thread for good.
                 logger.exception("Sending to MLflow failed unexpectedly; it is tried again")

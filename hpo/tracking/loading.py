@@ -27,6 +27,7 @@ def load_model(place: str, tracking_uri: str) -> Predictor:
     Raises:
         ModelError: There is no such model, or it is damaged.
         TrackingError: MLflow cannot be asked.
+        TrackingServerAway: It does not answer now.
     """
     folder = check_place(place)
     return load_folder(_fetched(place, tracking_uri) if folder is None else folder, place)
@@ -73,12 +74,19 @@ def load_folder(folder: Path, place: str) -> Predictor:
 
 def _fetched(place: str, tracking_uri: str) -> Path:
     """The folder of a model that MLflow has; fetched, where it lies with a server."""
+    from hpo.tracking.ping import ping
+    from hpo.tracking.uri import checked_uri, database_file
+
+    uri = checked_uri(tracking_uri)
+    ping(uri)
+    file = database_file(uri)
+    if file is not None and not file.exists():
+        # MLflow would make it.
+        raise _no_model(place, f"no MLflow store {without_credentials(uri)}")
     from mlflow.artifacts import download_artifacts
 
     from hpo.tracking.answers import PermanentError, RetryableError, answers
-    from hpo.tracking.uri import checked_uri
 
-    uri = checked_uri(tracking_uri)
     try:
         with answers():
             return Path(download_artifacts(artifact_uri=place, tracking_uri=uri))

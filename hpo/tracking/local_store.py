@@ -10,11 +10,11 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from filelock import FileLock
 
-from hpo.tracking.uri import database_file, database_uri
+from hpo.tracking.uri import database_file, database_uri, own_folder
+from hpo.tracking.variables import drop_blank_variables
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ def prepare_environment() -> None:
 
     To be called before MLflow is imported.
     """
+    drop_blank_variables()
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
 
@@ -56,7 +57,8 @@ def store_lock(tracking_uri: str) -> Iterator[None]:
     if file is None:
         yield
         return
-    lock = _own_folder(file) / f"{file.name}.lock"
+    own_folder(file).mkdir(parents=True, exist_ok=True)
+    lock = own_folder(file) / f"{file.name}.lock"
     with FileLock(lock, timeout=120, fallback_to_soft=False):
         yield
 
@@ -70,7 +72,8 @@ def make_local_store(tracking_uri: str) -> None:
     file = database_file(tracking_uri)
     if file is None or file.exists():
         return
-    begun = _own_folder(file) / f"{file.name}.{uuid.uuid4().hex}"
+    own_folder(file).mkdir(parents=True, exist_ok=True)
+    begun = own_folder(file) / f"{file.name}.{uuid.uuid4().hex}"
     code = (
         "import sys; from mlflow.tracking import MlflowClient; "
         "MlflowClient(tracking_uri=sys.argv[1]).search_experiments(max_results=1)"
@@ -89,9 +92,3 @@ def make_local_store(tracking_uri: str) -> None:
     finally:
         for leftover in (begun, begun.with_name(begun.name + "-journal")):
             leftover.unlink(missing_ok=True)
-
-
-def _own_folder(file: Path) -> Path:
-    folder = file.parent / ".hpo"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -83,9 +83,14 @@ def make(gateway: Gateway, name: str, uid: str, study_name: str) -> None:
 
 
 def find_champion(
-    gateway: Gateway, names: Sequence[str], uid: str, number: int, source_key: str = ""
+    gateway: Gateway,
+    names: Sequence[str],
+    uid: str,
+    number: int,
+    source_key: str = "",
+    alias: str = CHAMPION_ALIAS,
 ) -> Registered:
-    """Look for the champion of a study: the version of its best trial, its files, the alias.
+    """Look for the champion of a study, or what has another alias: the version, its files, the alias.
 
     Args:
         names: Where it may be, the likeliest first.
@@ -106,13 +111,13 @@ def find_champion(
             if fault is not None:
                 faults.append(f"version {version.version} of {name} {fault}")
                 continue
-            at = model.aliases.get(CHAMPION_ALIAS)
+            at = model.aliases.get(alias)
             if at is None:
-                faults.append(f"{name} has no alias {CHAMPION_ALIAS}")
+                faults.append(f"{name} has no alias {alias}")
             elif int(at) == int(version.version):
-                return Registered(f"models:/{name}@{CHAMPION_ALIAS}", _aside(name, names))
+                return Registered(f"models:/{name}@{alias}", _aside(name, names))
             else:
-                words = f"somebody moved the alias {CHAMPION_ALIAS} of {name} to version {at}"
+                words = f"somebody moved the alias {alias} of {name} to version {at}"
                 return Registered(f"models:/{name}/{version.version}", words)
     return Registered(None, faults[0] if faults else "MLflow has no version of it")
 

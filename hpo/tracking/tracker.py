@@ -231,16 +231,15 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
             alias=alias,
         )
 
-    def find_champion(self, trial_number: int, known_name: str, source_key: str = "") -> Registered:
-        """Look whether the champion is registered and whole. Waits for the server.
-
-        Args:
-            known_name: The registered model that it was in when last seen; source_key as above.
+    def find_champion(
+        self, number: int, known_name: str, source_key: str = "", alias: str = CHAMPION_ALIAS
+    ) -> Registered:
+        """Look whether what `publish_champion` got is registered and whole. Waits for the server.
 
         Raises:
             TrackingError: MLflow does not answer.
         """
-        return find_champion(self._tracking_uri, self._study, trial_number, known_name, source_key)
+        return find_champion(self._tracking_uri, self._study, number, known_name, source_key, alias)
 
     def champion_waits(self, seconds: float) -> bool:
         """Whether a champion waits for MLflow in an outbox here, after so long a try to send it."""

@@ -1,26 +1,19 @@
-"""Where MLflow keeps things: the URI in its absolute form, its pages, and a quick look at it.
+"""Where MLflow keeps things: the URI in its absolute form, and its pages.
 
 Nothing here imports MLflow, so that a wrong URI is told in milliseconds.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 import re
-import socket
-import sqlite3
-import ssl
-import urllib.error
-import urllib.request
-from contextlib import closing
+import shlex
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from hpo.documents import parse_json
 from hpo.errors import TrackingError
-from hpo.redaction import WRITE_MARKS, redact_text, remember, why_ambiguous, without_credentials
-from hpo.spec.locations import can_be_looked_up, set_in, why_unwritable
+from hpo.redaction import WRITE_MARKS, redacted, remember, why_ambiguous, without_credentials
+from hpo.spec.locations import DEFAULT_TRACKING, can_be_looked_up, set_in
 
 LOCAL_UI = "http://127.0.0.1:5000"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -41,7 +34,7 @@ def checked_uri(uri: str) -> str:
     remember(uri)
     scheme = uri.partition(":")[0].lower() if ":" in uri else ""
     if scheme in ("", "file"):
-        raise _wrong(
+        raise wrong_uri(
             uri,
             "a folder (the file store, which MLflow has given up)",
             "Write sqlite:///mlflow.db, or start `mlflow server` and give its http:// address.",
@@ -56,7 +49,7 @@ def checked_uri(uri: str) -> str:
     if scheme == "databricks":
         return uri
     hint = "Write postgresql:// instead." if scheme == "postgres" else "Give one of those."
-    raise _wrong(uri, f"the scheme {scheme}", hint)
+    raise wrong_uri(uri, f"the scheme {scheme}", hint)
 
 
 def database_file(uri: str) -> Path | None:
@@ -80,6 +73,11 @@ def artifact_root(database: Path) -> Path:
     return database.parent / "mlruns"
 
 
+def own_folder(database: Path) -> Path:
+    """Where we keep what goes with a local store: locks, and one that is being made."""
+    return database.parent / ".hpo"
+
+
 def artifact_location(path: Path) -> str:
     """A path as MLflow keeps it, which reads it as a URI: what that reads differently is written as one."""
     return path.as_uri() if re.search(r"[%#?]", str(path)) else str(path)
@@ -93,111 +91,30 @@ def browser_url(uri: str) -> str:
     return without_credentials(uri) if uri.startswith("http") else LOCAL_UI
 
 
+def ui_command(uri: str) -> str:
+    """What a person types to see the results, in the folder of the run."""
+    if not uri.startswith("sqlite"):
+        return f"open {redacted(uri)}"
+    found_by_default = uri == DEFAULT_TRACKING and not any(
+        set_in(os.environ, name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_BACKEND_STORE_URI")
+    )
+    # Where MLflow finds experiments of its former file store, it takes that by default.
+    if found_by_default and not any(Path("mlruns").glob("[0-9]*/meta.yaml")):
+        return "mlflow ui"
+    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+
+
 def run_url(uri: str, experiment_id: str, run_id: str) -> str:
     """The page of a run."""
     return f"{browser_url(uri)}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
-def ping(tracking_uri: str, timeout_seconds: float = 5.0) -> None:
-    """Look whether the tracking store can be used.
-
-    Raises:
-        TrackingServerAway: It does not answer now (a run may go on).
-        TrackingError: It never will: a malformed URI, refused credentials, another program's
-            address, a wrong file.
-    """
-    uri = checked_uri(tracking_uri)
-    if uri.startswith("http"):
-        _ping_server(uri, timeout_seconds)
-    elif file := database_file(uri):
-        _ping_file(uri, file)
-    elif uri.partition("+")[0].partition(":")[0] in _DATABASE_PORTS:
-        _ping_database(uri, timeout_seconds)
-
-
-def _ping_server(uri: str, timeout_seconds: float) -> None:
-    parts = urlsplit(uri)
-    request = urllib.request.Request(
-        without_credentials(uri) + "/api/2.0/mlflow/experiments/search?max_results=1"
-    )
-    user = unquote(parts.username or "") or os.environ.get("MLFLOW_TRACKING_USERNAME", "")
-    password = unquote(parts.password or "") or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
-    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
-    if user:
-        basic = base64.b64encode(f"{user}:{password}".encode()).decode()
-        request.add_header("Authorization", f"Basic {basic}")
-    elif token:
-        request.add_header("Authorization", f"Bearer {token}")
-    context = ssl.create_default_context(cafile=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH"))
-    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("1", "true"):
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    try:
-        with urllib.request.urlopen(request, timeout=timeout_seconds, context=context) as answer:
-            parse_json(answer.read() or b"{}")
-    except urllib.error.HTTPError as error:
-        if error.code in (401, 403):
-            raise _wrong(
-                uri,
-                f"the credentials refused ({error.code})",
-                "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
-            ) from error
-        if error.code < 500 and error.code not in (408, 429):
-            raise _wrong(
-                uri,
-                f"an address that answers {error.code}",
-                "Give the address that `mlflow server` prints.",
-            ) from error
-        raise _away(uri, f"the answer {error.code}") from error
-    except (OSError, TimeoutError) as error:
-        raise _away(
-            uri, redact_text(str(getattr(error, "reason", error)) or type(error).__name__)
-        ) from error
-    except ValueError as error:
-        raise _wrong(
-            uri, "an answer that is not MLflow's", "Give the address that `mlflow server` prints."
-        ) from error
-
-
-def _ping_file(uri: str, file: Path) -> None:
-    if not file.exists():
-        folder = next(parent for parent in file.parents if parent.exists())
-        why = why_unwritable(folder) if folder.is_dir() else "it is a file"
-        if why is not None:
-            found = f"{folder}, where nothing can be written ({why})"
-            raise _wrong(uri, found, "Give a file elsewhere.")
-        return
-    try:
-        # Not mode=ro, which cannot read what a process that was killed left to roll back.
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True)) as connection:
-            rows = connection.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table'"
-            ).fetchall()
-    except sqlite3.DatabaseError as error:
-        raise _wrong(
-            uri, f"a file that is no SQLite database ({error})", "Give another file."
-        ) from error
-    tables = {str(row[0]) for row in rows}
-    if "studies" in tables and "experiments" not in tables:
-        raise _wrong(
-            uri, "an Optuna database", "Give MLflow a file of its own: their schemas clash in one."
-        )
-
-
-def _ping_database(uri: str, timeout_seconds: float) -> None:
-    parts = urlsplit(uri)
-    port = parts.port or _DATABASE_PORTS[parts.scheme.partition("+")[0]]
-    try:
-        socket.create_connection((parts.hostname or "localhost", port), timeout_seconds).close()
-    except OSError as error:
-        raise _away(uri, str(error)) from error
-
-
 def _checked_address(uri: str) -> str:
     ambiguous = why_ambiguous(uri)
     if ambiguous is not None:
-        raise _wrong(uri, ambiguous, WRITE_MARKS)
+        raise wrong_uri(uri, ambiguous, WRITE_MARKS)
     if re.search(r"[\s\x00-\x1f\x7f]", uri):
-        raise _wrong(uri, "a space or a control character", "Write it as %20 and the like.")
+        raise wrong_uri(uri, "a space or a control character", "Write it as %20 and the like.")
     try:
         parts = urlsplit(uri)
         host, _ = parts.hostname, parts.port
@@ -208,11 +125,11 @@ def _checked_address(uri: str) -> str:
     if not is_whole:
         # Without the library's words, which may hold a part of the password, nor it as the cause.
         hint = f"Write a number as the port. {WRITE_MARKS}"
-        raise _wrong(uri, "a malformed address", hint) from None
+        raise wrong_uri(uri, "a malformed address", hint) from None
     if not host:
-        raise _wrong(uri, "no host", "Correct the address.")
+        raise wrong_uri(uri, "no host", "Correct the address.")
     if not can_be_looked_up(host):
-        raise _wrong(uri, f"the host {host}", "Correct the address.")
+        raise wrong_uri(uri, f"the host {host}", "Correct the address.")
     return uri
 
 
@@ -223,19 +140,21 @@ def _absolute_database(uri: str) -> str:
     if not path.startswith("///") or path in ("///", "///:memory:"):
         found = "a database in memory" if path in ("///", "///:memory:") else "too few slashes"
         hint = "Write sqlite:///mlflow.db (relative) or sqlite:////folder/mlflow.db."
-        raise _wrong(uri, found, hint)
+        raise wrong_uri(uri, found, hint)
     url = make_url(uri)
     url = url.set(database=os.path.abspath(url.database or ""))
     return url.render_as_string(hide_password=False)
 
 
-def _wrong(uri: str, found: str, hint: str) -> TrackingError:
+def wrong_uri(uri: str, found: str, hint: str) -> TrackingError:
+    """The error for a URI that nothing can be sent to, now or later."""
     return TrackingError(
         f"tracking URI {without_credentials(uri)}", found=found, expected=_EXPECTED, hint=hint
     )
 
 
-def _away(uri: str, found: str) -> TrackingServerAway:
+def away(uri: str, found: str) -> TrackingServerAway:
+    """The error for a server that does not answer now."""
     return TrackingServerAway(
         f"tracking server {without_credentials(uri)}",
         found=found,

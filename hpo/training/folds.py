@@ -13,6 +13,7 @@ import numpy as np
 from hpo.data.batches import steps_per_epoch
 from hpo.spec.training import TrialParams
 from hpo.tasks.metrics import recalls
+from hpo.tasks.task import tuned_facts
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.fold_scores import FoldsCheckpoint, FoldScore, finished_folds, mean_evaluation
 from hpo.training.loop import TrialTraining
@@ -183,8 +184,7 @@ class FoldedTraining:
         probabilities = np.concatenate([score.probabilities for score in scores])[order]
         labels = np.array(data.train.labels)[texts[order]]
         matrix = task.confusion(probabilities, labels)
-        known, tuned = task.facts, task.tuned(probabilities, labels).facts
-        self.tuned_facts = {name: fact for name, fact in tuned.items() if fact != known.get(name)}
+        self.tuned_facts = tuned_facts(task, probabilities, labels)
         return TrialResult(
             value=mean.metrics[f"val/{self.context.metric}"],
             best=mean,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.augmentation import VERSION, Replacements, variant_of
+from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing
 from hpo.data.replacement_table import ReplacementTable
 from hpo.data.replacements import learnt_replacements
 from hpo.data.tokens import TokenizedData, TokenizedSplit
@@ -64,6 +66,7 @@ class TextVariants:
         *,
         seed: int,
         table: ReplacementTable | None = None,
+        preprocessing: Preprocessing = AS_THEY_ARE,
         kept: bool = True,
     ) -> None:
         """Make nothing yet.
@@ -74,6 +77,7 @@ class TextVariants:
             tokenize: Makes tokens of texts, as was done for the split.
             seed: Of the study.
             table: What words are replaced by; None: what the texts that a trial is trained on show.
+            preprocessing: What `tokenize` does to texts: to these it may be nothing, and to variants not.
             kept: Whether trials enough have the same variants for hidden states to be kept.
         """
         self._texts = texts
@@ -81,6 +85,7 @@ class TextVariants:
         self._tokenize = tokenize
         self._seed = seed
         self._table = table
+        self._preprocessing = preprocessing
         self._kept = kept
         self._made: dict[str, TokenizedSplit] = {}
         self._learnt: tuple[str, Replacements] | None = None
@@ -89,6 +94,7 @@ class TextVariants:
     def fingerprint(self) -> str:
         """What trials with variants must have in common besides data and options; short."""
         named = f"{VERSION}:{self._seed}:{self._table.fingerprint if self._table else 'learnt'}"
+        named += f":{json.dumps(self._preprocessing.as_json(), sort_keys=True)}"
         return hashlib.sha256(named.encode()).hexdigest()[:16]
 
     def of(self, texts: StoredTexts, options: AugmentOptions, number: int) -> VariedTexts:
@@ -118,8 +124,9 @@ class TextVariants:
 
     def _replacements(self, texts: StoredTexts, of_texts: str) -> Replacements:
         if self._learnt is None or self._learnt[0] != of_texts:
-            chosen = range(len(self._texts)) if texts.indices is None else np.unique(texts.indices)
-            of_classes = class_shares(self._split.labels)[np.asarray(chosen)]
+            everything = np.arange(len(self._texts))
+            chosen = everything if texts.indices is None else np.unique(texts.indices)
+            of_classes = class_shares(self._split.labels[chosen])
             learnt = _told(
                 "replacements learnt",
                 lambda: learnt_replacements([self._texts[at] for at in chosen], of_classes),

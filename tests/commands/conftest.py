@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def shell(tmp_path: Path, cache: Path) -> Shell:
     folder = tmp_path / "here"
     folder.mkdir()
     return Shell(folder, {"HPO_CACHE": str(cache)})
+
+
+@pytest.fixture
+def _signals() -> Iterator[None]:
+    """The commands take signals over; the test process wants them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")

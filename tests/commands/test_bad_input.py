@@ -70,15 +70,6 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> str:
     return os.pathsep.join((str(refusing(tmp_path_factory.mktemp("light"))), str(root)))
 
 
-@pytest.fixture
-def _signals() -> Iterator[None]:
-    """The commands take signals over; the test process wants them back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.fixture(scope="session")
 def one_process(light: str) -> Iterator[OneProcess]:
     with OneProcess(PYTHONPATH=light) as process:

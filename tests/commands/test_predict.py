@@ -139,3 +139,9 @@ def test_an_input_without_texts_is_told_and_nothing_written(
 ) -> None:
     line = f"--model {model} --input {file} --output out.csv"
     told_of(Case(says, line, says, {file: content}, command="predict"), shell)
+
+
+@pytest.mark.slow
+def test_a_model_that_mlflow_would_have_makes_no_store(shell: Shell) -> None:
+    says = "models:/x@champion: found no MLflow store sqlite:///…"
+    told_of(Case(says, "--model models:/x@champion hello", says, command="predict"), shell)

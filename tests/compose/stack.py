@@ -41,7 +41,7 @@ class Stack:
         self.project = f"hpotest{os.getpid()}"
         self._env_file = folder / "stack.env"
         subprocess.run([sys.executable, ROOT / "deploy/make_env.py", self._env_file], check=True)
-        self.secrets = dict(line.split("=", 1) for line in self._env_file.read_text().splitlines())
+        self.secrets = {path.name: path.read_text() for path in (folder / "secrets").iterdir()}
         self.mlflow_port, self.dashboard_port = free_ports(2)
         more = {
             "MLFLOW_PORT": self.mlflow_port,
@@ -100,12 +100,12 @@ class Stack:
 
     def mlflow(self, path: str, body: object = None, **more: Any) -> tuple[int, Any]:
         """Ask MLflow, as admin unless told otherwise."""
-        more.setdefault("login", ("admin", self.secrets["MLFLOW_ADMIN_PASSWORD"]))
+        more.setdefault("login", ("admin", self.secrets["mlflow_admin_password"]))
         return ask(self.mlflow_port, path, body, **more)
 
     def dashboard(self, path: str, body: object = None, **more: Any) -> tuple[int, Any]:
         """Ask the dashboard, with its password unless told otherwise."""
-        more.setdefault("login", ("hpo", self.secrets["DASHBOARD_PASSWORD"]))
+        more.setdefault("login", ("hpo", self.secrets["dashboard_password"]))
         return ask(self.dashboard_port, path, body, **more)
 
     def trials(self, study: str) -> list[dict[str, Any]]:

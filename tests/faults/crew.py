@@ -12,7 +12,6 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import os
-import random
 import signal
 import threading
 import time
@@ -39,6 +38,7 @@ from hpo.runtime.finish import finish_study, tidy
 from hpo.storage.storage import open_storage
 from hpo.studies.registration import submit
 from hpo.tracking.trial_run import TrialRun
+from tests.faults.mischief import fill_the_disk_at, let_the_clock_jump
 from tests.faults.orders import IN_QUIET, POINTS, Doom, Order, Orders
 from tests.faults.place import STUDY, Place
 
@@ -140,7 +140,9 @@ def work(order: Order) -> None:
     if order.poison is not None:
         _poison(order.poison)
     if order.clock_jumps:
-        _let_the_clock_jump(order.clock_jumps, order.seed)
+        let_the_clock_jump(order.clock_jumps, order.seed)
+    if order.fill is not None:
+        fill_the_disk_at(order.fill)
     if order.max_deaths is not None:
         patient = functools.partial(heartbeat.Worker, max_deaths=order.max_deaths)
         _replace(sessions, "Worker", patient)
@@ -252,21 +254,6 @@ def _poison(number: int) -> None:
     def report(claim: Claim, value: float, step: int) -> None:
         if claim.number == number:
             _die()
-        original(claim, value, step)
-
-    _replace(Claim, "report", report)
-
-
-def _let_the_clock_jump(seconds: float, seed: int) -> None:
-    """Wall-clock time that goes back by so much at random reports; monotonic time goes on."""
-    dice = random.Random(seed)
-    true_time, lag = time.time, [0.0]
-    _replace(time, "time", lambda: true_time() - lag[0])
-    original = Claim.report
-
-    def report(claim: Claim, value: float, step: int) -> None:
-        if dice.random() < 0.5:
-            lag[0] += seconds
         original(claim, value, step)
 
     _replace(Claim, "report", report)

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.place import STUDY, Place
+from hpo.storage.storage import open_storage
+from hpo.studies.studies import open_study
+from tests.faults.place import LAYERS, STUDY, Place
 
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 
@@ -33,6 +35,16 @@ class Run:
     params: Mapping[str, str]
     # By metric and step, all values that are stored for it.
     metrics: Mapping[str, Steps]
+
+
+Result = tuple[int, str, float | None, dict[str, Any], dict[int, float]]
+
+
+def results(place: Place) -> list[Result]:
+    """Number, state, value, parameters and reports of each trial."""
+    with open_storage(place.storage_url) as storage:
+        trials = open_study(storage, STUDY, n_layer=LAYERS).load().get_trials(deepcopy=False)
+    return [(t.number, t.state.name, t.value, t.params, t.intermediate_values) for t in trials]
 
 
 def hold(found: Findings) -> None:

@@ -26,17 +26,16 @@ from hpo.studies.progress import progress
 from hpo.studies.studies import OpenStudy, open_study
 from hpo.tracking.keys import registered_name, trial_run_key
 from tests.faults.findings import STATUS, Findings, Run, find_runs
-from tests.faults.place import EVALUATIONS, STUDY, Place
+from tests.faults.place import EVALUATIONS, LAYERS, STUDY, Place
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-_LAYERS = 4  # of the demo model
 
 
 def examine(place: Place, trials: int) -> Findings:
     """Hold the study's storage, MLflow and the witnesses' log against each other."""
     found = Findings()
     with open_storage(place.storage_url) as storage:
-        study = open_study(storage, STUDY, n_layer=_LAYERS)
+        study = open_study(storage, STUDY, n_layer=LAYERS)
         stored = study.load().get_trials(deepcopy=False)
         attempts = _attempts(storage, study.study_id)
         runs = find_runs(place)

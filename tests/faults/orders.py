@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -13,10 +14,14 @@ import mlflow.store.tracking.sqlalchemy_store
 import mlflow.tracking  # noqa: F401
 import transformers.models.gpt2.modeling_gpt2  # noqa: F401
 
+import hpo.data.tokens as tokens
+import hpo.model.feature_cache as feature_cache
+import hpo.model.frozen_features as frozen_features
 import hpo.runtime.kept_models as kept_models
 import hpo.runtime.study_work as study_work
 import hpo.training.checkpoint as checkpoints
 from hpo.leases.claims import Claim
+from hpo.model.frozen_blocks import FrozenBlocks
 from hpo.outbox.outbox import Outbox
 from hpo.runtime.kept_models import KeptModels
 from hpo.tracking import orphans
@@ -57,6 +62,15 @@ POINTS: dict[str, tuple[Any, str]] = {
 }
 
 
+# Where files are written that a study can do without.
+CACHE_POINTS: dict[str, tuple[Any, str]] = {
+    "make room for hidden states": (feature_cache, "_reserve"),
+    "fill hidden states": (FrozenBlocks, "run"),
+    "name the hidden states": (frozen_features, "finish_states"),
+    "keep the tokens": (tokens, "_write_entry"),
+}
+
+
 # Reached by a worker whose own outbox is empty, where a dead one's is there.
 IN_QUIET = ("close a dead worker's runs", "take over an outbox")
 
@@ -75,14 +89,22 @@ class Doom:
 
 
 @dataclass(frozen=True)
+class Filling:
+    """The disk that `filler` lies on is full from the first call of a point on, until somebody removes it."""
+
+    point: str
+    filler: Path
+
+
+@dataclass(frozen=True)
 class Order:
     """What a worker is to do, and what is done to it.
 
     after_seconds: kill -9 so long after the start, whatever it is doing; after_reports: kill -9 at so
     many reports, where the doom has not come about before; max_deaths: None leaves the usual limit;
-    clock_jumps: seconds by which its clock is set back now and then; poison: the number of a trial
-    that kills its worker whenever it is tried; finish: promote the champion and wait for MLflow, as the
-    parent does, for no longer than flush_seconds.
+    clock_jumps: seconds by one of which its clock is set forward, or back, now and then; poison: the
+    number of a trial that kills its worker whenever it is tried; fill: when its disk fills; finish:
+    promote the champion and wait for MLflow, as the parent does, for no longer than flush_seconds.
     """
 
     place: Place
@@ -91,8 +113,9 @@ class Order:
     after_seconds: float | None = None
     after_reports: int | None = None
     max_deaths: int | None = None
-    clock_jumps: float = 0.0
+    clock_jumps: tuple[float, ...] = ()
     poison: int | None = None
+    fill: Filling | None = None
     finish: bool = False
     flush_seconds: float = 60.0
     retry_seconds: float = 120.0
@@ -173,15 +196,16 @@ class RandomInstants:
 
 
 class Peaceful:
-    """The same order for every worker."""
+    """The same order for every worker, each with a seed of its own."""
 
     left = 0
 
     def __init__(self, order: Order) -> None:
         self._order = order
+        self._seeds = itertools.count(order.seed)
 
     def next(self) -> Order:
-        return self._order
+        return replace(self._order, seed=next(self._seeds))
 
     def ended(self, order: Order, *, killed: bool) -> None:
         pass

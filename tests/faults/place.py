@@ -14,6 +14,7 @@ from hpo.spec.study import StudySpec
 from hpo.spec.study_file import study_toml
 
 STUDY = "campaign"
+LAYERS = 4  # of the demo model
 EVALUATIONS = 2  # of a trial that nothing cuts short
 _EXAMPLES = {"train": 64, "validation": 60, "test": 60}
 

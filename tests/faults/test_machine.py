@@ -1,74 +1,20 @@
-"""What happens to machines: a full disk, a clock that is set back, a file that is cut short."""
+"""What happens to machines: they are gone with their disks, and their disks flip bytes."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
-import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hpo.errors import StorageError, TrackingError
 from tests.faults.conftest import FULL, Checked, end_in_peace
 from tests.faults.crew import Crew, register
-from tests.faults.orders import Doom, Order, Peaceful
+from tests.faults.orders import Doom, Order
 from tests.faults.place import Place
-from tests.faults.test_databases import wait_for_finished
 
 pytestmark = [pytest.mark.slow, pytest.mark.campaign, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 200 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("a small disk can be mounted by root only")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def test_a_full_disk_stops_the_study_with_one_error_and_loses_nothing(
-    place: Place, workers: Crew, checked: Checked, small_disk: Path
-) -> None:
-    trials, times = 8, 2
-    for name in ("optuna.db", "mlflow.db"):
-        shutil.move(place.folder / name, small_disk / name)
-    place = replace(
-        place,
-        folder=small_disk,
-        storage_url=f"sqlite:///{small_disk}/optuna.db",
-        tracking_uri=f"sqlite:///{small_disk}/mlflow.db",
-    )
-    register(place, trials)
-    for number in range(times):
-        process = workers.start(Order(place, retry_seconds=5.0))
-        wait_for_finished(place, 2 * (number + 1))
-        filler = fill(small_disk)
-        process.join(120)
-        assert process.exitcode in (StorageError.exit_code, TrackingError.exit_code)
-        filler.unlink()
-    workers.run_to_the_end(Order(place, finish=True))
-    checked(place, trials, fault="disk full", times=times)
-
-
-def fill(disk: Path) -> Path:
-    filler = disk / "filler"
-    with filler.open("wb") as file:
-        block = b"\0" * (1 << 20)
-        try:
-            while True:
-                file.write(block)
-                file.flush()
-        except OSError:
-            return filler
 
 
 def test_machines_that_are_gone_leave_no_run_open_and_may_come_back(
@@ -86,29 +32,6 @@ def test_machines_that_are_gone_leave_no_run_open_and_may_come_back(
     for machine in gone:
         end_in_peace(workers, machine)
     checked(place, trials, fault="machine gone with its disk, and back", times=times)
-
-
-def test_clocks_that_jump_back_an_hour(place: Place, workers: Crew, checked: Checked) -> None:
-    trials = 12
-    register(place, trials)
-    workers.under_fire(Peaceful(Order(place, seed=4, clock_jumps=3600.0)), size=2)
-    workers.run_to_the_end(Order(place, finish=True))
-    checked(place, trials, fault="clock set back an hour, at every other report", times=trials)
-
-
-def test_checkpoints_that_are_cut_short(place: Place, workers: Crew, checked: Checked) -> None:
-    trials, times = 6, 12 if FULL else 6
-    register(place, trials)
-    for number in range(times):
-        doom = Doom("write a checkpoint", "after")
-        process = workers.start(Order(place, number, doom, max_deaths=10**6))
-        process.join(60)
-        written = list(place.state.glob("studies/*/checkpoints/*.safetensors"))
-        assert written, "a checkpoint lies there"
-        for path in written:
-            os.truncate(path, path.stat().st_size * number // times)
-    end_in_peace(workers, place)
-    checked(place, trials, fault="checkpoint cut short, its worker killed", times=times)
 
 
 def test_bytes_that_flip_in_files_that_are_kept(

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from hpo.errors import ModelError, OptionError
 from hpo.results.ensembles.known import made_ensembles, times_tested
 from hpo.results.ensembles.made import Ensemble
+from hpo.results.ensembles.publishing import find_ensemble
 from hpo.results.leaderboard import leaderboard
 from hpo.runtime.ensembling import champion_of_trials, make_ensemble
 from hpo.runtime.finish import crown
@@ -124,6 +125,26 @@ def test_training_of_members_goes_on_with_those_that_are_finished(session: Sessi
     made = make_ensemble(session, "bagging", size=4)
     assert made.members == (0, 1, 2, 3)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
+
+
+@pytest.mark.parametrize("method", ["vote", "bagging"])
+def test_one_that_mlflow_has_lost_is_registered_again_and_not_tested_again(
+    session: Session, locations: Locations, method: EnsembleMethod
+) -> None:
+    made = make_ensemble(session, method, size=3)
+    looks, lines = times_tested(session.study), list[str]()
+    session.tracker.flush(60)
+    version = registered(session, locations)
+    assert version.tags["hpo.champion_source"] == made.key
+    client(locations.tracking_uri).delete_model_version(NAME, version.version)
+    assert make_ensemble(session, method, size=3, tell=lines.append) == made
+    assert lines[0].startswith("it is registered again, for ")
+    again = registered(session, locations)
+    assert again.version != version.version
+    assert again.tags["hpo.champion_source"] == made.key
+    assert find_ensemble(made, session.tracker).uri == made.uri
+    assert times_tested(session.study) == looks
+    assert not any(line.startswith("member ") for line in lines)  # those of bagging are kept
 
 
 def _after(count: int, stopped: list[str]) -> Any:

@@ -14,20 +14,23 @@ import pytest
 from optuna.trial import FrozenTrial
 
 from hpo.digests import file_digest
+from hpo.errors import ModelError
 from hpo.model.saved import TRAINED_FILE
 from hpo.results.leaderboard import leaderboard
 from hpo.runtime.confirmation import confirm_champion
+from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.events import Event, TrialEnded, TrialEvaluated
 from hpo.runtime.finish import finish_study, tidy
 from hpo.runtime.preparation import Prepared, prepare
 from hpo.runtime.session import Session, open_session
+from hpo.spec.ensemble_methods import USUAL_SIZES
 from hpo.spec.locations import Locations
 from hpo.spec.study import StudySpec
 from hpo.storage.storage import open_storage
 from hpo.studies.registration import submit
 from hpo.tracking.local_store import make_local_store
 from tests.storages import SpecFactory
-from tests.tracking.reading import run_named
+from tests.tracking.reading import client, run_named
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +100,9 @@ def test_the_champion_is_trained_on_all_texts_once_and_again_where_it_is_lost(
             assert finish_study(session) == champion
             assert [e.state for e in events if isinstance(e, TrialEnded)][-1] == "RETRAINED"
             assert session.models.numbers() == {best.number}
+            for method in USUAL_SIZES:
+                with pytest.raises(ModelError, match="trials over folds"):
+                    make_ensemble(session, method)
             trained = weights(session, best.number)
             assert confirm_champion(session, champion).uri == "models:/study@champion"
         tidy(session)
@@ -134,6 +140,7 @@ def test_a_trial_tells_of_each_fold_and_of_their_mean(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.events import TrialEvaluated
 from hpo.runtime.session import open_session
 from hpo.storage.storage import open_storage
@@ -184,3 +191,52 @@ def test_a_worker_killed_in_the_third_fold_makes_no_difference(
                 shares = [each.share for each in events if isinstance(each, TrialEvaluated)]
                 assert shares[0] > 2 / 3
     assert outcomes[0] == outcomes[1]
+
+
+KILLED_IN_THE_REFIT = """
+import os, signal, sys
+from pathlib import Path
+from hpo.runtime.ensembling import make_ensemble
+from hpo.runtime.events import TrialEvaluated
+from hpo.runtime.finish import finish_study
+from hpo.runtime.session import open_session
+from hpo.storage.storage import open_storage
+from tests.runtime.test_folds import places
+
+where, done = places(Path(sys.argv[1])), []
+
+def hear(event):
+    if done and isinstance(event, TrialEvaluated) and event.share > 0.5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with open_storage(where.storage_url) as storage:
+    with open_session(storage, "study", where, on_event=hear) as session:
+        assert session.work.until_done()
+        done.append(True)
+        finish_study(session)
+"""
+
+
+def test_killed_in_the_training_on_all_texts_there_is_the_same_champion_once(
+    spec: StudySpec, prepared: Prepared, tmp_path: Path
+) -> None:
+    found = []
+    for kill in (False, True):
+        folder = tmp_path / f"killed {kill}"
+        folder.mkdir()
+        where = replace(places(folder), cache=tmp_path / "cache")
+        with open_storage(where.storage_url) as storage:
+            submit(storage, spec)
+            if kill:
+                command = [sys.executable, "-c", KILLED_IN_THE_REFIT, str(folder)]
+                ended = subprocess.run(command, cwd=Path(__file__).parents[2], env={**os.environ})
+                assert ended.returncode == -signal.SIGKILL
+            with open_session(storage, "study", where, prepared=prepared) as session:
+                assert session.work.until_done()
+                champion = finish_study(session)
+                assert champion is not None
+                assert session.tracker.flush(120) == 0
+                assert confirm_champion(session, champion).uri == "models:/study@champion"
+                found.append((champion, weights(session, champion.number)))
+        assert len(client(where.tracking_uri).search_model_versions("name = 'study'")) == 1
+    assert found[0] == found[1]

@@ -8,6 +8,8 @@ import pytest
 
 from hpo.errors import StudyFileError
 from hpo.runtime.task_checks import check_against_task
+from hpo.spec.ensemble import EnsembleSection
+from hpo.spec.ensemble_methods import OF_ONE_CLASS, USUAL_SIZES
 from hpo.spec.registries import METRICS
 from hpo.spec.study import SearchSection, StudySection, StudySpec
 from hpo.spec.training import TrainingSection
@@ -54,6 +56,21 @@ def test_what_is_of_classes_is_refused_for_numbers(option: str) -> None:
         check("regression", **{option: value})
     with pytest.raises(StudyFileError, match=rf"search\.space\.{option}: "):
         check("regression", space={option: [value]})
+
+
+@pytest.mark.parametrize("method", list(USUAL_SIZES))
+def test_an_ensemble_that_the_data_cannot_have_is_refused_before_the_trials(method: Any) -> None:
+    for task, names in NAMES.items():
+        spec = StudySpec(
+            study=StudySection(name="reviews", metric=PLAINEST[task]),
+            ensemble=EnsembleSection(method=method),
+        )
+        if task == "single_label" or method not in OF_ONE_CLASS:
+            check_against_task(spec, task, names)
+            continue
+        with pytest.raises(StudyFileError, match=r"ensemble\.method: found") as caught:
+            check_against_task(spec, task, names)
+        assert "vote" in caught.value.hint
 
 
 def test_one_logit_is_for_two_classes() -> None:

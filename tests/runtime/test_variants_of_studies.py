@@ -83,6 +83,34 @@ def test_a_table_is_part_of_what_all_trials_must_share(
     assert plain.fingerprints.data == plain.data.fingerprint == one.data.fingerprint
 
 
+def test_variants_of_texts_that_are_clean_anyway_are_not_those_without_cleaning(
+    make_spec: SpecFactory, locations: Locations, tmp_path: Path
+) -> None:
+    rows = ["text,label\n", *(f"film {n} was &amp;lt;b&amp;gt; long,{n % 2}\n" for n in range(40))]
+    reviews, table = tmp_path / "reviews.csv", tmp_path / "synonyms.tsv"
+    table.write_text("film\tMovie\n")
+    found = {}
+    for html, lowercase in ((False, False), (False, True), (True, False)):
+        spec = make_spec(
+            data__source=str(reviews),
+            training__augment={"replace": 1.0, "table": str(table)},
+            training__epochs=2,
+            cleaning__html=html,
+            cleaning__lowercase=lowercase,
+        )
+        reviews.write_text("".join(rows) if html else "".join(rows).replace("&amp;", "&"))
+        context = prepare(spec, locations).context
+        assert context.variants is not None
+        varied = context.variants.of(StoredTexts("train"), AugmentOptions(replace=1.0), 1)
+        runs = np.split(varied.varied.tokens, varied.varied.offsets[1:-1])
+        found[html, lowercase] = context.data.fingerprint, varied.key(context.data), runs
+        text = context.model.tokenizer.decode(runs[0])
+        assert "&lt;b&gt;" in text
+        assert ("movie" if lowercase else "Movie") in text
+    assert len({data for data, _, _ in found.values()}) == 1
+    assert len({key for _, key, _ in found.values()}) == 2
+
+
 def test_a_table_that_cannot_be_read_is_told(make_spec: SpecFactory, locations: Locations) -> None:
     with pytest.raises(DataError, match=r"training\.augment\.table"):
         prepared_with(make_spec, locations, {"replace": 0.3, "table": "none.tsv"})

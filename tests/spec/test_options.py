@@ -102,7 +102,9 @@ def test_a_trial_has_what_is_searched_and_what_is_fixed() -> None:
     spec = read("[training.augment]\nswap = 0.2\n[search.space]\naugment.delete = [0.1, 0.3]")
     params = trial_params(spec, {"augment.delete": 0.3})
     assert (params.augment.delete, params.augment.swap, params.augment.variants) == (0.3, 0.2, 4)
-    assert {k: v for k, v in told_params(spec, params).items() if "augment" in k} == {
+    assert {
+        k: v for k, v in told_params(spec, params, "single_label").items() if "augment" in k
+    } == {
         "augment.delete": 0.3,
         "augment.swap": 0.2,
         "augment.replace": 0.0,
@@ -115,8 +117,8 @@ def test_a_trial_has_what_is_searched_and_what_is_fixed() -> None:
 def test_a_table_that_is_off_is_told_only_where_it_is_searched() -> None:
     fixed, searched = read(""), read("[search.space]\naugment.delete = [0.0, 0.1]")
     params = TrialParams()
-    assert told_params(fixed, params) == params.model_dump(exclude={"augment"})
-    assert told_params(searched, params)["augment.delete"] == 0.0
+    assert told_params(fixed, params, "single_label") == params.model_dump(exclude={"augment"})
+    assert told_params(searched, params, "single_label")["augment.delete"] == 0.0
 
 
 def test_optuna_knows_options_by_their_dotted_names_and_gives_booleans_back_as_such() -> None:
@@ -126,3 +128,14 @@ def test_optuna_knows_options_by_their_dotted_names_and_gives_booleans_back_as_s
     assert all(point.keys() == space.keys() for point in points)
     assert {point["nesterov"] for point in points} == {True, False}
     assert all(isinstance(point["nesterov"], bool) for point in points)
+
+
+def test_what_does_nothing_in_a_task_is_not_told() -> None:
+    spec, params = StudySpec(), TrialParams()
+    told = {
+        task: told_params(spec, params, task).keys()
+        for task in ("single_label", "multi_label", "regression")
+    }
+    assert told["single_label"] - told["multi_label"] == {"head"}
+    of_classes = {"class_weight", "focal_gamma", "label_smoothing"}
+    assert told["multi_label"] - told["regression"] == of_classes

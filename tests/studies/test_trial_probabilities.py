@@ -50,8 +50,11 @@ def test_each_trials_answers_are_read_again(study: OpenStudy) -> None:
         assert found[seed] == pytest.approx(shares(seed), abs=2**-11)
 
 
-def test_values_that_are_no_probabilities_are_kept_as_they_are(study: OpenStudy) -> None:
-    values = np.array([[1e6], [-3.14159], [70_000.1]], np.float32)
+@pytest.mark.parametrize(
+    "numbers", [[1e6, -3.14159, 70_000.1], [3e-7, 2e-6, 0.0], [0.9990, 0.9991, 0.9992]]
+)
+def test_numbers_are_kept_as_they_are_in_any_unit(study: OpenStudy, numbers: list[float]) -> None:
+    values = np.array(numbers, np.float32)[:, None]
     answered(study, values)
     assert np.array_equal(kept_probabilities(study)[0], values)
 

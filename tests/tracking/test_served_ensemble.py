@@ -124,9 +124,11 @@ def test_every_task_and_head_is_served(
         member_of(model, depth, seed=depth, task=task, labels=labels)
         for depth, task in enumerate(tasks)
     )
-    ensemble = EnsembleClassifier(members, Combination.mean([1, 2]))
+    facts = {"thresholds": [0.45, 0.55, 0.5]} if tasks[1] is MULTI_LABEL else {}
+    ensemble = EnsembleClassifier(members, replace(Combination.mean([1, 2]), task_facts=facts))
     answers, expected = ensemble.classify(TEXTS)
     folder = publish(tmp_path / "published", ensemble)
+    assert load_ensemble(folder / "model").classify(TEXTS)[0] == answers
     table = mlflow.pyfunc.load_model(str(folder)).predict(TEXTS)
     if tasks[0].problem_type == "regression":
         np.testing.assert_allclose(table["prediction"], expected[:, 0], **CLOSE)

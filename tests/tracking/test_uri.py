@@ -13,12 +13,12 @@ import pytest
 from hpo.errors import TrackingError
 from hpo.outbox.outbox import Outbox
 from hpo.redaction import redact_text
+from hpo.tracking.ping import ping
 from hpo.tracking.uri import (
     TrackingServerAway,
     browser_url,
     checked_uri,
     database_file,
-    ping,
     run_url,
 )
 from tests.tracking.conftest import FaultyLine, MlflowServer, free_port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -124,12 +125,12 @@ def test_a_bad_trial_ends_in_its_first_fold_or_after_a_fold(
 
 
 def with_stops(
-    context: TrialContext, stops: set[int], path: Path
+    make: Callable[[], FoldedTraining], stops: set[int], path: Path
 ) -> tuple[TrialResult, list[Evaluation]]:
     """Run a trial that is asked to stop after each of these many steps in all attempts together."""
     steps = 0
     while True:
-        trial, file = folded(context), CheckpointFile(path, "auto")
+        trial, file = make(), CheckpointFile(path, "auto")
         trial.resume(file)
         earlier = list(trial.history)
 
@@ -152,7 +153,7 @@ def test_stopped_within_any_fold_it_ends_bit_for_bit_the_same(
 ) -> None:
     expected, told = run(folded(context))
     path = tmp_path_factory.mktemp("trial") / "trial.safetensors"
-    result, told_again = with_stops(context, stops, path)
+    result, told_again = with_stops(lambda: folded(context), stops, path)
     assert result.fold_values == expected.fold_values
     assert result.value == expected.value
     assert result.end == expected.end

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from hpo.data.tokens import TokenizedSplit
 from hpo.spec.augment import RATES, AugmentOptions
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.loop import TrialInterrupted, TrialTraining
@@ -175,6 +177,28 @@ def test_replacements_are_learnt_of_the_texts_that_are_trained_on_alone(tmp_path
     assert texts_of(context.variants.of(TRAIN, AugmentOptions(delete=0.3), 1).varied) == texts_of(
         context.variants.of(few, AugmentOptions(delete=0.3), 1).varied
     )
+
+
+def test_texts_that_are_left_out_do_not_say_which_numbers_are_high(tmp_path: Path) -> None:
+    train, few = varied_context(tmp_path).data.train, np.arange(12)
+    numbers = np.full(len(train), -100, np.float32)
+    numbers[few] = np.tile([1, 5], 6)
+    texts = ["a bad film of last year" if n < 3 else "a good film of this year" for n in numbers]
+    rates, varied = AugmentOptions(replace=1.0), []
+    for those in (np.arange(len(train)), few):
+        variants = TextVariants(
+            [texts[at] for at in those], split_of(train, those, numbers), WordTokens(), seed=7
+        )
+        varied.append(variants.of(StoredTexts("train", few), rates, 1).varied)
+    assert texts_of(varied[0])[: len(few)] == texts_of(varied[1])
+
+
+def split_of(
+    train: TokenizedSplit, texts: NDArray[np.int64], numbers: NDArray[np.float32]
+) -> TokenizedSplit:
+    lengths = train.lengths[texts]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return TokenizedSplit(train.tokens[train.rows(texts)], offsets, numbers[texts])
 
 
 def test_variants_do_not_depend_on_the_order_of_the_texts(tmp_path: Path) -> None:

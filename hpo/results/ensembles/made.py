@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hpo.results.card import purpose
 from hpo.results.ensembles.honest import Comparison
 from hpo.results.final_test import TestScore
 from hpo.spec.ensemble_methods import EnsembleMethod
@@ -91,14 +92,13 @@ class Ensemble:
 
     def card(self, study_name: str, metric: Metric, base_model: str, labels: Sequence[str]) -> str:
         """Markdown: what it is and how good."""
-        shown = ", ".join(labels[:10]) + (" …" if len(labels) > 10 else "")
         told = [f"- {line.strip()}" for line in self.in_words(metric)[:-1]]
         return "\n".join(
             [
                 f"# {study_name}, ensemble by {self.method}",
                 "",
-                f"GPT-2 text classifiers, `{base_model}` fine-tuned, that together tell "
-                f"{len(labels)} classes apart ({shown}).",
+                f"GPT-2 text classifiers, `{base_model}` fine-tuned, that together "
+                f"{purpose(self.test, labels)}.",
                 "",
                 *told,
             ]

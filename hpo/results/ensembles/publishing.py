@@ -11,6 +11,7 @@ from hpo.model.saved_ensemble import save_ensemble
 from hpo.results.card import how_to_call
 from hpo.results.ensembles.made import Ensemble
 from hpo.spec.study import Metric
+from hpo.tracking.registry import Registered
 from hpo.tracking.tracker import StudyTracker
 
 
@@ -39,6 +40,7 @@ def publish_ensemble(
         model.max_length,
         model.model.tokenizer,
         model.preprocessing,
+        problem_type=model.task.problem_type,
         ensemble=isinstance(model, EnsembleClassifier),
         alias=ensemble.alias,
     )
@@ -58,6 +60,17 @@ def publish_ensemble(
             source_key=ensemble.key,
             alias=ensemble.alias,
         )
+
+
+def find_ensemble(ensemble: Ensemble, tracker: StudyTracker) -> Registered:
+    """What MLflow has of an ensemble.
+
+    Raises:
+        TrackingError: It cannot be asked.
+    """
+    return tracker.find_champion(
+        ensemble.of_trials[0], ensemble.registered_name, ensemble.key, ensemble.alias
+    )
 
 
 def _save(folder: Path, model: EnsembleClassifier | TextClassifier, ensemble: Ensemble) -> None:

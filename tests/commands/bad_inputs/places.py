@@ -171,7 +171,7 @@ PLACES = (
         "a state folder where nothing can be written",
         "",
         "HPO_STATE (/proc/state): found /proc, where nothing can be written (…); "
-        "expected a folder that can be written. Correct its rights, or set HPO_STATE.",
+        "expected a folder, …. Set HPO_STATE to another folder.",
         environment={"HPO_STATE": "/proc/state"},
     ),
     Case(

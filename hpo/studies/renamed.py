@@ -1,0 +1,33 @@
+"""Studies renamed in the Optuna dashboard, which copies their trials under the new name and deletes them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from hpo.storage.optuna_tables import STUDIES, TRIAL_SYSTEM_ATTRIBUTES, TRIALS
+from hpo.storage.seals import TRIAL_SEAL
+from hpo.storage.tables import HPO_STUDIES
+
+WAY_ON = "Run it under a --name that is free: the copy's trials stay to be looked at."
+
+
+def copies(connection: Connection) -> list[str]:
+    """Names of the studies that have trials of ours, but are not ours: what hpo knew of them is gone."""
+    sealed = (
+        select(TRIALS.c.study_id)
+        .join(TRIAL_SYSTEM_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIAL_SYSTEM_ATTRIBUTES.c.key == TRIAL_SEAL)
+    )
+    query = (
+        select(STUDIES.c.study_name)
+        .where(STUDIES.c.study_id.in_(sealed))
+        .where(STUDIES.c.study_id.not_in(select(HPO_STUDIES.c.study_id)))
+        .order_by(STUDIES.c.study_name)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def named(names: list[str]) -> str:
+    """The first of some copies, in words."""
+    shown = ", ".join(names[:3]) + ", …" * (len(names) > 3)
+    return f"{shown}, made when a study was renamed in the dashboard"
