@@ -54,6 +54,15 @@ def write_digests(folder: Path, *, but: Collection[str] = ()) -> None:
     write_whole(folder / DIGESTS_FILE, json.dumps(digests, indent=1).encode(), durable=False)
 
 
+def digested_files(folder: Path) -> frozenset[str]:
+    """The files that a folder's digests name, by their paths in it; none where there are no digests."""
+    try:
+        named = dict(parse_json((folder / DIGESTS_FILE).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return frozenset()
+    return frozenset(map(str, named))
+
+
 def damage_in(folder: Path, needed: Iterable[str] = ()) -> str | None:
     """What is wrong with the files that a folder's digests name, in a few words; None where nothing
     is.

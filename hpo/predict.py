@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -164,9 +165,12 @@ def _label_file(options: argparse.Namespace, source: Path, target: Path, form: A
         stream, text_column = _with_texts(opened, options.text_column)
         labeller = Labeller(_load(options), text_column, form)
         pace = _Pace(stream)
-        with write_rows(target, stream.schema) as write:
-            for rows in stream.parts:
-                write(labeller.label(rows))
+        with (
+            write_rows(target, stream.schema) as write,
+            closing(labeller.label_each(stream.parts)) as parts,
+        ):
+            for columns in parts:
+                write(columns)
                 pace.tell(labeller.rows)
     say(_told(labeller, target, pace.seconds))
 

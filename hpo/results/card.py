@@ -52,7 +52,7 @@ def how_to_call(
     lines = [
         "## How to call it",
         "",
-        f"It was trained and tested on {_tokens_read(max_length, preprocessing)}, in fp32. "
+        f"It was trained and tested on {tokens_read(max_length, preprocessing)}, in fp32. "
         f"What a longer text has beyond them is not read.{_cleaned(preprocessing)}",
         "",
         "With MLflow, which truncates by itself and takes every text:",
@@ -144,7 +144,8 @@ def _with_transformers(
     ]
 
 
-def _tokens_read(max_length: int, preprocessing: Preprocessing) -> str:
+def tokens_read(max_length: int, preprocessing: Preprocessing) -> str:
+    """`the first 128 tokens of each text (`max_length`)`."""
     if preprocessing.keep == "head+tail":
         head = head_tokens(max_length)
         return (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.row_stream import Rows
+from hpo.data.tokens import TokenizedSplit, tokenize_texts
 from hpo.tracking.served_classifier import Answers, NoText, text_of
 
 if TYPE_CHECKING:
@@ -62,6 +64,23 @@ def _likeliest(
         yield f"probability_{place + 1}", scores[np.arange(len(at)), at].tolist()
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Rows ready for the model.
+
+    Attributes:
+        rows: As they were read.
+        texts: Of each row, or why it has none.
+        position: Of each distinct text in the split.
+        split: The distinct texts as tokens; None where there are none.
+    """
+
+    rows: Rows
+    texts: Sequence[str | NoText]
+    position: Mapping[str, int]
+    split: TokenizedSplit | None
+
+
 @dataclass
 class Labeller:
     """A model that labels rows, part after part.
@@ -80,19 +99,50 @@ class Labeller:
     faults: Counter[str] = field(default_factory=Counter)
     rows: int = 0
 
+    def label_each(self, parts: Iterator[Rows]) -> Generator[dict[str, Sequence[Any]]]:
+        """As `label` of each part; the next is read and made into tokens while the model is at one."""
+
+        def next_part() -> _Part | None:
+            rows = next(parts, None)
+            return None if rows is None else self._prepared(rows)
+
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(next_part)
+            while (part := coming.result()) is not None:
+                coming = ahead.submit(next_part)
+                yield self._labelled(part)
+
     def label(self, rows: Rows) -> dict[str, Sequence[Any]]:
         """The rows' columns, and after them the answers; `error` says why a row has none.
 
         Equal texts are classified once.
         """
+        return self._labelled(self._prepared(rows))
+
+    def _prepared(self, rows: Rows) -> _Part:
         texts = [self._text(rows, index) for index in range(len(rows))]
         distinct = list(dict.fromkeys(text for text in texts if isinstance(text, str)))
-        position = {text: index for index, text in enumerate(distinct)}
+        model = self.predictor
+        split = None
+        if distinct:
+            split = tokenize_texts(
+                distinct,
+                model.model.tokenizer,
+                max_length=model.max_length,
+                preprocessing=model.preprocessing,
+            )
+        return _Part(rows, texts, {text: at for at, text in enumerate(distinct)}, split)
+
+    def _labelled(self, part: _Part) -> dict[str, Sequence[Any]]:
+        rows, texts = part.rows, part.texts
         answers = answers_of(self.predictor)
-        # Of fp32 no more digits than it has, which a file would have to hold.
-        scores = self.predictor.classify(distinct)[1].astype(np.float64).round(7)
+        scores = np.empty((0, len(answers.label_names)))
+        if part.split is not None:
+            found = self.predictor.probabilities(part.split, "")
+            # Of fp32 no more digits than it has, which a file would have to hold.
+            scores = found.astype(np.float64).round(7)
         told = self.form.columns(answers, scores)
-        at = [position[text] if isinstance(text, str) else None for text in texts]
+        at = [part.position[text] if isinstance(text, str) else None for text in texts]
         errors = [text.why if isinstance(text, NoText) else None for text in texts]
         self.rows += len(rows)
         self.faults.update(error for error in errors if error is not None)

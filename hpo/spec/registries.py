@@ -127,6 +127,7 @@ COMMANDS: Final = Registry(
         "ensemble": "hpo.ensemble:main",
         "predict": "hpo.predict:main",
         "studies": "hpo.studies_command:main",
+        "export": "hpo.export:main",
     },
 )
 """Words after `hpo` to functions: from what stands in `sys.argv` to the exit code."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hpo.data.row_stream import Rows
+from hpo.errors import DataError
 from hpo.results.predictions import AnswerForm, Labeller
 from hpo.tracking.loading import load_folder
 from tests.commands.bad_inputs.case import Case
@@ -71,6 +73,20 @@ def test_rows_without_a_text_are_marked(model: Path) -> None:
     columns = labelled(model, AnswerForm(), None, "a", "caf\udce9", 7)
     assert [label is None for label in columns["label"]] == [True, False, True, False]
     assert [error is None for error in columns["error"]] == [False, True, False, True]
+
+
+def test_parts_come_in_their_order_and_a_fault_of_reading_after_them(model: Path) -> None:
+    def parts() -> Iterator[Rows]:
+        for number in range(3):
+            yield Rows({"text": [f"text {number}", "again"]}, (1, 2))
+        raise DataError("it", found="a fault", expected="none", hint="Mend it.")
+
+    labeller = Labeller(load_folder(model, "it"), "text")
+    found = []
+    with pytest.raises(DataError, match="found a fault"):
+        found.extend(columns["text"] for columns in labeller.label_each(parts()))
+    assert found == [[f"text {number}", "again"] for number in range(3)]
+    assert labeller.rows == 6
 
 
 def test_the_likeliest_labels_come_first(model: Path) -> None:
