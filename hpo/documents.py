@@ -55,8 +55,9 @@ def parse_json(
             raise ValueError("a whole number of thousands of digits") from None
         raise
     # Most documents are small, and counting brackets takes no time; a call for it would.
+    counted: Any = text
     square, curly = ("[", "{") if isinstance(text, str) else (b"[", b"{")
-    if text.count(square) + text.count(curly) > DEEPEST:
+    if counted.count(square) + counted.count(curly) > DEEPEST:
         _check_depth(document)
     return document
 

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 from hpo.errors import OptionError
 from hpo.options import (
     DONE,
-    FAILED,
-    STUDY_OPTIONS,
     Interrupted,
     OneLineParser,
     add_place_options,
@@ -39,15 +37,6 @@ if TYPE_CHECKING:
     from hpo.spec.study import StudySpec
     from hpo.storage.storage import Storage
     from hpo.terminal import View
-
-
-# What says which study is run, and how: a trial that is replayed has it all.
-_OF_A_STUDY = {
-    "study": "STUDY",
-    **{name: f"--{name.replace('_', '-')}" for name in STUDY_OPTIONS},
-    "settings": "--set",
-    **{name: f"--{name}" for name in ("enqueue", "timeout", "ui", "workers")},
-}
 
 
 class _Stop:
@@ -104,43 +93,14 @@ def main() -> int:
         metavar="STUDY#N",
         help="train that trial again from what is stored of it, and say whether every number is the same",
     )
-    return command(lambda options: (_replay if options.replay else _run)(options), parser)
-
-
-def _replay(options: argparse.Namespace) -> int:
-    from hpo.studies.finished_trials import named_trial
-
-    for name, option in _OF_A_STUDY.items():
-        if getattr(options, name) not in (None, [], False, "auto"):
-            raise OptionError(
-                "--replay",
-                found=f"{option} beside it",
-                expected="the trial alone, whose settings are stored",
-                hint=f"Leave {option} out.",
-            )
-    locations, stop = read_locations(options), _Stop()
-    check_early(None, locations)
-    name, number = named_trial(options.replay, locations.storage_url)
-    stop_on_signals(stop.ask)
-    from hpo.execution.machine_resources import machine_resources
-    from hpo.runtime.replay import replay
-    from hpo.training.loop import TrialInterrupted
-
-    machine_resources(1)[0].take()
-    tell = (lambda _line: None) if options.quiet else say
-    try:
-        replayed = replay(name, number, locations, tell, should_stop=stop.is_set)
-    except TrialInterrupted as stopped:
-        raise Interrupted("Stopped; nothing was written.") from stopped
-    if options.json:
-        json.dump(replayed.as_json(), sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        sys.stdout.write(printable(replayed.verdict) + "\n")
-    return FAILED if replayed.different else DONE
+    return command(_run, parser)
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.replay:
+        from hpo.replaying import replay_trial
+
+        return replay_trial(options)
     from hpo.search.points import read_points
     from hpo.spec.numbers import parse_duration
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -292,29 +292,6 @@ def not_found() -> KeyError:
 def is_not_found(error: Exception) -> bool:
     """Whether an error is Optuna's word for a study or trial that is not there."""
     return isinstance(error, KeyError) and error.args == (models.NOT_FOUND_MSG,)
-
-
-class InspectedStorage(RDBStorage):
-    """Optuna's storage, whose reading of a study's trials a subclass can look at."""
-
-    def inspect_trials(
-        self, study_id: int, read: Callable[[], list[FrozenTrial]]
-    ) -> list[FrozenTrial]:
-        """The trials that `read` reads, or what is to be handed out in their place."""
-        return read()
-
-    def _get_trials(
-        self,
-        study_id: int,
-        states: Container[TrialState] | None,
-        included_trial_ids: set[int],
-        trial_id_greater_than: int,
-    ) -> list[FrozenTrial]:
-        read = super()._get_trials
-        return self.inspect_trials(
-            study_id,
-            lambda: read(study_id, states, included_trial_ids, trial_id_greater_than),
-        )
 
 
 def _insert_trial(

@@ -19,7 +19,8 @@ from sqlalchemy import Connection, Engine, Select, select
 from sqlalchemy.exc import NoResultFound
 
 from hpo.redaction import redacted
-from hpo.storage.optuna_rows import InspectedStorage, is_not_found, not_found, trial_id_of
+from hpo.storage.inspected_storage import InspectedStorage
+from hpo.storage.optuna_rows import is_not_found, not_found, trial_id_of
 from hpo.storage.optuna_tables import STUDIES, TRIALS
 from hpo.storage.seals import SEALS, UNREADABLE, Damaged, check_trial, damage, digest, read_trial
 from hpo.storage.tables import HPO_STUDIES

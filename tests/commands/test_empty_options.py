@@ -36,7 +36,19 @@ def takers() -> Iterator[tuple[str, str, int]]:
 def test_an_empty_value_is_refused_by_every_option_of_every_command(
     command: str, option: str, values: int, blank: str
 ) -> None:
+    parser = parser_of(command)
+    needed = [
+        argument
+        for action in parser._actions
+        if action.required and action.option_strings and option not in action.option_strings
+        for argument in (action.option_strings[-1], "it")
+    ]
+    positional = next((each for each in parser._actions if not each.option_strings), None)
+    given = [option, *[blank] * values] if option else [blank]
+    if option and positional is not None and positional.required:
+        given = ["it", *given]
     with pytest.raises(OptionError) as refused:
-        parser_of(command).parse_args([*([option] if option else []), *[blank] * values])
-    assert (option or ("SOURCE" if command == "data" else "STUDY")) in str(refused.value)
+        parser.parse_args([*needed, *given])
+    named = option or (positional.metavar if positional is not None else "")
+    assert str(named) in str(refused.value)
     assert refused.value.exit_code == 2

@@ -73,7 +73,7 @@ def test_the_page_has_a_recipe_for_every_registry() -> None:
 
 def test_what_is_added_is_listed_behind_ours(mine: Shell) -> None:
     listed = mine.hpo("", "--help").done().out
-    assert "\n  studies  list the studies of a storage\n" in listed
+    assert "\n  names    list the names of a storage's studies\n" in listed
     refused = mine.hpo("run", "mine.toml", "--set", "training.optimizer=sing")
     assert refused.code == 2
     assert "found 'sing'; expected one of adamw, sgd, " in refused.err
@@ -90,7 +90,7 @@ def test_a_study_of_recipes_alone_is_searched_by_workers_of_every_kind(mine: She
     assert values == sorted(values)
     assert 0 < summary["champion"]["test"]["metrics"]["brier"] < 2
     assert 0.4 < summary["champion"]["baseline"]["brier"] <= 0.5
-    assert mine.hpo("", "studies").done().out == "mine\n"
+    assert mine.hpo("", "names").done().out == "mine\n"
 
     mine.hpo("submit", "mine.toml", "--trials", "3").done()
     executed = subprocess.run(

@@ -25,6 +25,7 @@ from optuna.trial import FrozenTrial, Trial
 from sqlalchemy import Engine, create_engine, select
 
 from hpo.storage import optuna_rows, optuna_tables
+from hpo.storage.inspected_storage import InspectedStorage
 from hpo.storage.optuna_tables import (
     OPTUNA_METADATA,
 )
@@ -101,7 +102,7 @@ def test_a_trial_is_read_as_optuna_reads_it(storage: Storage) -> None:
 def test_a_subclass_sees_what_optuna_reads_of_a_study(sqlite_url: str) -> None:
     seen: list[int] = []
 
-    class NothingShown(optuna_rows.InspectedStorage):
+    class NothingShown(InspectedStorage):
         def inspect_trials(
             self, study_id: int, read: Callable[[], list[FrozenTrial]]
         ) -> list[FrozenTrial]:

@@ -20,7 +20,7 @@ from hpo.outbox.records import EndRun, OpenRun, RunRef
 from hpo.storage.storage import check_storage
 from hpo.tracking import drain_abandoned
 from hpo.tracking.gateway import Gateway
-from hpo.tracking.uri import ping
+from hpo.tracking.ping import ping
 from tests.tracking.conftest import MlflowServer
 from tests.tracking.reading import statuses
 

@@ -19,6 +19,10 @@ ABSURD: Final[Mapping[str, tuple[str, ...]]] = {
         "http://[",
         "http://a b",
     ),
+    # Looked at where something is fetched: tests/data/test_downloads.py.
+    "HPO_DOWNLOAD_LIMIT": (),
+    "HPO_DOWNLOAD_REFRESH": (),
+    "HPO_DOWNLOAD_TIMEOUT": (),
     "HPO_LOG": ("BASIC_FORMAT", "loud", "10", "DEBUG INFO", "NOTSET", "\x1b[31m"),
     "HPO_MLFLOW_URL": (
         "here",

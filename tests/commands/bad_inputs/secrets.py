@@ -171,6 +171,6 @@ SECRETS = (
     Case(
         "data at an address with an @ in its password",
         "--data 'https://u:Asecret@Bsecret@host/x.csv?token=secret'",
-        "https://host/x.csv: found …; expected …. …",
+        "--data: found a login in an address, which would be stored with the study; expected …. …",
     ),
 )
