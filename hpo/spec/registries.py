@@ -126,6 +126,7 @@ COMMANDS: Final = Registry(
         "doctor": "hpo.doctor:main",
         "ensemble": "hpo.ensemble:main",
         "predict": "hpo.predict:main",
+        "report": "hpo.report:main",
     },
 )
 """Words after `hpo` to functions: from what stands in `sys.argv` to the exit code."""

@@ -23,6 +23,7 @@ from tests.commands.bad_inputs import (
     options,
     places,
     plans,
+    reports,
     secrets,
     study_files,
 )
@@ -42,6 +43,7 @@ EARLY = (
     *options.OPTIONS,
     *places.PLACES,
     *plans.PLANS,
+    *reports.REPORTS,
 )
 LATE = (*data.DATA, *models.MODELS, *looking.LOOKING)
 
