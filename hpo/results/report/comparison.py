@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from hpo.results.baseline import baseline_of
 from hpo.results.report.facts import StudyFacts
 from hpo.results.report.parts import ACCENT, BAD, BEST, GOOD, MUTED, Chart, axis, line, shown
 from hpo.results.report.search_charts import best_so_far
@@ -54,7 +55,9 @@ def _row(facts: StudyFacts) -> list[Cell]:
         number(best if champion is None else champion.value),
         number(None if test is None else test.metrics[metric]),
         Cell("" if low is None else f"{low:.4f} to {high:.4f}", low),
-        number(None if test is None else test.baseline.get(metric)),
+        number(
+            None if test is None else baseline_of(test, facts.label_names, [metric]).scores[metric]
+        ),
         Cell(
             "" if times is None else duration(times.spent), None if times is None else times.spent
         ),

@@ -111,7 +111,7 @@ def _gap(facts: StudyFacts, champion: Champion) -> str:
     found = (
         f"That is {abs(gap):.4f} {side} {baseline.answer(metric)} ({constant:.4f})"
         if gap
-        else f"That is what {baseline.answer(metric)} gives too"
+        else f"That is no more than {baseline.answer(metric)}"
     )
     drop = facts.sign * (champion.value - tested)
     compared = f"{abs(drop):.4f} {'better' if drop > 0 else 'worse'} than the test"

@@ -17,7 +17,7 @@ from hpo.results.report.headline import caveats, figures, headline
 from hpo.results.report.outcome_charts import against_seconds, confusion, time_spent
 from hpo.results.report.parts import Chart
 from hpo.results.report.search_charts import curves, history, importance, parallel, slices
-from hpo.results.report.tables import as_html, leaderboard_table
+from hpo.results.report.tables import as_html, label_table, leaderboard_table
 from hpo.results.report.times import times_of
 
 _SLICES: Final = 6
@@ -129,6 +129,7 @@ def _charts(page: _Page, facts: StudyFacts, *, folded: bool) -> str:
             page.grid([history(facts), curves(facts)]),
             _board(facts),
             page.grid([chart for chart in outcomes if chart is not None]),
+            _labels(facts),
             _parameters(page, facts, folded=folded) if facts.parameters else "",
         ]
     )
@@ -164,6 +165,14 @@ def _board(facts: StudyFacts) -> str:
         '<span class="told"></span><button type="button" class="more" hidden></button></div>'
         f"{as_html(leaderboard_table(facts), 'leaderboard')}</div>"
     )
+
+
+def _labels(facts: StudyFacts) -> str:
+    table = label_table(facts)
+    if table is None:
+        return ""
+    shown = as_html(table, "plain")
+    return f'<div class="panel"><h3>Label by label, on the test split</h3>{shown}</div>'
 
 
 def _tiles(facts: StudyFacts) -> str:

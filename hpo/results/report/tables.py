@@ -43,13 +43,33 @@ def leaderboard_table(facts: StudyFacts) -> Table:
     scored = facts.scored
     numbers = {trial.number for trial in scored}
     trials = [*scored, *(trial for trial in facts.trials if trial.number not in numbers)]
-    columns = ("trial", "state", facts.metric, "epochs", "seconds", *names)
+    columns = ("trial", "state", facts.metric, "epochs run", "seconds", *names)
     return Table(
         columns,
         [_row(trial, names) for trial in trials],
         [str(trial.number) for trial in trials],
         [trial.state for trial in trials],
     )
+
+
+def label_table(facts: StudyFacts) -> Table | None:
+    """How well the champion finds each class or label of the test split, those with most texts first."""
+    if facts.champion is None or not facts.champion.test.by_label:
+        return None
+    by_label = facts.champion.test.by_label
+    names = facts.label_names or [f"class {number}" for number in range(len(by_label))]
+    rows = [
+        [
+            Cell(name),
+            number(texts, ",d"),
+            number(right / given if given else None),
+            number(right / texts if texts else None),
+            number(2 * right / max(texts + given, 1)),
+        ]
+        for name, (texts, given, right) in zip(names, by_label, strict=False)
+    ]
+    rows.sort(key=lambda row: -(row[1].value or 0.0))
+    return Table(("label", "texts", "precision", "recall", "F1"), rows)
 
 
 def as_html(table: Table, kind: str = "") -> str:

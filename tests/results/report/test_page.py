@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hpo.results.report.facts import StudyFacts, read_facts
 from hpo.results.report.page import in_script, report_page
-from hpo.results.report.tables import Cell, Table, as_html, leaderboard_table
+from hpo.results.report.tables import Cell, Table, as_html, label_table, leaderboard_table
 from hpo.storage.storage import Storage
 from tests.results.report.conftest import DESCRIPTION, EVIL
 
@@ -107,6 +107,14 @@ def test_the_leaderboard_has_every_trial_with_its_own_numbers(facts: StudyFacts)
         for name, cell in zip(table.columns[5:], row[5:], strict=True):
             assert cell.value == trial.params[name] or cell.text == str(trial.params[name])
     assert [row[1].text for row in table.rows][-1] == "failed: out of memory"
+
+
+def test_each_label_has_its_precision_and_recall(facts: StudyFacts) -> None:
+    table = label_table(facts)
+    assert table is not None
+    by_name = {row[0].text: [cell.value for cell in row[1:]] for row in table.rows}
+    assert by_name["bad"] == pytest.approx([52, 47 / 53, 47 / 52, 94 / 105])
+    assert by_name["good"] == pytest.approx([48, 42 / 47, 42 / 48, 84 / 95])
 
 
 def test_a_table_links_to_addresses_of_the_web_alone() -> None:
