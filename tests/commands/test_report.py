@@ -27,3 +27,12 @@ def test_a_page_is_written_whole_or_not_at_all(shell: Shell) -> None:
     both = (shell.folder / "report.html").read_text()
     assert "<title>2 studies</title>" in both
     assert "Side by side" in both
+
+
+@pytest.mark.slow
+def test_a_study_of_an_earlier_release_is_found(shell: Shell) -> None:
+    with open_storage(f"sqlite:///{shell.folder}/optuna.db") as storage:
+        add_study(storage, "first", 12)
+        with storage.write() as connection:
+            connection.exec_driver_sql("DROP TABLE hpo_probabilities")  # which that lacked
+    assert "first" in shell.hpo("report", "first").done().err

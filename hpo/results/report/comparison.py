@@ -32,10 +32,12 @@ def comparison_table(studies: Sequence[StudyFacts]) -> Table:
 
 
 def comparison_charts(studies: Sequence[StudyFacts]) -> list[Chart]:
-    """Intervals and best-so-far lines, those of one metric in one chart."""
+    """Intervals and best-so-far lines of the studies that have a metric in common."""
     charts = []
     for metric in dict.fromkeys(facts.metric for facts in studies):
         alike = [facts for facts in studies if facts.metric == metric]
+        if len(alike) < 2:
+            continue
         if any(facts.champion for facts in alike):
             charts.append(_intervals(alike))
         charts.append(_progress(alike))

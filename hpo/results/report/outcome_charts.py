@@ -76,6 +76,7 @@ def time_spent(times: Times) -> Chart:
         "marker": {"color": [colour for _, _, colour in parts]},
         "text": [duration(seconds) for _, seconds, _ in parts],
         "textposition": "auto",
+        "textangle": 0,
         "hovertemplate": "%{y}: %{text}<extra></extra>",
     }
     layout = {

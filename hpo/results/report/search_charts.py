@@ -37,7 +37,8 @@ def history(facts: StudyFacts) -> Chart:
     ]
     scores = [score(trial) for trial in facts.scored]
     upright = score_axis(f"validation {facts.metric}", scores, facts.sign)
-    layout = {"xaxis": axis("trial"), "yaxis": upright}
+    few = {"dtick": 1} if len(facts.trials) <= _TICKS else {}
+    layout = {"xaxis": axis("trial", **few), "yaxis": upright}
     note = "Pruned trials stand at the best that they reached." + left_out(upright, scores)
     return Chart("How the search went", note, traces, layout)
 

@@ -75,8 +75,8 @@ def label_table(facts: StudyFacts) -> Table | None:
 def as_html(table: Table, kind: str = "") -> str:
     """The table; its headings are buttons that sort it."""
     heads = "".join(
-        f'<th scope="col"><button type="button">{_escaped(name)}</button></th>'
-        for name in table.columns
+        f'<th scope="col"{_aligned(table, at)}><button type="button">{_escaped(name)}</button></th>'
+        for at, name in enumerate(table.columns)
     )
     ids = table.ids or [""] * len(table.rows)
     kinds = table.kinds or [""] * len(table.rows)
@@ -108,6 +108,11 @@ def _param(value: object) -> Cell:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return Cell("" if value is None else str(value))
     return Cell(f"{value:.3g}" if isinstance(value, float) else str(value), value)
+
+
+def _aligned(table: Table, column: int) -> str:
+    """A heading stands over its numbers."""
+    return " class=n" if any(row[column].value is not None for row in table.rows) else ""
 
 
 def _cell(cell: Cell) -> str:
