@@ -97,15 +97,7 @@ def _page(names: list[str], url: str) -> str:
     from hpo.results.report.page import report_page
 
     with open_storage(url) as storage:
-        return report_page([read_facts(storage, name) for name in names], _made())
-
-
-def _made() -> str:
-    """By what and when."""
-    from datetime import UTC, datetime
-    from importlib.metadata import version
-
-    return f"Made by hpo {version('hpo')}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
+        return report_page([read_facts(storage, name) for name in names])
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for name in NAMES:
             add_study(storage, name, 40)
         facts = [read_facts(storage, name) for name in NAMES]
-    pages = {"one": report_page(facts[:1], "Made."), "two": report_page(facts, "Made.")}
+    pages = {"one": report_page(facts[:1]), "two": report_page(facts)}
     for name, page in pages.items():
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
     return {name: folder / f"{name}.html" for name in pages}

@@ -14,7 +14,7 @@ from hpo.results.baseline import Baseline, baseline_in
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import STD_OVER_FOLDS, importances
 from hpo.results.noise import Noise, noise_of, why_no_importances
-from hpo.results.presentation import CHAMPION_KEY
+from hpo.results.presentation import CHAMPION_KEY, trial_runs
 from hpo.spec.study import Metric, StudySpec, direction_of
 from hpo.storage.storage import Storage
 from hpo.studies.memory import recall
@@ -138,7 +138,8 @@ def read_facts(storage: Storage, name: str) -> StudyFacts:
     reading = known_reading(storage, study_id)
     told = recall(storage, study_id, CHAMPION_KEY)
     found = storage.retry(lambda: study.get_trials(deepcopy=False), "reading the trials")
-    trials = [_trial(each, spec) for each in found if each.state in _STATES]
+    runs = trial_runs(storage, study_id)
+    trials = [_trial(each, spec, runs) for each in found if each.state in _STATES]
     values = _complete_values(trials, spec)
     metric = spec.study.metric
     validation = None if reading is None else baseline_in(reading, "validation", [metric])
@@ -162,7 +163,7 @@ def _complete_values(trials: Sequence[Trial], spec: StudySpec) -> list[float]:
     return sorted(values, reverse=spec.direction == "maximize")
 
 
-def _trial(trial: FrozenTrial, spec: StudySpec) -> Trial:
+def _trial(trial: FrozenTrial, spec: StudySpec, runs: Mapping[int, tuple[str, str]]) -> Trial:
     attributes, an_epoch = trial.user_attrs, spec.training.evaluations_per_epoch
     state = _STATES[trial.state]
     curve = sorted(trial.intermediate_values.items())
@@ -181,5 +182,5 @@ def _trial(trial: FrozenTrial, spec: StudySpec) -> Trial:
         seconds=attributes.get("seconds"),
         span=None if trial.duration is None else trial.duration.total_seconds(),
         note=str(attributes.get("hpo.reason") or attributes.get("stopped") or ""),
-        url=attributes.get("mlflow_url"),
+        url=runs[trial.number][1] if trial.number in runs else None,
     )

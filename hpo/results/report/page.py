@@ -6,7 +6,9 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from html import escape
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final
 
@@ -28,12 +30,11 @@ _POLICY: Final = (
 )
 
 
-def report_page(studies: Sequence[StudyFacts], made: str) -> str:
+def report_page(studies: Sequence[StudyFacts]) -> str:
     """The report as HTML.
 
     Args:
         studies: One, or several that are put side by side first.
-        made: By what and when, for the last line.
     """
     page = _Page()
     names = [facts.name for facts in studies]
@@ -49,7 +50,7 @@ def report_page(studies: Sequence[StudyFacts], made: str) -> str:
             f"<style>\n{_beside('page.css')}</style></head>",
             f"<body><header><h1>{_text(title)}</h1>{_links(names)}</header>",
             f"<main>{''.join(sections)}</main>",
-            f"<footer>{_text(made)}</footer>",
+            f"<footer>{_text(_made())}</footer>",
             f'<script type="application/json" id="charts">{in_script(page.charts)}</script>',
             f"<script>{_plotly()}</script>",
             f"<script>\n{_beside('page.js')}</script></body></html>\n",
@@ -189,6 +190,11 @@ def _links(names: Sequence[str]) -> str:
         return ""
     links = "".join(f'<a href="#study-{i}">{_text(name)}</a>' for i, name in enumerate(names))
     return f"<nav>{links}</nav>"
+
+
+def _made() -> str:
+    """By what and when."""
+    return f"Made by hpo {version('hpo')}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
 
 
 def _finite(value: Any) -> Any:

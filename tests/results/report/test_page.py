@@ -47,7 +47,7 @@ class Parsed(HTMLParser):
 @pytest.fixture(scope="module")
 def page(studies: Storage) -> str:
     names = (EVIL, "by loss", "nothing yet")
-    return report_page([read_facts(studies, name) for name in names], "Made by a test.")
+    return report_page([read_facts(studies, name) for name in names])
 
 
 def test_somebodys_words_stay_words(page: str) -> None:
