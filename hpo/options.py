@@ -105,15 +105,20 @@ def say(text: str) -> None:
 
 def add_place_options(parser: argparse.ArgumentParser) -> None:
     """--storage, --tracking-uri."""
-    parser.add_argument(
-        "--storage",
-        metavar="URL",
-        help="where studies are kept (sqlite:///optuna.db, or HPO_STORAGE)",
-    )
+    add_storage_option(parser)
     parser.add_argument(
         "--tracking-uri",
         metavar="URI",
         help="MLflow server or store (MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)",
+    )
+
+
+def add_storage_option(parser: argparse.ArgumentParser) -> None:
+    """--storage."""
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="where studies are kept (sqlite:///optuna.db, or HPO_STORAGE)",
     )
 
 

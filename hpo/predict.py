@@ -218,7 +218,7 @@ class _Pace:
     def tell(self, rows: int) -> None:
         if time.monotonic() - self._last < _TELL_SECONDS:
             return
-        from hpo.terminal import duration
+        from hpo.spec.numbers import duration
 
         self._last = time.monotonic()
         share = self._stream.share_read()
@@ -228,7 +228,7 @@ class _Pace:
 
 def _told(labeller: Labeller, target: Path, seconds: float) -> str:
     from hpo.results.predictions import faults_in_words
-    from hpo.terminal import duration
+    from hpo.spec.numbers import duration
 
     bad = sum(labeller.faults.values())
     pace = labeller.rows / max(seconds, 1e-9)

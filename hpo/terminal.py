@@ -18,6 +18,7 @@ from hpo.runtime.events import (
     TrialEvaluated,
     TrialStarted,
 )
+from hpo.spec.numbers import duration
 
 if TYPE_CHECKING:
     from hpo.results.champion import Champion
@@ -329,13 +330,3 @@ def _params(entry: Entry) -> str:
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in entry.params.items()
     )
-
-
-def duration(seconds: float) -> str:
-    """`8 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -145,3 +145,13 @@ def _is_short(number: str) -> bool:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) < _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

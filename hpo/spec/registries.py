@@ -128,6 +128,7 @@ COMMANDS: Final = Registry(
         "predict": "hpo.predict:main",
         "studies": "hpo.studies_command:main",
         "export": "hpo.export:main",
+        "report": "hpo.report:main",
     },
 )
 """Words after `hpo` to functions: from what stands in `sys.argv` to the exit code."""

@@ -13,10 +13,10 @@ from sqlalchemy import URL, Connection, Engine, func, select, text
 
 from hpo.errors import StorageError
 from hpo.formats import DATABASE, check_format
-from hpo.storage.optuna_tables import OPTUNA_METADATA
+from hpo.storage.optuna_tables import OPTUNA_METADATA, STUDIES
 from hpo.storage.retries import DAMAGE_HINT
 from hpo.storage.shape import check_shape, columns_in
-from hpo.storage.tables import HPO_FORMAT, METADATA, SQLITE_TRIGGERS
+from hpo.storage.tables import HPO_FORMAT, HPO_STUDIES, METADATA, SQLITE_TRIGGERS
 
 _SET_UP_SECONDS: Final = 60
 _ADVISORY_LOCK: Final = int.from_bytes(hashlib.sha256(b"hpo schema").digest()[:7], "big")
@@ -46,6 +46,16 @@ def check_structure(probe: Engine, place: str) -> None:
         )
 
 
+def has_studies(probe: Engine, place: str) -> bool:
+    """Whether the table of studies is there, in a storage of an earlier release too.
+
+    Raises:
+        StorageError: As for `is_set_up`.
+    """
+    with probe.connect() as connection:
+        return {STUDIES.name, HPO_STUDIES.name} <= _present(connection, place)
+
+
 def is_set_up(probe: Engine, place: str) -> bool:
     """Whether all tables are there.
 
@@ -54,16 +64,11 @@ def is_set_up(probe: Engine, place: str) -> bool:
             a part of what was made.
     """
     with probe.connect() as connection:
-        present = columns_in(connection)
-        _refuse_foreign(connection, set(present), place)
-        check_shape(connection, present, place)
-        if HPO_FORMAT.name in present:
-            number = connection.execute(select(func.max(HPO_FORMAT.c.number))).scalar_one()
-            check_format(DATABASE, place, number)
+        present = _present(connection, place)
         # A database that an earlier release made has no format, and needs none.
         ours = set(METADATA.tables) - {HPO_FORMAT.name}
         wanted = set(OPTUNA_METADATA.tables) | ours | {"alembic_version"}
-        if not wanted <= set(present):
+        if not wanted <= present:
             return False
         for table in ("version_info", "alembic_version"):
             if connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 0:
@@ -74,6 +79,18 @@ def is_set_up(probe: Engine, place: str) -> bool:
             said = {name: sql.split() for name, sql in connection.execute(query)}
             return all(said.get(name) == sql.split() for name, sql in SQLITE_TRIGGERS.items())
     return True
+
+
+def _present(connection: Connection, place: str) -> set[str]:
+    """The tables of a database that is ours, or empty."""
+    columns = columns_in(connection)
+    present = set(columns)
+    _refuse_foreign(connection, present, place)
+    check_shape(connection, columns, place)
+    if HPO_FORMAT.name in present:
+        number = connection.execute(select(func.max(HPO_FORMAT.c.number))).scalar_one()
+        check_format(DATABASE, place, number)
+    return present
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from hpo.redaction import redacted
 from hpo.storage.optuna_tables import STUDIES
 from hpo.storage.retries import DEFAULT_RETRY_SECONDS, with_retries
 from hpo.storage.rights import check_rights
-from hpo.storage.schema import add_own_tables, check_structure, is_set_up, set_up_lock
+from hpo.storage.schema import add_own_tables, check_structure, has_studies, is_set_up, set_up_lock
 from hpo.storage.sealed_storage import READ_ONLY, SealedStorage, one_state
 from hpo.storage.tables import HPO_STUDIES
 from hpo.storage.url import (
@@ -130,7 +130,7 @@ def registered_names(url: str) -> list[str]:
     )
 
     def look(probe: Engine) -> list[str]:
-        if not is_set_up(probe, place):
+        if not has_studies(probe, place):
             return []
         with probe.connect() as connection:
             return list(connection.execute(query).scalars())

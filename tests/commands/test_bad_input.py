@@ -24,6 +24,7 @@ from tests.commands.bad_inputs import (
     options,
     places,
     plans,
+    reports,
     secrets,
     study_files,
 )
@@ -44,6 +45,7 @@ EARLY = (
     *places.PLACES,
     *plans.PLANS,
     *documents.EARLY_DOCUMENTS,
+    *reports.REPORTS,
 )
 LATE = (*data.DATA, *models.MODELS, *looking.LOOKING, *documents.LATE_DOCUMENTS)
 

@@ -1,0 +1,80 @@
+"""What a report tells is what the storage has."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from hpo.errors import StudyGoneError
+from hpo.results.leaderboard import leaderboard
+from hpo.results.report.facts import StudyFacts, read_facts
+from hpo.results.report.headline import caveats, figures, headline
+from hpo.results.report.times import times_of
+from hpo.storage.storage import Storage
+from tests.results.report.conftest import EVIL
+
+
+def test_scores_states_and_parameters_are_those_of_the_storage(
+    studies: Storage, facts: StudyFacts
+) -> None:
+    study = optuna.load_study(study_name=EVIL, storage=studies.optuna)
+    assert [(each.number, each.value) for each in facts.complete] == [
+        (entry.number, entry.value) for entry in leaderboard(study)
+    ]
+    stored = {trial.number: trial for trial in study.get_trials()}
+    assert len(facts.trials) == len(stored) == 40
+    for trial in facts.trials:
+        assert trial.params == stored[trial.number].params
+        assert [value for _, value in trial.curve] == [
+            value for _, value in sorted(stored[trial.number].intermediate_values.items())
+        ]
+        assert trial.seconds == stored[trial.number].user_attrs.get("seconds")
+    pruned = [trial for trial in stored.values() if trial.state == TrialState.PRUNED]
+    assert facts.count("pruned") == len(pruned) > 0
+    assert facts.count("failed") == 4
+    assert facts.scored == [*facts.complete, *facts.scored[len(facts.complete) :]]
+
+
+def test_where_less_is_better_the_lowest_is_the_best(studies: Storage) -> None:
+    facts = read_facts(studies, "by loss")
+    values = [trial.value for trial in facts.complete]
+    assert values == sorted(values, key=lambda value: value or 0.0)
+    assert "best so far" in headline(facts)
+    assert "The test split has not been looked at" in headline(facts)
+
+
+def test_the_headline_names_best_test_interval_baseline_and_optimism(facts: StudyFacts) -> None:
+    champion = facts.champion
+    assert champion is not None
+    said = headline(facts)
+    for words in (
+        f"Trial {champion.number} is the best of 36 trials",
+        "test accuracy 0.5200 (95 % interval 0.4200 to 0.6200, 100 texts)",
+        "always answering 'bad', the largest class",
+        f"validation had said {champion.value:.4f}",
+    ):
+        assert words in said
+    assert caveats(facts)[0].startswith("Beware: the champion does not beat")
+    assert {each.label for each in figures(facts)} >= {"Test accuracy", "Trials", "Time"}
+
+
+def test_the_time_is_told_as_far_as_it_is_stored(studies: Storage, facts: StudyFacts) -> None:
+    times = times_of(facts)
+    assert times is not None
+    timed = [trial for trial in facts.trials if trial.seconds is not None]
+    assert times.complete + times.pruned == pytest.approx(sum(t.seconds or 0.0 for t in timed))
+    assert times.around == pytest.approx(len(timed))  # a second each
+    assert times.failed > 0
+    # They were given up halfway.
+    assert times.saved == pytest.approx(times.pruned)
+    assert times_of(read_facts(studies, "nothing yet")) is None
+
+
+def test_a_study_without_trials_says_so(studies: Storage) -> None:
+    assert headline(read_facts(studies, "nothing yet")) == "No trial is complete yet."
+
+
+def test_a_study_that_is_not_there_is_told_with_the_nearest(studies: Storage) -> None:
+    with pytest.raises(StudyGoneError, match="Did you mean by loss"):
+        read_facts(studies, "by los")
