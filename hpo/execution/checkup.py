@@ -19,6 +19,7 @@ Grade = Literal["ok", "note", "fault"]
 
 _PACKAGES = ("torch", "transformers", "optuna", "mlflow", "datasets")
 _LEAST_FREE_BYTES = 2 * 10**9
+_STORE_AWAY = "`python -m hpo.doctor` says what is wrong with the store; then run it again."
 _REFUSED = (
     "The reasons are in `outbox/rejected.jsonl`; `python -m hpo.doctor --flush` sends them again."
 )
@@ -80,7 +81,9 @@ def flush(locations: Locations, seconds: float) -> Finding:
         words = f"{words}; the password of {servers} is not stored"
         return Finding("fault", "flush", words, _GIVE_PASSWORD)
     if report.waiting:
-        return Finding("fault", "flush", words, "Start the tracking server and run it again.")
+        is_server = locations.tracking_uri.startswith("http")
+        hint = "Start the tracking server and run it again." if is_server else _STORE_AWAY
+        return Finding("fault", "flush", words, hint)
     if report.refused:
         return Finding("note", "flush", f"{words}, MLflow refuses {report.refused}", _REFUSED)
     return Finding("ok", "flush", words)

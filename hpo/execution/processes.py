@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from hpo.errors import HpoError, StudyFailedError
+from hpo.errors import HpoError, OptionError, StudyFailedError
 from hpo.execution.executor import Executor, Job
 from hpo.redaction import RedactingFormatter
 from hpo.runtime.events import Event, Listener, TrialEnded
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_DRAIN_SECONDS = 600.0
 _MOST_DEATHS_WITHOUT_PROGRESS = 10
+_NO_MAIN_GUARD = 97  # the exit code of a worker that began the script anew which started it
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class WorkerPool(Executor):
     """
 
     def __init__(self, workers: int) -> None:
+        _end_without_main_guard()
         self._size = workers
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[Connection, _Member] = {}
@@ -123,6 +126,14 @@ class WorkerPool(Executor):
         return member
 
     def _check_deaths(self, job: Job, deaths: int, exit_code: int | None) -> None:
+        if exit_code == _NO_MAIN_GUARD:
+            self._terminate()
+            raise OptionError(
+                sys.argv[0],
+                found="a script that its worker processes begin anew when they import it",
+                expected='the call of hpo below `if __name__ == "__main__":`',
+                hint="Put it there, or give --workers 1.",
+            )
         if deaths >= _MOST_DEATHS_WITHOUT_PROGRESS:
             self._terminate()
             raise StudyFailedError(
@@ -132,6 +143,15 @@ class WorkerPool(Executor):
                 hint="Look for their last words above; -9 often means that memory ran out: "
                 "use fewer --workers.",
             )
+
+
+def _end_without_main_guard() -> None:
+    """End this process where it is a worker that has just imported the script that started it.
+
+    Python itself would raise an error in every worker, and know no word of the script.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(_NO_MAIN_GUARD)
 
 
 def _tell(connection: Connection, job: Job) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.shell import TINY_STUDY, Shell, killed
+from tests.commands.shell import TINY_STUDY, Shell, clean_environment, killed
 from tests.commands.stores import assert_whole, embedded_uri, facts
 from tests.waiting import wait_until
 
@@ -145,3 +146,26 @@ def processes_of_group(group: int) -> list[int]:
             if int(their_group) == group and state != "Z":
                 found.append(int(stat.parent.name))
     return found
+
+
+@pytest.mark.slow
+def test_a_script_without_a_main_guard_is_told_so_once(shell: Shell) -> None:
+    shell.write("tiny.toml", TINY_STUDY)
+    script = shell.write(
+        "script.py",
+        "import sys\nimport hpo.run\n"
+        "sys.argv = ['script.py', 'tiny.toml', '--workers', '2']\nsys.exit(hpo.run.main())\n",
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=shell.folder,
+        env={**clean_environment(), **shell.environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: script.py: found a script that its worker processes begin anew")
+    assert 'if __name__ == "__main__":' in line
