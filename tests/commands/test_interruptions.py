@@ -148,7 +148,6 @@ def processes_of_group(group: int) -> list[int]:
     return found
 
 
-@pytest.mark.slow
 def test_a_script_without_a_main_guard_is_told_so_once(shell: Shell) -> None:
     shell.write("tiny.toml", TINY_STUDY)
     script = shell.write(

@@ -36,8 +36,10 @@ from tests.storages import new_database
 ROOT = Path(__file__).resolve().parents[2]
 INSIDES = {
     "hpo/search/optuna_insides.py",
+    "hpo/storage/inspected_storage.py",
     "hpo/storage/optuna_rows.py",
     "hpo/storage/optuna_tables.py",
+    "hpo/storage/shape.py",
 }
 WITH_NEWEST = ("tests/storage/test_optuna_rows.py", "tests/search/test_optuna_insides.py")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
