@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from optuna.trial import FrozenTrial
 
 from hpo.digests import file_digest
@@ -229,7 +230,11 @@ def test_killed_in_the_training_on_all_texts_there_is_the_same_champion_once(
             submit(storage, spec)
             if kill:
                 command = [sys.executable, "-c", KILLED_IN_THE_REFIT, str(folder)]
-                ended = subprocess.run(command, cwd=Path(__file__).parents[2], env={**os.environ})
+                # As many threads as here: sums in another order are other numbers.
+                threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+                ended = subprocess.run(
+                    command, cwd=Path(__file__).parents[2], env={**os.environ, **threads}
+                )
                 assert ended.returncode == -signal.SIGKILL
             with open_session(storage, "study", where, prepared=prepared) as session:
                 assert session.work.until_done()
