@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from hpo.data.files import file_format, read_file
 from hpo.data.formats.delimited import records, sniffed, unlimited_fields
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.formats.text import encoding_of
-from hpo.data.packed import FAULTS, is_packed, opened
+from hpo.data.packed import FAULTS, is_packed, name_inside, opened
 from hpo.data.table import RowNoun, check_repeated, kind_of
 from hpo.documents import parse_json
 from hpo.errors import DataError, first_line
@@ -57,7 +57,7 @@ class RowStream:
 
     Attributes:
         place: What messages call it.
-        names: Its columns; of JSON lines those of the first rows.
+        names: Its columns; of JSON lines the keys of all rows.
         parts: Its rows, at most `ROWS_AT_ONCE` at a time.
         share_read: How much of it has been read, from 0 to 1.
         row_noun: What the numbers of rows count.
@@ -93,7 +93,8 @@ def open_rows(path: Path, options: ReadOptions = AS_USUAL) -> Iterator[RowStream
 
 
 def _stream(path: Path, options: ReadOptions, held: ExitStack) -> RowStream:
-    kind = TEXT_LINES if ".txt" in path.suffixes[-2:] else file_format(path)
+    is_lines = Path(name_inside(path)).suffix.lower() == f".{TEXT_LINES}"
+    kind = TEXT_LINES if is_lines else file_format(path)
     if path.is_file() and path.suffix.lower() != ".zip":
         if kind == "parquet" and not is_packed(path):
             return _parquet(path)
@@ -158,7 +159,10 @@ def _text(path: Path, kind: str, options: ReadOptions, held: ExitStack) -> RowSt
         names, first = _header(place, reader, options)
         parts = _record_parts(reader, names, first)
         return RowStream(place, names, parts, share_read, warnings=warnings)
-    return _json_lines(place, lines, share_read, warnings)
+    # Read twice, for a key that comes late is a column of the first rows too.
+    names = _json_names(lines)
+    lines.seek(0)
+    return RowStream(place, names, _json_parts(lines, names), share_read, warnings=warnings)
 
 
 def _head_of(source: IO[bytes]) -> bytes:
@@ -209,21 +213,18 @@ def _line_parts(lines: io.TextIOWrapper) -> Iterator[Rows]:
         line += len(part)
 
 
-def _json_lines(
-    place: str, lines: io.TextIOWrapper, share_read: Callable[[], float], warnings: tuple[str, ...]
-) -> RowStream:
-    parts = _json_parts(lines)
-    first = next(parts)
-    names = tuple(first.columns)
-
-    def all_parts() -> Iterator[Rows]:
-        yield first
-        yield from parts
-
-    return RowStream(place, names, all_parts(), share_read, warnings=warnings)
+def _json_names(lines: Iterable[str]) -> tuple[str, ...]:
+    """The keys of all rows, in the order in which they come."""
+    names: dict[str, None] = {}
+    for line in lines:
+        with suppress(ValueError):
+            record = parse_json(line)
+            if isinstance(record, dict):
+                names.update(dict.fromkeys(record))
+    return tuple(names)
 
 
-def _json_parts(lines: io.TextIOWrapper) -> Iterator[Rows]:
+def _json_parts(lines: Iterable[str], names: Sequence[str]) -> Iterator[Rows]:
     numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
     while part := list(islice(numbered, ROWS_AT_ONCE)):
         found, faults = [], {}
@@ -236,7 +237,6 @@ def _json_parts(lines: io.TextIOWrapper) -> Iterator[Rows]:
                 faults[index] = f"broken JSON: {first_line(error)}"
                 record = {}
             found.append(record)
-        names = dict.fromkeys(name for record in found for name in record)
         columns = {name: [record.get(name) for record in found] for name in names}
         yield Rows(columns, [number for number, _ in part], faults)
 
@@ -256,8 +256,15 @@ def _parquet(path: Path) -> RowStream:
     check_repeated(str(path), schema.names)
 
     def parts() -> Iterator[Rows]:
-        for batch in file.iter_batches(ROWS_AT_ONCE):
-            columns = {name: batch.column(name).to_pylist() for name in schema.names}
+        batches = file.iter_batches(ROWS_AT_ONCE)
+        while True:
+            try:
+                batch = next(batches, None)
+                if batch is None:
+                    return
+                columns = {name: batch.column(name).to_pylist() for name in schema.names}
+            except (pyarrow.ArrowException, OverflowError) as error:
+                raise OSError(first_line(error)) from error
             numbers = range(read[0] + 1, read[0] + batch.num_rows + 1)
             read[0] += batch.num_rows
             yield Rows(columns, numbers)

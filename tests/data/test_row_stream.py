@@ -82,6 +82,7 @@ def test_rows_that_cannot_be_read_are_marked_and_the_others_read(tmp_path: Path)
         ("it.txt", "\ufeffa, b\n\nc\n", ReadOptions(), {"text": ["a, b", "", "c"]}),
         ("it.tsv", 'a\tb\nsay "x\t1\n', ReadOptions(), {"a": ['say "x'], "b": ["1"]}),
         ("it.json", '[{"a": 1}]', ReadOptions(), {"a": [1]}),
+        ("it.txt.csv", "a,b\n1,2\n", ReadOptions(), {"a": ["1"], "b": ["2"]}),
     ],
 )
 def test_files_as_people_have_them(
@@ -89,6 +90,25 @@ def test_files_as_people_have_them(
 ) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8")
     assert read(tmp_path / name, options)[0] == expected
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
+def test_a_key_that_comes_late_or_goes_is_a_column_of_every_row(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_stream, "ROWS_AT_ONCE", 2)
+    rows = [{"text": "a", "n": 1}, {"text": "b"}, {"more": 2, "text": "c"}, {"text": "d"}]
+    path, written = tmp_path / f"it.{suffix}", tmp_path / "out.csv"
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(content) if suffix.endswith(".gz") else content)
+    with open_rows(path) as stream, write_rows(written) as write:
+        for part in stream.parts:
+            write(part.columns)
+    assert read(written)[0] == {
+        "text": ["a", "b", "c", "d"],
+        "n": ["1", "", "", ""],
+        "more": ["", "", "2", ""],
+    }
 
 
 def test_utf_16_is_found(tmp_path: Path) -> None:
