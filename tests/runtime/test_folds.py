@@ -158,6 +158,15 @@ with open_storage(where.storage_url) as storage:
 """
 
 
+def kill_in(script: str, folder: Path) -> None:
+    """Run a script that kills itself in the middle of the study in a folder."""
+    # As many threads as here: sums in another order are other numbers.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    command = [sys.executable, "-c", script, str(folder)]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment)
+    assert ended.returncode == -signal.SIGKILL
+
+
 def test_a_worker_killed_in_the_third_fold_makes_no_difference(
     spec: StudySpec, prepared: Prepared, tmp_path: Path
 ) -> None:
@@ -169,9 +178,7 @@ def test_a_worker_killed_in_the_third_fold_makes_no_difference(
         with open_storage(where.storage_url) as storage:
             submit(storage, spec)
             if kill:
-                command = [sys.executable, "-c", KILLED, str(folder)]
-                ended = subprocess.run(command, cwd=Path(__file__).parents[2], env={**os.environ})
-                assert ended.returncode == -signal.SIGKILL
+                kill_in(KILLED, folder)
             events: list[Event] = []
             with open_session(
                 storage,
@@ -229,13 +236,7 @@ def test_killed_in_the_training_on_all_texts_there_is_the_same_champion_once(
         with open_storage(where.storage_url) as storage:
             submit(storage, spec)
             if kill:
-                command = [sys.executable, "-c", KILLED_IN_THE_REFIT, str(folder)]
-                # As many threads as here: sums in another order are other numbers.
-                threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-                ended = subprocess.run(
-                    command, cwd=Path(__file__).parents[2], env={**os.environ, **threads}
-                )
-                assert ended.returncode == -signal.SIGKILL
+                kill_in(KILLED_IN_THE_REFIT, folder)
             with open_session(storage, "study", where, prepared=prepared) as session:
                 assert session.work.until_done()
                 champion = finish_study(session)
