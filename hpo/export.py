@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hpo.digests import DIGESTS_FILE, digested_files
 from hpo.errors import OptionError
+from hpo.model_option import add_finished_model_option
 from hpo.options import DONE, OneLineParser, command, say
 from hpo.spec.locations import Locations, path_of
 
@@ -31,21 +32,11 @@ def main() -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES
     parser.add_argument("folder", metavar="DIR", help="the folder to write")
-    parser.add_argument(
-        "--model",
-        required=True,
-        metavar="URI",
-        help="models:/NAME@champion, models:/NAME/VERSION, runs:/RUN/PATH, or a folder",
-    )
+    add_finished_model_option(parser)
     parser.add_argument(
         "--format", default=FORMS[0], metavar="|".join(FORMS), help=f"what reads it ({FORMS[0]})"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier export")
-    parser.add_argument(
-        "--tracking-uri",
-        metavar="URI",
-        help="MLflow server or store (MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)",
-    )
     return command(_export, parser)
 
 

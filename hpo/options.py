@@ -106,11 +106,7 @@ def say(text: str) -> None:
 def add_place_options(parser: argparse.ArgumentParser) -> None:
     """--storage, --tracking-uri."""
     add_storage_option(parser)
-    parser.add_argument(
-        "--tracking-uri",
-        metavar="URI",
-        help="MLflow server or store (MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)",
-    )
+    add_tracking_option(parser)
 
 
 def add_storage_option(parser: argparse.ArgumentParser) -> None:
@@ -119,6 +115,15 @@ def add_storage_option(parser: argparse.ArgumentParser) -> None:
         "--storage",
         metavar="URL",
         help="where studies are kept (sqlite:///optuna.db, or HPO_STORAGE)",
+    )
+
+
+def add_tracking_option(parser: argparse.ArgumentParser) -> None:
+    """--tracking-uri."""
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow server or store (MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 import sys
 import time
@@ -13,7 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from hpo.errors import DataError, OptionError
+from hpo.errors import DataError, DiskError, OptionError, first_line
+from hpo.model_option import add_finished_model_option
 from hpo.options import DONE, OneLineParser, command, say
 from hpo.printable import printable
 from hpo.spec.locations import Locations, path_of
@@ -44,12 +46,7 @@ def main() -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="a text to label")
-    parser.add_argument(
-        "--model",
-        required=True,
-        metavar="URI",
-        help="models:/NAME@champion, models:/NAME/VERSION, runs:/RUN/PATH, or a folder",
-    )
+    add_finished_model_option(parser)
     parser.add_argument(
         "--input", metavar="FILE", help="csv, tsv, jsonl (also .gz), parquet, or .txt of lines"
     )
@@ -61,7 +58,9 @@ def main() -> int:
     parser.add_argument(
         "--no-header", action="store_true", help="columns are called 1, 2, … instead"
     )
-    parser.add_argument("--encoding", metavar="NAME", help="of the input (found out)")
+    parser.add_argument(
+        "--encoding", type=_encoding, metavar="NAME", help="of the input (found out)"
+    )
     parser.add_argument(
         "--top",
         type=whole_number("--top", least=1, most=1_000),
@@ -75,11 +74,6 @@ def main() -> int:
         help="give no label below this probability (several labels a text: each from it on)",
     )
     parser.add_argument("--json", action="store_true", help="JSON lines on standard output")
-    parser.add_argument(
-        "--tracking-uri",
-        metavar="URI",
-        help="MLflow server or store (MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)",
-    )
     return command(_predict, parser)
 
 
@@ -95,7 +89,15 @@ def _predict(options: argparse.Namespace) -> int:
         texts = options.texts or _lines(sys.stdin)
         _tell(_load(options), texts, form, as_json=options.json, stream=sys.stdout)
         return DONE
-    _label_file(options, source, target, form)
+    try:
+        _label_file(options, source, target, form)
+    except OSError as error:
+        raise DiskError(
+            str(target),
+            found=error.strerror or first_line(error),
+            expected="a file that can be written",
+            hint="Free some space, or name another file.",
+        ) from error
     return DONE
 
 
@@ -299,7 +301,21 @@ def _is_beside(name: str, answer: dict[str, Any]) -> bool:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "-" if value is None else str(value)
+
+
+def _encoding(text: str) -> str:
+    try:
+        return codecs.lookup(text).name
+    except LookupError as error:
+        raise OptionError(
+            "--encoding",
+            found=repr(text),
+            expected="an encoding that Python knows",
+            hint="Write utf-8, utf-16 or cp1252, for example.",
+        ) from error
 
 
 def _share(text: str) -> float:

@@ -16,7 +16,7 @@ from hpo.errors import DiskError, ModelError, first_line
 from hpo.model.onnx_graph import OnnxClassifier, write_onnx
 from hpo.model.saved import TextClassifier, save_transformers
 from hpo.results.export_card import export_card
-from hpo.results.predictions import answers_of
+from hpo.tracking.pyfunc import answers_of
 
 if TYPE_CHECKING:
     from hpo.model.predictor import Predictor

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hpo.data.row_stream import Rows
 from hpo.data.tokens import TokenizedSplit, tokenize_texts
+from hpo.tracking.pyfunc import answers_of
 from hpo.tracking.served_classifier import Answers, NoText, text_of
 
 if TYPE_CHECKING:
@@ -170,12 +171,6 @@ _NO_CELLS: Final[Sequence[Any]] = ()
 def _is_text(value: str) -> bool:
     """Whether a text holds no bytes that could not be decoded."""
     return value.isascii() or not any("\udc80" <= character <= "\udcff" for character in value)
-
-
-def answers_of(predictor: Predictor) -> Answers:
-    """How a model's probabilities are told."""
-    task, thresholds = predictor.task, predictor.task.config.get("thresholds", ())
-    return Answers(task.problem_type, tuple(predictor.label_names), tuple(thresholds))
 
 
 def faults_in_words(faults: Mapping[str, int]) -> str:

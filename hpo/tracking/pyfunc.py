@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from hpo.model.predictor import Predictor
+
 
 class TrialModel:
     """What a trial trained, laid over the model it started from, behind pyfunc's `predict`."""
@@ -26,15 +28,18 @@ class TrialModel:
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Classify texts; what they come in, and the table, are as a registered model's."""
-        trained = self._trained
-        task, thresholds = trained.task, trained.task.config.get("thresholds", ())
-        answers = Answers(task.problem_type, trained.label_names, tuple(thresholds))
-        return answer(model_input, answers, self._scores)
+        return answer(model_input, answers_of(self._trained), self._scores)
 
     def _scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         # Neither the tokenizer nor the classifier can be used by two threads of a server at once.
         with self._classifying:
             return self._trained.classify(texts)[1]
+
+
+def answers_of(predictor: Predictor) -> Answers:
+    """How a finished model's probabilities are told."""
+    task, thresholds = predictor.task, predictor.task.config.get("thresholds", ())
+    return Answers(task.problem_type, tuple(predictor.label_names), tuple(thresholds))
 
 
 def _load_pyfunc(data_path: str) -> TrialModel:

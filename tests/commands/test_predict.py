@@ -111,6 +111,7 @@ def test_the_likeliest_labels_come_first(model: Path) -> None:
         ("--model . --input in.csv --output out.xlsx", "--output: found out.xlsx; expected a file …"),
         ("--model . --input in.csv --output no/out.csv", "--output: found no folder no; …"),
         ("--model . --threshold 2 hello", "--threshold: found '2'; expected a probability …"),
+        ("--model . --input in.csv --output out.csv --encoding morse", "--encoding: found 'morse'; …"),
         ("--model . --top 0 hello", "--top: found …"),
     ],
 )  # fmt: skip
