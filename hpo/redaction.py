@@ -88,11 +88,16 @@ def recall(reference: str) -> str | None:
 
 
 def redact_text(text: str) -> str:
-    """What another library says, without the secrets in it: those that are known, and those of every URL."""
-    forms = sorted({form for form in _known_forms() if form}, key=len, reverse=True)
-    if forms:
-        text = re.sub("|".join(map(_whole, forms)), HIDDEN, text)
-    return re.sub(r"\w[\w+.-]*://\S+", lambda url: without_credentials(url[0]), text)
+    """What another library says, without the secrets in it: those that are known, and those of every URL.
+
+    Both are sought in the text as it was: a known secret such as `//` must not hide that there is a URL.
+    """
+    shown, end = [], 0
+    for start, stop, instead in sorted(_secret_spans(text), key=lambda span: (span[0], -span[1])):
+        if stop > end:
+            shown += [text[end:start], instead]
+            end = stop
+    return "".join([*shown, text[end:]])
 
 
 class RedactingFormatter(logging.Formatter):
@@ -119,6 +124,22 @@ def _parted(url: str) -> tuple[str, str, str]:
     return scheme, login, rest.removeprefix(login)
 
 
+def _secret_spans(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where secrets stand in a text, from and to, and what is shown instead of each."""
+    forms = sorted({form for form in _known_forms() if form}, key=len, reverse=True)
+    for known in re.finditer("|".join(map(_whole, forms)), text) if forms else ():
+        yield *known.span(), HIDDEN
+    for url in re.finditer(r"\w[\w+.-]*://\S+", text):
+        scheme, login, rest = _parted(url[0])
+        begin = url.start() + len(scheme)
+        place = begin + len(login)
+        yield begin, place, ""
+        if url[0].endswith(rest):
+            yield place + len(_queried(scheme, rest)[0]), url.end(), ""
+        else:
+            yield place, url.end(), rest
+
+
 def _queried(scheme: str, rest: str) -> tuple[str, str, str]:
     """What follows the login, as place, mark and query."""
     # To SQLite a # is part of a file's name.
@@ -131,7 +152,7 @@ def _parameters(query: str) -> Iterator[tuple[str, str]]:
     hidden = False
     for parameter in query.split("&") if query else []:
         name, equals, value = parameter.partition("=")
-        if (not value and (equals or not name)) or (
+        if (not value and not (name and hidden) and (equals or not name)) or (
             _HARMLESS.fullmatch(name) and not re.search(r"[;?#=]", value)
         ):
             yield parameter, ""

@@ -104,6 +104,7 @@ def test_a_link_has_no_credentials(url: str, shown: str) -> None:
 @given(passwords)
 @example("/ # ? @ [ or so")
 @example("S3cr3t@Tail")
+@example("0000&00=")
 def test_no_password_survives_redaction(password: str) -> None:
     for scheme in ("postgresql", "http", "mysql+pymysql"):
         for url in (
@@ -161,6 +162,15 @@ def test_secrets_of_the_environment_are_known(monkeypatch: pytest.MonkeyPatch) -
         assert redact_text(f"refused: 'of {name}'") == f"refused: '{HIDDEN}'"
     monkeypatch.setenv("HPO_STORAGE", "postgresql://u:tulip@host/d?sslpassword=rose")
     assert redact_text("neither tulip nor rose, but tulips") == "neither *** nor ***, but tulips"
+
+
+@pytest.mark.parametrize("known", ["/", "//", ":", "host", "se", "p//", "http"])
+def test_a_known_secret_does_not_hide_that_there_is_a_url(known: str) -> None:
+    remember(f"http://u:{quote(known, safe='')}@away")
+    shown = redact_text("cannot reach http://me:hunter2@tracking:5000/base?token=hunter3 now")
+    assert "hunter" not in shown
+    assert shown.startswith("cannot reach ")
+    assert shown.endswith(" now")
 
 
 def test_a_log_line_and_its_traceback_have_none() -> None:
