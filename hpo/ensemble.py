@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hpo.options import (
@@ -22,7 +21,7 @@ from hpo.options import (
     stop_on_signals,
 )
 from hpo.printable import printable
-from hpo.spec.ensemble_methods import USUAL_SIZES, EnsembleMethod
+from hpo.spec.ensemble_methods import USUAL_SIZES
 from hpo.spec.numbers import whole_number
 
 if TYPE_CHECKING:
@@ -103,51 +102,15 @@ def _make(
     options: argparse.Namespace, storage: Storage, locations: Locations, stop: threading.Event
 ) -> tuple[Ensemble, list[str]]:
     """The ensemble, and what people are told of it."""
-    from hpo.execution.machine_resources import machine_resources
-    from hpo.runtime.ensemble_choice import no_complete_trial
-    from hpo.runtime.ensembling import make_ensemble
-    from hpo.runtime.session import open_session
-    from hpo.studies.progress import progress
+    from hpo.execution.ensemble_run import ensemble_of, open_finished
 
-    if not progress(storage, options.study).finished:
-        raise no_complete_trial(options.study)  # before anything is written
-    with open_session(storage, options.study, locations, should_stop=stop.is_set) as session:
-        [resources] = machine_resources(1)
-        resources.take()
-        make = _promoted if options.promote else make_ensemble
-        ensemble = make(session, options.method, size=options.size, tell=say)
+    with open_finished(storage, options.study, locations, stop.is_set) as session:
+        ensemble = ensemble_of(
+            session, options.method, size=options.size, promote=options.promote, tell=say
+        )
         lines = ensemble.in_words(session.study.spec.study.metric)
         _tell_of_mlflow(session, ensemble)
     return ensemble, lines
-
-
-def _promoted(
-    session: Session, method: EnsembleMethod, *, size: int | None, tell: Callable[[str], None]
-) -> Ensemble:
-    """The ensemble, as the study's champion."""
-    from hpo.results.ensembles.made import Ensemble
-    from hpo.results.leaderboard import leaderboard
-    from hpo.runtime.ensemble_choice import shares
-    from hpo.runtime.ensembling import champion_of_trials
-    from hpo.runtime.finish import crown
-    from hpo.tracking.keys import CHAMPION_ALIAS
-
-    source, comparison = champion_of_trials(session, method, size=size, tell=tell)
-    entries = session.study.read(leaderboard)
-    champion = crown(session, entries, source, comparison.ensemble)
-    assert source.combination is not None
-    return Ensemble(
-        method=method,
-        size=size or USUAL_SIZES[method],
-        members=source.trials,
-        weights=shares(source.combination),
-        of_trials=tuple(entry.number for entry in entries),
-        comparison=comparison,
-        test=champion.test,
-        registered_name=champion.registered_name,
-        alias=CHAMPION_ALIAS,
-        times_tested=champion.times_tested,
-    )
 
 
 def _tell_of_mlflow(session: Session, ensemble: Ensemble) -> None:

@@ -30,13 +30,13 @@ from hpo.printable import printable
 
 if TYPE_CHECKING:
     from hpo.execution.executor import Executor
+    from hpo.execution.study_run import Standing
+    from hpo.runtime.events import View
     from hpo.runtime.finish import Summary
     from hpo.runtime.preparation import Prepared
-    from hpo.runtime.session import Session
     from hpo.spec.locations import Locations
     from hpo.spec.study import StudySpec
     from hpo.storage.storage import Storage
-    from hpo.terminal import View
 
 
 class _Stop:
@@ -130,7 +130,7 @@ def _run(options: argparse.Namespace) -> int:
                 timer = threading.Timer(seconds, stop.say_time_is_up)
                 timer.daemon = True
                 timer.start()
-            summary = _work(options, spec, prepared, locations, storage, executor, stop)
+            summary = _work(options, prepared, locations, storage, executor, stop)
     if options.json:
         json.dump(summary.as_json(), sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -158,88 +158,25 @@ def _tell_plan(options: argparse.Namespace, spec: StudySpec, locations: Location
 
 def _work(
     options: argparse.Namespace,
-    spec: StudySpec,
     prepared: Prepared,
     locations: Locations,
     storage: Storage,
     executor: Executor | None,
     stop: _Stop,
 ) -> Summary:
-    from hpo.outbox.outbox import waiting_in
-    from hpo.results.leaderboard import leaderboard
-    from hpo.runtime.confirmation import confirm_champion
-    from hpo.runtime.finish import finish_study, known_champion, summarise, tidy
-    from hpo.runtime.session import open_session
-    from hpo.search.points import read_points
-    from hpo.studies.registration import submit
-    from hpo.studies.studies import open_study
+    from hpo.execution.study_run import Watch, run_study
     from hpo.terminal import StudyState, make_view
 
-    points = read_points(options.enqueue, spec, prepared.n_layer)
-    progress = submit(storage, spec, fingerprints=prepared.fingerprints, points=points, say=say)
-    entries = open_study(storage, spec.name, n_layer=prepared.n_layer).read(leaderboard)
-    state = StudyState(
-        wanted=progress.wanted,
-        finished=progress.finished,
-        best=entries[0].value if entries else None,
-        maximize=spec.direction == "maximize",
+    def view(standing: Standing) -> View:
+        return make_view(StudyState(**vars(standing)), quiet=options.quiet)
+
+    watch = Watch(view, stop.is_set, say, _uis(options.ui, locations))
+    summary, done = run_study(
+        storage, prepared, locations, watch, executor=executor, points=options.enqueue
     )
-    if progress.is_done:
-        have = f"its {progress.wanted} finished trials already ({progress.finished})"
-        say(f"Study {spec.name} has {have}.")
-        if points:
-            say("Points wait until it is to have more: raise --trials.")
-    view = make_view(state, quiet=options.quiet)
-    try:
-        with (
-            _uis(options.ui, locations),
-            open_session(
-                storage,
-                spec.name,
-                locations,
-                prepared=prepared,
-                on_event=view.on_event,
-                should_stop=stop.is_set,
-            ) as session,
-        ):
-            done = progress.is_done or _train(session, locations, executor, view, stop)
-            champion = finish_study(session) if done else known_champion(session.study)
-            view.close()
-            registered = None
-            if champion is not None:
-                registered = confirm_champion(session, champion, republish=done)
-            study_url = session.tracker.study_url
-        # Workers that ended with the server away have left outboxes too.
-        waiting = waiting_in(locations.state)
-        summary = summarise(session.study, champion, study_url, waiting, registered)
-        if done:
-            tidy(session)
-    finally:
-        view.close()
     if not done:
         _say_stopped(summary, out_of_time=stop.out_of_time)
     return summary
-
-
-def _train(
-    session: Session,
-    locations: Locations,
-    executor: Executor | None,
-    view: View,
-    stop: _Stop,
-) -> bool:
-    from hpo.execution.executor import Job
-    from hpo.execution.machine_resources import machine_resources
-
-    if executor is None:
-        [resources] = machine_resources(1)
-        resources.take()
-        return session.work.until_done()
-    jobs = [
-        Job(session.study.name, locations, resources)
-        for resources in machine_resources(executor.size)
-    ]
-    return executor.run(jobs, view.on_event, stop.is_set)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hpo.printable import printable
 from hpo.runtime.events import (
@@ -17,6 +17,7 @@ from hpo.runtime.events import (
     TrialEnded,
     TrialEvaluated,
     TrialStarted,
+    View,
 )
 from hpo.spec.numbers import duration
 
@@ -30,13 +31,6 @@ _PLAIN_LINE_SECONDS = 5.0
 # The spaces that belong to a number: `trial 7`, `121 test texts`, `95 % interval`.
 _WITH_A_NUMBER = re.compile(r"(?<=\w) (?=\d)|(?<=\d) (?=[\w%])")
 _NO_BREAK = "\u00a0"
-
-
-class View(Protocol):
-    """Somebody who watches a study."""
-
-    def on_event(self, event: Event) -> None: ...
-    def close(self) -> None: ...
 
 
 class StudyState:

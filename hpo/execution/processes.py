@@ -10,12 +10,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from types import ModuleType
 
-from hpo.errors import HpoError, OptionError, StudyFailedError
+from hpo.errors import HpoError, StudyFailedError
 from hpo.execution.executor import Executor, Job
 from hpo.redaction import RedactingFormatter
 from hpo.runtime.events import Event, Listener, TrialEnded
@@ -24,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_DRAIN_SECONDS = 600.0
 _MOST_DEATHS_WITHOUT_PROGRESS = 10
-_NO_MAIN_GUARD = 97  # the exit code of a worker that began the script anew which started it
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,6 @@ class WorkerPool(Executor):
     """
 
     def __init__(self, workers: int) -> None:
-        _end_without_main_guard()
         self._size = workers
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[Connection, _Member] = {}
@@ -110,7 +109,8 @@ class WorkerPool(Executor):
     def _start(self, place: int) -> Connection:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs,), daemon=False)
-        process.start()
+        with _without_main():
+            process.start()
         theirs.close()
         self._workers[ours] = _Member(process, place)
         return ours
@@ -126,14 +126,6 @@ class WorkerPool(Executor):
         return member
 
     def _check_deaths(self, job: Job, deaths: int, exit_code: int | None) -> None:
-        if exit_code == _NO_MAIN_GUARD:
-            self._terminate()
-            raise OptionError(
-                sys.argv[0],
-                found="a script that its worker processes begin anew when they import it",
-                expected='the call of hpo below `if __name__ == "__main__":`',
-                hint="Put it there, or give --workers 1.",
-            )
         if deaths >= _MOST_DEATHS_WITHOUT_PROGRESS:
             self._terminate()
             raise StudyFailedError(
@@ -145,13 +137,19 @@ class WorkerPool(Executor):
             )
 
 
-def _end_without_main_guard() -> None:
-    """End this process where it is a worker that has just imported the script that started it.
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the main module of this process from `spawn`, which would run it in each worker first.
 
-    Python itself would raise an error in every worker, and know no word of the script.
+    A worker needs nothing of it, and it may be a script without a main guard, which would begin itself
+    anew, or standard input or a notebook, which is no file that a worker could run.
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        os._exit(_NO_MAIN_GUARD)
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _tell(connection: Connection, job: Job) -> None:

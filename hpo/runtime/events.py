@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,10 @@ class TrialEnded:
 
 Event = TrialStarted | FeatureProgress | TrialEvaluated | TrialEnded
 Listener = Callable[[Event], None]
+
+
+class View(Protocol):
+    """Somebody who watches a study."""
+
+    def on_event(self, event: Event) -> None: ...
+    def close(self) -> None: ...
