@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hpo.printable import printable
@@ -245,6 +245,23 @@ def print_summary(summary: Summary, stream: TextIO) -> None:
         *(wrapped(line, stream) for line in lines),
     ]
     stream.write("\n".join(shown) + "\n")
+
+
+def waiting_in_words(count: int, blocked: Sequence[str]) -> str:
+    """What is to be said of operations that have not reached MLflow.
+
+    Args:
+        blocked: What somebody must mend before they do.
+    """
+    if blocked:
+        return (
+            f"{count} operations are kept that MLflow does not take: {'; '.join(blocked)}. "
+            "Mend that; the next run, or `python -m hpo.doctor --flush`, sends them."
+        )
+    return (
+        f"{count} operations still wait for MLflow; "
+        "the next run, or `python -m hpo.doctor --flush`, sends them."
+    )
 
 
 def _beside_the_leaderboard(summary: Summary) -> list[str]:

@@ -325,7 +325,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         waiting = self._drainer.flush(max(1.0, deadline.seconds_left))
         # A request ends within its time-out; a longer upload is cut by our exit and repeated.
         stopped = self._drainer.stop(timeout_seconds=15.0)
-        if waiting:
+        if waiting and not self._outbox.is_blocked:  # which was told, with its reason
             logger.warning(
                 "%d operations wait in %s for %s; the next run here sends them",
                 waiting,
