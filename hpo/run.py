@@ -168,12 +168,14 @@ def _work(
     from hpo.outbox.outbox import waiting_in
     from hpo.results.leaderboard import leaderboard
     from hpo.runtime.confirmation import confirm_champion
+    from hpo.runtime.course import is_unconfirmed
     from hpo.runtime.finish import finish_study, known_champion, summarise, tidy
     from hpo.runtime.session import open_session
     from hpo.search.points import read_points
     from hpo.studies.registration import submit
     from hpo.studies.studies import open_study
-    from hpo.terminal import StudyState, make_view
+    from hpo.study_state import StudyState
+    from hpo.terminal import make_view
 
     points = read_points(options.enqueue, spec, prepared.n_layer)
     progress = submit(storage, spec, fingerprints=prepared.fingerprints, points=points, say=say)
@@ -184,7 +186,7 @@ def _work(
         best=entries[0].value if entries else None,
         maximize=spec.direction == "maximize",
     )
-    if progress.is_done:
+    if progress.is_searched:
         have = f"its {progress.wanted} finished trials already ({progress.finished})"
         say(f"Study {spec.name} has {have}.")
         if points:
@@ -202,7 +204,8 @@ def _work(
                 should_stop=stop.is_set,
             ) as session,
         ):
-            done = progress.is_done or _train(session, locations, executor, view, stop)
+            is_over = progress.is_searched and not is_unconfirmed(session.study)
+            done = is_over or _train(session, locations, executor, view, stop)
             champion = finish_study(session) if done else known_champion(session.study)
             view.close()
             registered = None
@@ -230,11 +233,13 @@ def _train(
 ) -> bool:
     from hpo.execution.executor import Job
     from hpo.execution.machine_resources import machine_resources
+    from hpo.runtime.course import StudyCourse
 
     if executor is None:
         [resources] = machine_resources(1)
         resources.take()
-        return session.work.until_done()
+        with StudyCourse(session) as course:
+            return course.until_done()
     jobs = [
         Job(session.study.name, locations, resources)
         for resources in machine_resources(executor.size)

@@ -18,7 +18,7 @@ from multiprocessing.context import SpawnProcess
 from hpo.errors import HpoError, OptionError, StudyFailedError
 from hpo.execution.executor import Executor, Job
 from hpo.redaction import RedactingFormatter
-from hpo.runtime.events import Event, Listener, TrialEnded
+from hpo.runtime.events import Event, Listener, TrialEnded, bare
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class WorkerPool(Executor):
                         stopping = True
                         self._terminate()
                 elif message is not None:
-                    if isinstance(message, TrialEnded) and message.state in ("COMPLETE", "PRUNED"):
+                    if _ended_well(message):
                         deaths = 0
                     on_event(message)
                 else:
@@ -145,6 +145,11 @@ class WorkerPool(Executor):
             )
 
 
+def _ended_well(event: Event) -> bool:
+    ended = bare(event)
+    return isinstance(ended, TrialEnded) and ended.state in ("COMPLETE", "PRUNED")
+
+
 def _end_without_main_guard() -> None:
     """End this process where it is a worker that has just imported the script that started it.
 
@@ -176,6 +181,7 @@ def _serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    from hpo.runtime.course import StudyCourse
     from hpo.runtime.session import open_session
     from hpo.storage.storage import open_storage
 
@@ -197,8 +203,9 @@ def _serve(connection: Connection) -> None:
                 on_event=lambda event: _send(connection, event),
                 should_stop=stop.is_set,
             ) as session,
+            StudyCourse(session) as course,
         ):
-            end = _Finished(done=session.work.until_done())
+            end = _Finished(done=course.until_done())
     except HpoError as error:
         end = _Finished(done=False, error=error)
     _send(connection, end)
