@@ -165,7 +165,8 @@ def _work(
     stop: _Stop,
 ) -> Summary:
     from hpo.execution.study_run import Watch, run_study
-    from hpo.terminal import StudyState, make_view
+    from hpo.study_state import StudyState
+    from hpo.terminal import make_view
 
     def view(standing: Standing) -> View:
         return make_view(StudyState(**vars(standing)), quiet=options.quiet)

@@ -134,17 +134,16 @@ def _storage_is_there(locations: Locations, stop: threading.Event) -> bool:
 
 
 def _tell(event: Event) -> None:
-    from hpo.runtime.events import TrialEnded, TrialStarted
+    from hpo.runtime.events import TrialEnded, TrialStarted, bare, name_of
 
-    match event:
+    told, name = bare(event), name_of(event)
+    match told:
         case TrialStarted():
-            say(f"trial {event.number} begun (attempt {event.attempt})")
+            say(f"{name} begun (attempt {told.attempt})")
         case TrialEnded():
-            value = "" if event.value is None else f" {event.value:.4f}"
-            reason = f" ({event.reason})" if event.reason else ""
-            say(
-                f"trial {event.number} {event.state.lower()}{value} in {event.seconds:.1f} s{reason}"
-            )
+            value = "" if told.value is None else f" {told.value:.4f}"
+            reason = f" ({told.reason})" if told.reason else ""
+            say(f"{name} {told.state.lower()}{value} in {told.seconds:.1f} s{reason}")
 
 
 if __name__ == "__main__":

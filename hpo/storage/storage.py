@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from hpo.closing import Closing
 from hpo.errors import StorageError
 from hpo.redaction import redacted
+from hpo.spec.names import confirmed_study
 from hpo.storage.optuna_tables import STUDIES
 from hpo.storage.retries import DEFAULT_RETRY_SECONDS, with_retries
 from hpo.storage.rights import check_rights
@@ -133,7 +134,8 @@ def registered_names(url: str) -> list[str]:
         if not has_studies(probe, place):
             return []
         with probe.connect() as connection:
-            return list(connection.execute(query).scalars())
+            names = connection.execute(query).scalars()
+            return [name for name in names if confirmed_study(name) is None]
 
     return _with_probe(parsed, look, 0.0, place)
 
