@@ -11,6 +11,7 @@ from hpo.runtime.events import (
     TrialEnded,
     TrialEvaluated,
     TrialStarted,
+    name_of,
 )
 from hpo.spec.numbers import duration
 
@@ -26,6 +27,7 @@ class StudyState:
         self.best = best
         self.best_number: int | None = None
         self.running: dict[int, tuple[float, float | None]] = {}  # number -> share done, last value
+        self.names: dict[int, str] = {}  # of trials that are not called by their number
         self.building: FeatureProgress | None = None
         self._title = title
         # A training that confirms is not tried again when it failed.
@@ -55,6 +57,8 @@ class StudyState:
                     runs = event.trials * event.seeds
                     before, title = event.finished, event.title
                     self.confirmation = StudyState(runs, before, None, self._maximize, title)
+                if not isinstance(event.event, FeatureProgress):
+                    self.confirmation.names[event.event.number] = name_of(event)
                 self.confirmation.update(event.event)
 
     def seconds_left(self) -> float | None:
@@ -93,6 +97,7 @@ class StudyState:
             share = self.building.done / max(self.building.total, 1)
             return f"computing {self.building.depth} frozen blocks once for all trials: {share:.0%}"
         return "  ".join(
-            f"#{number} {share:.0%}" + ("" if value is None else f" {value:.4f}")
+            f"{self.names.get(number, f'#{number}')} {share:.0%}"
+            + ("" if value is None else f" {value:.4f}")
             for number, (share, value) in sorted(self.running.items())
         )
