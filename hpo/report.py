@@ -85,14 +85,13 @@ def _page(names: list[str], url: str) -> str:
         StudyGoneError: One of them is not there.
         StorageError: The storage cannot be used.
     """
-    from hpo.redaction import redacted
     from hpo.storage.storage import open_storage, registered_names
-    from hpo.studies.progress import no_such_study
+    from hpo.studies.renamed import study_not_found
 
     known = registered_names(url)
     for name in names:
         if name not in known:
-            raise no_such_study(redacted(url), name, known)
+            raise study_not_found(url, name, known)
     from hpo.results.report.facts import read_facts
     from hpo.results.report.page import report_page
 

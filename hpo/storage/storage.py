@@ -122,18 +122,23 @@ def registered_names(url: str) -> list[str]:
     Raises:
         StorageError: The storage cannot be used.
     """
-    parsed, place = parse_storage_url(url), redacted(url)
     query = (
         select(STUDIES.c.study_name)
         .join(HPO_STUDIES, HPO_STUDIES.c.study_id == STUDIES.c.study_id)
         .order_by(STUDIES.c.study_name)
     )
+    return look_into(url, lambda connection: list(connection.execute(query).scalars()))
+
+
+def look_into(url: str, read: Callable[[Connection], list[str]]) -> list[str]:
+    """What `read` finds among the studies of a storage; nothing where it is not there, and raises as above."""
+    parsed, place = parse_storage_url(url), redacted(url)
 
     def look(probe: Engine) -> list[str]:
         if not has_studies(probe, place):
             return []
         with probe.connect() as connection:
-            return list(connection.execute(query).scalars())
+            return read(connection)
 
     return _with_probe(parsed, look, 0.0, place)
 
