@@ -103,7 +103,7 @@ def _has_something_to_serve(options: argparse.Namespace, locations: Locations) -
     """
     from hpo.redaction import redacted
     from hpo.storage.storage import registered_names
-    from hpo.studies.progress import no_such_study
+    from hpo.studies.renamed import WAY_ON, study_not_found
 
     names = registered_names(locations.storage_url)
     if options.study is None or options.study in names:
@@ -112,8 +112,8 @@ def _has_something_to_serve(options: argparse.Namespace, locations: Locations) -
         what_then = "nothing to do" if options.exit_when_done else "waiting until one is submitted"
         say(f"no study in {redacted(locations.storage_url)}: {what_then}")
         return not options.exit_when_done
-    unknown = no_such_study(redacted(locations.storage_url), options.study, names)
-    if options.exit_when_done:
+    unknown = study_not_found(locations.storage_url, options.study, names)
+    if options.exit_when_done or unknown.hint == WAY_ON:
         raise unknown
     say(f"no study {options.study} yet: waiting until it is submitted ({unknown.hint})")
     return True

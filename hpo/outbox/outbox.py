@@ -11,6 +11,7 @@ What a dead owner has left is a file whose lock is free; any process may take it
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,7 +125,7 @@ class Outbox(Closing):
                 lock.release()
                 raise
             ledger.leave_out_secrets()
-            if ledger.fact("abandoned_ms") is None:
+            if not _is_time(ledger.fact("abandoned_ms")):
                 ledger.set_facts({"abandoned_ms": str(abandoned_ms)})
         late = ledger.fact("late") is not None
         return cls(ledger, lock, Origin.REQUEUED if late else Origin.ORPHANED)
@@ -312,6 +313,11 @@ def is_open(state_dir: Path, run_key: str) -> bool:
 
 def _files(state_dir: Path) -> Iterator[Path]:
     return (state_dir.absolute() / "outbox").glob("*.db")
+
+
+def _is_time(value: str | None) -> bool:
+    """Whether a fact is a number of ms since the epoch."""
+    return value is not None and re.fullmatch("[0-9]{1,15}", value) is not None
 
 
 def _fact(file: Path, name: str) -> str | None:
