@@ -7,12 +7,12 @@ import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpo.errors import HpoError, OptionError, nearest_name
 from hpo.printable import printable, replace_unencodable
+from hpo.quiet import quiet_libraries
 from hpo.redaction import RedactingFormatter
 from hpo.spec.numbers import whole_number
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_HIDDEN_WARNING = "SOCKS support in urllib3"
 _NOTHING_AFTER_IT = "expected one argument"  # how argparse says it of an option
 
 # Option -> the study-file key that it overrides.
@@ -55,11 +54,7 @@ def command(main: Callable[[argparse.Namespace], int], parser: argparse.Argument
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
-    # Its advice on other people's checkpoints drowns ours.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    # requests hides it, but not where another thread puts back its own filters at that moment.
-    warnings.filterwarnings("ignore", message=_HIDDEN_WARNING)
-    os.environ.setdefault("PYTHONWARNINGS", f"ignore:{_HIDDEN_WARNING}")  # for worker processes
+    quiet_libraries()
     try:
         return to_a_reader(lambda: main(parser.parse_args()))
     except HpoError as error:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hpo.errors import OptionError
 from hpo.options import (
     DONE,
     Interrupted,
@@ -23,38 +20,17 @@ from hpo.options import (
     read_locations,
     read_spec,
     say,
-    settle_places,
     stop_on_signals,
 )
 from hpo.printable import printable
 
 if TYPE_CHECKING:
-    from hpo.execution.executor import Executor
-    from hpo.execution.study_run import Standing
     from hpo.runtime.events import View
     from hpo.runtime.finish import Summary
     from hpo.runtime.preparation import Prepared
+    from hpo.runtime.watching import Watch
     from hpo.spec.locations import Locations
     from hpo.spec.study import StudySpec
-    from hpo.storage.storage import Storage
-
-
-class _Stop:
-    """A request to stop, and whether a person or the clock made it."""
-
-    def __init__(self) -> None:
-        self._asked = threading.Event()
-        self.out_of_time = False
-
-    def ask(self) -> None:
-        self._asked.set()
-
-    def say_time_is_up(self) -> None:
-        self.out_of_time = not self._asked.is_set()
-        self._asked.set()
-
-    def is_set(self) -> bool:
-        return self._asked.is_set()
 
 
 def main() -> int:
@@ -101,12 +77,13 @@ def _run(options: argparse.Namespace) -> int:
         from hpo.replaying import replay_trial
 
         return replay_trial(options)
+    from hpo.execution.local_run import asked_workers, run_on_this_machine
     from hpo.search.points import read_points
     from hpo.spec.numbers import parse_duration
 
     spec, locations = read_spec(options), read_locations(options)
     seconds = parse_duration(options.timeout, "--timeout") if options.timeout else None
-    asked = _asked_workers(options.workers)
+    workers = asked_workers(options.workers)
     if options.ui:
         from hpo.execution.dashboard import check_installed
 
@@ -115,28 +92,35 @@ def _run(options: argparse.Namespace) -> int:
     read_points(options.enqueue, spec)
     if options.dry_run:
         return _tell_plan(options, spec, locations)
-    stop = _Stop()
-    stop_on_signals(stop.ask)
-    with _early_workers(asked) as executor:
-        from hpo.runtime.preparation import prepare
-        from hpo.storage.storage import open_storage
-        from hpo.terminal import tell_data
-
-        prepared = prepare(spec, locations, *([] if options.quiet else [say]))
-        tell_data(prepared, quiet=options.quiet)
-        settle_places(locations)
-        with open_storage(locations.storage_url) as storage:
-            if seconds is not None:
-                timer = threading.Timer(seconds, stop.say_time_is_up)
-                timer.daemon = True
-                timer.start()
-            summary = _work(options, prepared, locations, storage, executor, stop)
+    watch = _watch(options, locations)
+    stop_on_signals(watch.stop.ask)
+    summary, done = run_on_this_machine(
+        spec, locations, watch, workers=workers, points=options.enqueue, seconds=seconds
+    )
+    if not done:
+        _say_stopped(summary, out_of_time=watch.stop.out_of_time)
     if options.json:
         json.dump(summary.as_json(), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
         _tell(summary, locations)
     return DONE
+
+
+def _watch(options: argparse.Namespace, locations: Locations) -> Watch:
+    """The person at the terminal."""
+    from hpo.runtime.watching import Standing, Stop, Watch
+    from hpo.study_state import StudyState
+    from hpo.terminal import make_view, tell_data
+
+    def view(standing: Standing) -> View:
+        return make_view(StudyState(**vars(standing)), quiet=options.quiet)
+
+    def data(prepared: Prepared) -> None:
+        tell_data(prepared, quiet=options.quiet)
+
+    download = (lambda _line: None) if options.quiet else say
+    return Watch(view, Stop(), say, download, data, _uis(options.ui, locations))
 
 
 def _tell_plan(options: argparse.Namespace, spec: StudySpec, locations: Locations) -> int:
@@ -156,30 +140,6 @@ def _tell_plan(options: argparse.Namespace, spec: StudySpec, locations: Location
     return DONE
 
 
-def _work(
-    options: argparse.Namespace,
-    prepared: Prepared,
-    locations: Locations,
-    storage: Storage,
-    executor: Executor | None,
-    stop: _Stop,
-) -> Summary:
-    from hpo.execution.study_run import Watch, run_study
-    from hpo.study_state import StudyState
-    from hpo.terminal import make_view
-
-    def view(standing: Standing) -> View:
-        return make_view(StudyState(**vars(standing)), quiet=options.quiet)
-
-    watch = Watch(view, stop.is_set, say, _uis(options.ui, locations))
-    summary, done = run_study(
-        storage, prepared, locations, watch, executor=executor, points=options.enqueue
-    )
-    if not done:
-        _say_stopped(summary, out_of_time=stop.out_of_time)
-    return summary
-
-
 @contextmanager
 def _uis(wanted: bool, locations: Locations) -> Iterator[None]:
     """Both UIs meanwhile, where they are wanted."""
@@ -190,36 +150,6 @@ def _uis(wanted: bool, locations: Locations) -> Iterator[None]:
 
     with uis_meanwhile(locations, say):
         yield
-
-
-@contextmanager
-def _early_workers(workers: int) -> Iterator[Executor | None]:
-    """Worker processes that begin their imports while this one checks; None for one worker."""
-    if workers == 1:
-        yield None
-        return
-    from hpo.execution.processes import WorkerPool
-
-    pool = WorkerPool(workers)
-    try:
-        yield pool
-    finally:
-        pool.close()
-
-
-def _asked_workers(text: str) -> int:
-    from hpo.execution.machine_resources import automatic_workers
-
-    if text == "auto":
-        return automatic_workers()
-    if re.fullmatch(r"[0-9]{1,4}", text) and int(text) >= 1:
-        return int(text)
-    expected = "auto, or a number of 1 or more"
-    if text.isdecimal() and len(text) > 4:
-        expected = "auto, or a number of four digits at most"
-    raise OptionError(
-        "--workers", found=repr(text), expected=expected, hint="Write e.g. --workers 2."
-    )
 
 
 def _say_stopped(summary: Summary, *, out_of_time: bool) -> None:

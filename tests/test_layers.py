@@ -51,7 +51,15 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hpo.results",),
     ("hpo.runtime",),
     ("hpo.execution",),
-    ("hpo.model_option", "hpo.options", "hpo.replaying", "hpo.study_state", "hpo.terminal"),
+    (
+        "hpo.model_option",
+        "hpo.options",
+        "hpo.quiet",
+        "hpo.replaying",
+        "hpo.study_state",
+        "hpo.terminal",
+    ),
+    ("hpo.api",),
     (*sorted(COMMAND_MODULES), "hpo.__main__"),
 )
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}

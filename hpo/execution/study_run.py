@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hpo.execution.executor import Executor, Job
@@ -16,6 +14,7 @@ from hpo.runtime.course import StudyCourse, is_unconfirmed
 from hpo.runtime.events import View
 from hpo.runtime.finish import Summary, finish_study, known_champion, summarise, tidy
 from hpo.runtime.session import Session, open_session
+from hpo.runtime.watching import Standing, Watch
 from hpo.search.points import read_points
 from hpo.studies.registration import submit
 from hpo.studies.studies import open_study
@@ -24,33 +23,6 @@ if TYPE_CHECKING:
     from hpo.runtime.preparation import Prepared
     from hpo.spec.locations import Locations
     from hpo.storage.storage import Storage
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How far a study is when a run of it begins."""
-
-    wanted: int
-    finished: int
-    best: float | None
-    maximize: bool
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Who looks at a run, and may end it.
-
-    Attributes:
-        view: Made once it is known how far the study is; hears of its trials.
-        should_stop: Asked after each step.
-        say: Is told the rest, in lines for people.
-        beside: Entered while trials are trained.
-    """
-
-    view: Callable[[Standing], View]
-    should_stop: Callable[[], bool]
-    say: Callable[[str], None]
-    beside: AbstractContextManager[None] = field(default_factory=nullcontext)
 
 
 def run_study(
@@ -106,7 +78,7 @@ def run_study(
                 locations,
                 prepared=prepared,
                 on_event=view.on_event,
-                should_stop=watch.should_stop,
+                should_stop=watch.stop.is_set,
             ) as session,
         ):
             is_over = progress.is_searched and not is_unconfirmed(session.study)
@@ -143,4 +115,4 @@ def _train(
         Job(session.study.name, locations, resources)
         for resources in machine_resources(executor.size)
     ]
-    return executor.run(jobs, view.on_event, watch.should_stop)
+    return executor.run(jobs, view.on_event, watch.stop.is_set)

@@ -44,6 +44,7 @@ class Claim:
         lease: The right to write about the trial.
         number: Of the trial in its study.
         attempt: 1 for a trial never begun before.
+        point: What it suggested, once it has.
     """
 
     def __init__(self, study: OpenStudy, worker: Worker, assignment: Assignment) -> None:
@@ -52,6 +53,7 @@ class Claim:
         self.trial_id = assignment.trial_id
         self.number = assignment.number
         self.attempt = assignment.attempt
+        self.point: dict[str, OptionValue] = {}
         self._storage = study.storage
         self._end: tuple[TrialState, float | None] | None = None
         self._trial: Trial | None = None
@@ -112,7 +114,8 @@ class Claim:
                     seal_point(connection, self.study.uid, self.trial_id, stored)
             return {name: stored.params[name] for name in self.study.space}
 
-        return self._storage.retry(draw, "suggesting parameters")
+        self.point = self._storage.retry(draw, "suggesting parameters")
+        return self.point
 
     def report(self, value: float, step: int) -> None:
         """Note the value of an evaluation, in place of an earlier one of that step.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from hpo.spec.options import OptionValue
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class TrialEnded:
         value: The study's metric at the best evaluation, where there is one.
         seconds: That the attempt took.
         reason: Why the trial failed.
+        point: Its searched options, as far as they were drawn.
     """
 
     number: int
@@ -55,6 +59,7 @@ class TrialEnded:
     value: float | None
     seconds: float
     reason: str | None = None
+    point: Mapping[str, OptionValue] = field(default_factory=dict)
 
 
 TrialEvent = TrialStarted | FeatureProgress | TrialEvaluated | TrialEnded

@@ -143,7 +143,8 @@ class StudyWork:
             logger.info("trial %d was given back unfinished", claim.number)
         told = ("RELEASED", None, None) if end is None else (end.state, end.value, end.reason)
         state, value, reason = told
-        self.on_event(TrialEnded(claim.number, state, value, time.monotonic() - started, reason))
+        seconds = time.monotonic() - started
+        self.on_event(TrialEnded(claim.number, state, value, seconds, reason, claim.point))
         if end is not None:
             self._count_failure(end)
 

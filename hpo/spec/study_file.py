@@ -82,8 +82,19 @@ def read_study(path: Path, overrides: Mapping[str, object] | None = None) -> Stu
         StudyFileError: The file is wrong, or has a setting that would do nothing.
         OptionError: The same of an override.
     """
-    overrides = dict(overrides or {})
-    of_the_file = _parse_toml(path)
+    return study_of(_parse_toml(path), path, dict(overrides or {}))
+
+
+def study_of(
+    of_the_file: Mapping[str, Any], path: Path, overrides: Mapping[str, object]
+) -> StudySpec:
+    """The study of a file's document, or of an empty one; otherwise as `read_study`.
+
+    Args:
+        of_the_file: What the file says.
+        path: Which errors name, and after which the study is named.
+        overrides: As for `read_study`.
+    """
     document = overridden(of_the_file, overrides)
     spec = _validated(document, str(path), overrides)
     _check_address(spec, str(path), overrides)

@@ -21,15 +21,20 @@ def trial_records(storage: Storage, study_id: int) -> list[dict[str, Any]]:
     return [_record(trial) for trial in trials]
 
 
-def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
-    """A line a trial; its parameters in columns `params.NAME`."""
-    rows = [
+def as_rows(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row a trial; its parameters in columns `params.NAME`."""
+    return [
         {
             **{key: value for key, value in record.items() if key != "params"},
             **{f"params.{name}": value for name, value in record["params"].items()},
         }
         for record in records
     ]
+
+
+def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
+    """A line a trial, with the columns of `as_rows`."""
+    rows = as_rows(records)
     columns = dict.fromkeys(["number", "state", "value"])
     for row in rows:
         columns |= dict.fromkeys(row)
