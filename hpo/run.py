@@ -142,7 +142,8 @@ def _run(options: argparse.Namespace) -> int:
 def _tell_plan(options: argparse.Namespace, spec: StudySpec, locations: Locations) -> int:
     from hpo.runtime.plan import plan_of
     from hpo.runtime.preparation import prepare
-    from hpo.terminal import tell_data, wrapped
+    from hpo.terminal import tell_data
+    from hpo.wrapping import wrapped
 
     prepared = prepare(spec, locations, *([] if options.quiet else [say]))
     tell_data(prepared, quiet=options.quiet)
@@ -294,19 +295,11 @@ def _say_stopped(summary: Summary, *, out_of_time: bool) -> None:
 
 
 def _tell(summary: Summary, locations: Locations) -> None:
-    from hpo.redaction import redacted
-    from hpo.spec.locations import DEFAULT_STORAGE
+    from hpo.links import after_a_run
     from hpo.terminal import print_summary
-    from hpo.tracking.uri import ui_command
 
     print_summary(summary, sys.stdout)
-    lines = [
-        "",
-        f"MLflow:    {ui_command(locations.tracking_uri)}",
-        f"Dashboard: optuna-dashboard {redacted(locations.storage_url)}",
-    ]
-    if locations.storage_url == DEFAULT_STORAGE:
-        lines.append("Both:      python -m hpo.ui")
+    lines = ["", *after_a_run(locations, summary.study_url)]
     if summary.waiting_for_mlflow:
         lines.append(
             f"{summary.waiting_for_mlflow} operations still wait for MLflow; "

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -19,6 +16,7 @@ from hpo.runtime.events import (
     TrialStarted,
 )
 from hpo.spec.numbers import duration
+from hpo.wrapping import packed, wrapped
 
 if TYPE_CHECKING:
     from hpo.results.champion import Champion
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
     from hpo.runtime.preparation import Prepared
 
 _PLAIN_LINE_SECONDS = 5.0
-# The spaces that belong to a number: `trial 7`, `121 test texts`, `95 % interval`.
-_WITH_A_NUMBER = re.compile(r"(?<=\w) (?=\d)|(?<=\d) (?=[\w%])")
-_NO_BREAK = "\u00a0"
 
 
 class View(Protocol):
@@ -95,15 +90,17 @@ class StudyState:
             words.append(f"{duration(left)} left")
         return ", ".join(words)
 
-    def running_in_words(self) -> str:
-        """The trials at work with their progress and last metric."""
+    def at_work(self) -> list[str]:
+        """What is being done: `#7 50% 0.8720`, a trial's progress and last metric, of each of them."""
         if self.building is not None and not any(share for share, _ in self.running.values()):
             share = self.building.done / max(self.building.total, 1)
-            return f"computing {self.building.depth} frozen blocks once for all trials: {share:.0%}"
-        return "  ".join(
+            return [
+                f"computing {self.building.depth} frozen blocks once for all trials: {share:.0%}"
+            ]
+        return [
             f"#{number} {share:.0%}" + ("" if value is None else f" {value:.4f}")
             for number, (share, value) in sorted(self.running.items())
-        )
+        ]
 
 
 class PlainView:
@@ -117,14 +114,9 @@ class PlainView:
     def on_event(self, event: Event) -> None:
         self._state.update(event)
         if isinstance(event, TrialEnded):
-            value = "" if event.value is None else f" {event.value:.4f}"
-            reason = f" ({event.reason})" if event.reason else ""
-            self._line(
-                f"trial {event.number} {event.state.lower()}{value} "
-                f"in {duration(event.seconds)}{reason} | {self._state.in_words()}"
-            )
+            self._line(f"{_end_in_words(event)} | {self._state.in_words()}")
         elif time.monotonic() - self._last_line >= _PLAIN_LINE_SECONDS:
-            self._line(f"{self._state.in_words()} | {self._state.running_in_words()}")
+            self._line(f"{self._state.in_words()} | {'  '.join(self._state.at_work())}")
 
     def close(self) -> None:
         pass
@@ -135,13 +127,15 @@ class PlainView:
 
 
 class RichView:
-    """One live block: a bar over the budget, and the trials at work."""
+    """A line for each trial that ends, above one live block: a bar over the budget, and the trials at work."""
 
     def __init__(self, state: StudyState) -> None:
         from rich.console import Console
         from rich.live import Live
+        from rich.spinner import Spinner
 
         self._state = state
+        self._spinner = Spinner("dots", style="dim")  # moves also while a trial says nothing
         self._live = Live(
             self._block(), console=Console(stderr=True), refresh_per_second=8, transient=True
         )
@@ -149,26 +143,35 @@ class RichView:
 
     def on_event(self, event: Event) -> None:
         self._state.update(event)
-        if isinstance(event, TrialEnded) and event.state == "FAIL":
-            self._live.console.print(
-                printable(f"trial {event.number} failed: {event.reason}"), markup=False
-            )
+        if isinstance(event, TrialEnded):
+            line = wrapped(_end_in_words(event), sys.stderr)
+            self._live.console.print(line, markup=False, highlight=False)
         self._live.update(self._block())
 
     def close(self) -> None:
         self._live.stop()
 
     def _block(self) -> Any:
-        from rich.console import Group
         from rich.progress_bar import ProgressBar
+        from rich.table import Table
         from rich.text import Text
 
-        bar = ProgressBar(total=self._state.wanted, completed=self._state.finished, width=40)
-        return Group(
-            Text(self._state.in_words(), style="bold"),
-            bar,
-            Text(self._state.running_in_words(), style="dim"),
-        )
+        state = self._state
+        # What comes after the last trial is told apart from a moment between two.
+        now = state.at_work() or ["testing the best" if state.finished >= state.wanted else " "]
+        self._spinner.update(text=Text(packed(now, margin=2), style="dim"))  # stands before it
+        block = Table.grid()
+        block.add_row(Text(state.in_words(), style="bold"))
+        block.add_row(ProgressBar(total=state.wanted, completed=state.finished, width=40))
+        block.add_row(self._spinner)
+        return block
+
+
+def _end_in_words(event: TrialEnded) -> str:
+    """`trial 7 complete 0.8720 in 4.1 s`."""
+    value = "" if event.value is None else f" {event.value:.4f}"
+    reason = f" ({event.reason})" if event.reason else ""
+    return f"trial {event.number} {event.state.lower()}{value} in {duration(event.seconds)}{reason}"
 
 
 class SilentView:
@@ -186,26 +189,6 @@ def make_view(state: StudyState, *, quiet: bool) -> View:
     if quiet:
         return SilentView()
     return RichView(state) if sys.stderr.isatty() else PlainView(state, sys.stderr.write)
-
-
-def wrapped(text: str, stream: TextIO, indent: str = "  ") -> str:
-    """A line for a stream, made printable: on a terminal broken between words, elsewhere whole.
-
-    Args:
-        indent: Before the lines that go on with it.
-    """
-    text = printable(text)
-    if not stream.isatty():
-        return text
-    width = max(shutil.get_terminal_size().columns - 1, len(indent) + 20)
-    lines = textwrap.wrap(
-        _WITH_A_NUMBER.sub(_NO_BREAK, text),
-        width,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return "\n".join(lines).replace(_NO_BREAK, " ") or text
 
 
 def tell_data(prepared: Prepared, *, quiet: bool = False) -> None:

@@ -36,6 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "hpo.printable",
         "hpo.redaction",
         "hpo.waiting",
+        "hpo.wrapping",
     ),
     ("hpo.spec",),
     ("hpo.data",),
@@ -51,7 +52,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hpo.results",),
     ("hpo.runtime",),
     ("hpo.execution",),
-    ("hpo.model_option", "hpo.options", "hpo.replaying", "hpo.terminal"),
+    ("hpo.links", "hpo.model_option", "hpo.moving", "hpo.options", "hpo.replaying", "hpo.terminal"),
     (*sorted(COMMAND_MODULES), "hpo.__main__"),
 )
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}

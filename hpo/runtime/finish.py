@@ -28,7 +28,7 @@ from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_study
 from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.session import Session
-from hpo.runtime.study_drawings import show_drawings
+from hpo.runtime.study_drawings import log_report, show_drawings
 from hpo.runtime.trained_part import trained_parts
 from hpo.spec.study import Metric
 from hpo.studies.memory import recall
@@ -214,6 +214,7 @@ def _promote(
     session.models.drop(session.models.numbers() - kept)
     show_drawings(session, entries, champion)
     present_study(study, session.tracker, champion)
+    log_report(session)
     return champion
 
 
