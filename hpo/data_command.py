@@ -73,7 +73,7 @@ def _show(options: argparse.Namespace) -> int:
         sys.stdout.write("\n")
         return DONE
     from hpo.runtime.overview_in_words import LEFT, in_words
-    from hpo.terminal import wrapped
+    from hpo.wrapping import wrapped
 
     bar = "█" if _can_write("█") else "#"
     for line in in_words(overview, bar):

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpo.errors import HpoError, OptionError, nearest_name
-from hpo.printable import printable, replace_unencodable
+from hpo.moving import run_moving
+from hpo.printable import replace_unencodable
 from hpo.quiet import quiet_libraries
 from hpo.redaction import RedactingFormatter
 from hpo.spec.numbers import whole_number
+from hpo.wrapping import wrapped
 
 if TYPE_CHECKING:
     from hpo.spec.locations import Locations
@@ -56,7 +58,7 @@ def command(main: Callable[[argparse.Namespace], int], parser: argparse.Argument
     logging.basicConfig(level=level, handlers=[handler])
     quiet_libraries()
     try:
-        return to_a_reader(lambda: main(parser.parse_args()))
+        return to_a_reader(lambda: run_moving(main, parser.parse_args()))
     except HpoError as error:
         say(f"error: {error}")
         return error.exit_code
@@ -93,8 +95,8 @@ def _log_level() -> str:
 
 
 def say(text: str) -> None:
-    """A line for people, on standard error."""
-    sys.stderr.write(printable(text) + "\n")
+    """A line for people, on standard error; on a terminal no word of it is broken."""
+    sys.stderr.write(wrapped(text, sys.stderr) + "\n")
     sys.stderr.flush()
 
 

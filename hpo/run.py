@@ -126,7 +126,8 @@ def _watch(options: argparse.Namespace, locations: Locations) -> Watch:
 def _tell_plan(options: argparse.Namespace, spec: StudySpec, locations: Locations) -> int:
     from hpo.runtime.plan import plan_of
     from hpo.runtime.preparation import prepare
-    from hpo.terminal import tell_data, wrapped
+    from hpo.terminal import tell_data
+    from hpo.wrapping import wrapped
 
     prepared = prepare(spec, locations, *([] if options.quiet else [say]))
     tell_data(prepared, quiet=options.quiet)
@@ -162,20 +163,12 @@ def _say_stopped(summary: Summary, *, out_of_time: bool) -> None:
 
 
 def _tell(summary: Summary, locations: Locations) -> None:
+    from hpo.links import after_a_run
     from hpo.outbox.outbox import blocked_in
-    from hpo.redaction import redacted
-    from hpo.spec.locations import DEFAULT_STORAGE
     from hpo.terminal import print_summary, waiting_in_words
-    from hpo.tracking.uri import ui_command
 
     print_summary(summary, sys.stdout)
-    lines = [
-        "",
-        f"MLflow:    {ui_command(locations.tracking_uri)}",
-        f"Dashboard: optuna-dashboard {redacted(locations.storage_url)}",
-    ]
-    if locations.storage_url == DEFAULT_STORAGE:
-        lines.append("Both:      python -m hpo.ui")
+    lines = ["", *after_a_run(locations, summary.study_url)]
     if summary.waiting_for_mlflow:
         lines.append(waiting_in_words(summary.waiting_for_mlflow, blocked_in(locations.state)))
     sys.stdout.write("\n".join(map(printable, lines)) + "\n")

@@ -89,15 +89,17 @@ class StudyState:
             words.append(f"{duration(left)} left")
         return ", ".join(words)
 
-    def running_in_words(self) -> str:
-        """The trials at work with their progress and last metric."""
+    def at_work(self) -> list[str]:
+        """What is being done: `#7 50% 0.8720`, a trial's progress and last metric, of each of them."""
         if self.confirmation is not None:
-            return self.confirmation.running_in_words()
+            return self.confirmation.at_work()
         if self.building is not None and not any(share for share, _ in self.running.values()):
             share = self.building.done / max(self.building.total, 1)
-            return f"computing {self.building.depth} frozen blocks once for all trials: {share:.0%}"
-        return "  ".join(
+            return [
+                f"computing {self.building.depth} frozen blocks once for all trials: {share:.0%}"
+            ]
+        return [
             f"{self.names.get(number, f'#{number}')} {share:.0%}"
             + ("" if value is None else f" {value:.4f}")
             for number, (share, value) in sorted(self.running.items())
-        )
+        ]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,6 +11,7 @@ from hpo.printable import printable
 from hpo.runtime.events import Event, TrialEnded, View, bare, name_of
 from hpo.spec.numbers import duration
 from hpo.study_state import StudyState
+from hpo.wrapping import packed, wrapped
 
 if TYPE_CHECKING:
     from hpo.results.champion import Champion
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
     from hpo.runtime.preparation import Prepared
 
 _PLAIN_LINE_SECONDS = 5.0
-# The spaces that belong to a number: `trial 7`, `121 test texts`, `95 % interval`.
-_WITH_A_NUMBER = re.compile(r"(?<=\w) (?=\d)|(?<=\d) (?=[\w%])")
-_NO_BREAK = "\u00a0"
 
 
 class PlainView:
@@ -39,14 +34,9 @@ class PlainView:
         self._state.update(event)
         ended = bare(event)
         if isinstance(ended, TrialEnded):
-            value = "" if ended.value is None else f" {ended.value:.4f}"
-            reason = f" ({ended.reason})" if ended.reason else ""
-            self._line(
-                f"{name_of(event)} {ended.state.lower()}{value} "
-                f"in {duration(ended.seconds)}{reason} | {self._state.in_words()}"
-            )
+            self._line(f"{_end_in_words(event, ended)} | {self._state.in_words()}")
         elif time.monotonic() - self._last_line >= _PLAIN_LINE_SECONDS:
-            self._line(f"{self._state.in_words()} | {self._state.running_in_words()}")
+            self._line(f"{self._state.in_words()} | {'  '.join(self._state.at_work())}")
 
     def close(self) -> None:
         pass
@@ -57,13 +47,15 @@ class PlainView:
 
 
 class RichView:
-    """One live block: a bar over the budget, and the trials at work."""
+    """A line for each trial that ends, above one live block: a bar over the budget, and the trials at work."""
 
     def __init__(self, state: StudyState) -> None:
         from rich.console import Console
         from rich.live import Live
+        from rich.spinner import Spinner
 
         self._state = state
+        self._spinner = Spinner("dots", style="dim")  # moves also while a trial says nothing
         self._live = Live(
             self._block(), console=Console(stderr=True), refresh_per_second=8, transient=True
         )
@@ -72,27 +64,35 @@ class RichView:
     def on_event(self, event: Event) -> None:
         self._state.update(event)
         ended = bare(event)
-        if isinstance(ended, TrialEnded) and ended.state == "FAIL":
-            self._live.console.print(
-                printable(f"{name_of(event)} failed: {ended.reason}"), markup=False
-            )
+        if isinstance(ended, TrialEnded):
+            line = wrapped(_end_in_words(event, ended), sys.stderr)
+            self._live.console.print(line, markup=False, highlight=False)
         self._live.update(self._block())
 
     def close(self) -> None:
         self._live.stop()
 
     def _block(self) -> Any:
-        from rich.console import Group
         from rich.progress_bar import ProgressBar
+        from rich.table import Table
         from rich.text import Text
 
-        shown = self._state.confirmation or self._state
-        bar = ProgressBar(total=shown.wanted, completed=shown.finished, width=40)
-        return Group(
-            Text(self._state.in_words(), style="bold"),
-            bar,
-            Text(self._state.running_in_words(), style="dim"),
-        )
+        state = self._state.confirmation or self._state
+        # What comes after the last trial is told apart from a moment between two.
+        now = state.at_work() or ["testing the champion" if state.finished >= state.wanted else " "]
+        self._spinner.update(text=Text(packed(now, margin=2), style="dim"))  # stands before it
+        block = Table.grid()
+        block.add_row(Text(self._state.in_words(), style="bold"))
+        block.add_row(ProgressBar(total=state.wanted, completed=state.finished, width=40))
+        block.add_row(self._spinner)
+        return block
+
+
+def _end_in_words(event: Event, ended: TrialEnded) -> str:
+    """`trial 7 complete 0.8720 in 4.1 s`."""
+    value = "" if ended.value is None else f" {ended.value:.4f}"
+    reason = f" ({ended.reason})" if ended.reason else ""
+    return f"{name_of(event)} {ended.state.lower()}{value} in {duration(ended.seconds)}{reason}"
 
 
 class SilentView:
@@ -110,26 +110,6 @@ def make_view(state: StudyState, *, quiet: bool) -> View:
     if quiet:
         return SilentView()
     return RichView(state) if sys.stderr.isatty() else PlainView(state, sys.stderr.write)
-
-
-def wrapped(text: str, stream: TextIO, indent: str = "  ") -> str:
-    """A line for a stream, made printable: on a terminal broken between words, elsewhere whole.
-
-    Args:
-        indent: Before the lines that go on with it.
-    """
-    text = printable(text)
-    if not stream.isatty():
-        return text
-    width = max(shutil.get_terminal_size().columns - 1, len(indent) + 20)
-    lines = textwrap.wrap(
-        _WITH_A_NUMBER.sub(_NO_BREAK, text),
-        width,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return "\n".join(lines).replace(_NO_BREAK, " ") or text
 
 
 def tell_data(prepared: Prepared, *, quiet: bool = False) -> None:

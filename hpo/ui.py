@@ -72,6 +72,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _serve_both(options: argparse.Namespace) -> int:
     from hpo.execution.servers import Uis
+    from hpo.links import of_studies
     from hpo.spec.locations import dashboard_url
 
     locations = read_locations(options)
@@ -84,9 +85,9 @@ def _serve_both(options: argparse.Namespace) -> int:
         say("starting; MLflow takes some seconds …")
         if not uis.wait(lambda name: say(f"{name} answers"), stop.is_set):
             return DONE
-        sys.stdout.write(
-            f"MLflow:    {uis.links.mlflow}\nDashboard: {uis.links.dashboard}\nCtrl-C ends both.\n"
-        )
+        lines = [f"MLflow:    {uis.links.mlflow}", f"Dashboard: {uis.links.dashboard}"]
+        lines += [*of_studies(locations, uis.links.mlflow), "Ctrl-C ends both."]
+        sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
         if uis.links.dashboard != dashboard_url():
             say(

@@ -36,6 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "hpo.printable",
         "hpo.redaction",
         "hpo.waiting",
+        "hpo.wrapping",
     ),
     ("hpo.spec",),
     ("hpo.data",),
@@ -52,7 +53,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hpo.runtime",),
     ("hpo.execution",),
     (
+        "hpo.links",
         "hpo.model_option",
+        "hpo.moving",
         "hpo.options",
         "hpo.quiet",
         "hpo.replaying",

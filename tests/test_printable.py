@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hpo.errors import HpoError
 from hpo.printable import printable, replace_unencodable
-from hpo.terminal import wrapped
+from hpo.wrapping import wrapped
 from tests.test_terminal import printed, summary
 
 NASTY = st.sampled_from("\n\r\t\x00\x07\x1b\x7f\x85\x9b\u2028\u2029\u202e\u2066\udc80")

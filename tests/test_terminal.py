@@ -13,8 +13,9 @@ from hpo.results.final_test import TestScore
 from hpo.results.leaderboard import Counts, Entry
 from hpo.results.noise import Noise
 from hpo.runtime.finish import Summary
-from hpo.terminal import print_summary, wrapped
+from hpo.terminal import print_summary
 from hpo.tracking.registry import Registered
+from hpo.wrapping import packed, wrapped
 
 
 class Terminal(io.StringIO):
@@ -155,3 +156,10 @@ def test_the_parameters_of_a_trial_stay_in_their_column(monkeypatch: pytest.Monk
         "                                  batch_size 16, epochs 5,\n"
         "                                  freeze_depth 2\n"
     ) in terminal.getvalue()
+
+
+def test_trials_at_work_are_not_broken_over_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = packed([f"#{number} 50% 0.8720" for number in range(9)]).splitlines()
+    assert len(lines) > 1
+    assert all(line.startswith("#") and line.endswith("0") and len(line) < 40 for line in lines)

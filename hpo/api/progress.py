@@ -68,7 +68,7 @@ class NotebookView:
         from IPython.display import display
 
         self._last = time.monotonic()
-        running = self._state.running_in_words()
+        running = "  ".join(self._state.at_work())
         text = printable(self._state.in_words() + (f" | {running}" if running else ""))
         if self._shown is None:
             self._shown = display({"text/plain": text}, raw=True, display_id=True)  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from hpo.data.cleaning import cleaning_steps
 from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing, head_tokens
+from hpo.results.markdown_table import markdown_table, rounded
 from hpo.tracking.keys import CHAMPION_ALIAS
 
 if TYPE_CHECKING:
@@ -97,16 +98,14 @@ def members_section(source: ChampionSource, estimate: float, metric: str) -> lis
     weights = combination.weights or ("",) * combination.members
     trials = source.trials if len(source.trials) == combination.members else ("",) * len(weights)
     rows = [
-        f"| {number} | {trial} | {weight if weight == '' else f'{weight:.4g}'} |"
+        (str(number), str(trial), rounded(weight))
         for number, (trial, weight) in enumerate(zip(trials, weights, strict=True), 1)
     ]
     return [
         f"An ensemble of {combination.members}{chosen}: it answers by {_COMBINED[combination.kind]}. "
         f"Estimated {metric} on validation: {estimate:.4f}.",
         "",
-        "| member | trial | weight |",
-        "|---|---|---|",
-        *rows,
+        *markdown_table(("member", "trial", "weight"), rows),
     ]
 
 

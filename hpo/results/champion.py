@@ -19,6 +19,7 @@ from hpo.results.champion_source import ChampionSource
 from hpo.results.confirmed import Confirmation
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
+from hpo.results.markdown_table import markdown_table, rounded
 from hpo.spec.study import Metric
 from hpo.tracking.keys import registered_name
 from hpo.tracking.tracker import StudyTracker
@@ -201,11 +202,11 @@ def _card(
 ) -> str:
     label_names = predictor.label_names
     intervals = champion.test.intervals
-    rows = [
-        f"| {name} | {value:.4f} | {intervals[name][0]:.4f} – {intervals[name][1]:.4f} |"
+    scores = [
+        (name, f"{value:.4f}", f"{intervals[name][0]:.4f} – {intervals[name][1]:.4f}")
         for name, value in champion.test.metrics.items()
     ]
-    params = [f"| {name} | {value} |" for name, value in best.params.items()]
+    params = [(name, rounded(value)) for name, value in best.params.items()]
     return "\n".join(
         [
             f"# {study_name}",
@@ -217,17 +218,13 @@ def _card(
             f"On the test split ({champion.test.texts} texts, looked at "
             f"{champion.times_tested} time(s)):",
             "",
-            "| metric | test | 95 % interval |",
-            "|---|---|---|",
-            *rows,
+            *markdown_table(("metric", "test", "95 % interval"), scores),
             *card_section(champion.test, metric, label_names),
             *_label_table(champion, label_names),
             "",
             "Parameters:" if champion.made_of is None else f"Parameters of trial {best.number}:",
             "",
-            "| parameter | value |",
-            "|---|---|",
-            *params,
+            *markdown_table(("parameter", "value"), params),
         ]
     )
 
@@ -266,11 +263,16 @@ def _what_it_is(champion: Champion, best: Entry, metric: Metric) -> list[str]:
 def _label_table(champion: Champion, label_names: tuple[str, ...]) -> list[str]:
     """Each label's precision, recall and F1, where a text may have several."""
     rows = [
-        f"| {name.replace('|', chr(92) + '|')} | {texts} | {right / max(given, 1):.4f} "
-        f"| {right / max(texts, 1):.4f} | {2 * right / max(texts + given, 1):.4f} |"
+        (
+            name,
+            str(texts),
+            f"{right / max(given, 1):.4f}",
+            f"{right / max(texts, 1):.4f}",
+            f"{2 * right / max(texts + given, 1):.4f}",
+        )
         for name, (texts, given, right) in zip(
             label_names, champion.test.label_counts, strict=False
         )
     ]
-    head = ["", "| label | texts | precision | recall | F1 |", "|---|---|---|---|---|"]
-    return [*head, *rows] if rows else []
+    header = ("label", "texts", "precision", "recall", "F1")
+    return ["", *markdown_table(header, rows)] if rows else []

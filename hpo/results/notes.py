@@ -11,6 +11,7 @@ from hpo.results.appraisal import warnings
 from hpo.results.baseline import baseline_in
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import BEST_EPOCH, FOLDS, STD_OVER_FOLDS, Counts, Entry
+from hpo.results.markdown_table import markdown_table
 from hpo.results.noise import near_best_in_words, noise_of
 from hpo.spec.space import Choice, Dimension, SearchSpace
 from hpo.spec.study import Metric, StudySpec
@@ -37,6 +38,16 @@ class TrialFacts:
     metric: str
     value: float | None
     attributes: Mapping[str, Any]
+
+    @staticmethod
+    def of(
+        number: int, state: str, metric: str, value: float | None, attributes: Mapping[str, Any]
+    ) -> TrialFacts:
+        """Those of a trial as the storage has it."""
+        told = {"reason": attributes.get("hpo.reason"), **attributes}
+        # A pruned trial has no value of its own; its best evaluation is what it reached.
+        reached = attributes.get(metric) if value is None else value
+        return TrialFacts(number, state, metric, reached, told)
 
 
 def study_note(
@@ -67,33 +78,44 @@ def study_note(
         lines += ["", " · ".join(f"[{words}]({address})" for words, address in links.items())]
     if entries:
         names = list(space)
-        lines += [
-            "",
-            f"| trial | {metric} | {' | '.join(names)} |",
-            "|---" * (2 + len(names)) + "|",
-        ]
-        lines += [_row(entry, names) for entry in entries[:_SHOWN]]
+        rows = [_row(entry, names) for entry in entries[:_SHOWN]]
+        lines += ["", *markdown_table(("trial", metric, *names), rows)]
     lines += [
         "",
         f"Searched with {spec.search.sampler.name}, pruned by {spec.search.pruner.name}:",
         "",
-        "| parameter | range |",
-        "|---|---|",
-        *(f"| {name} | {_range(dimension)} |" for name, dimension in space.items()),
+        *markdown_table(
+            ("parameter", "range"), [(name, _range(each)) for name, each in space.items()]
+        ),
     ]
     return "\n".join(lines)
 
 
 def trial_note(facts: TrialFacts) -> str:
     """A trial's end in a sentence, and the link to its MLflow run; empty where neither is known yet."""
-    lines = []
     url = facts.attributes.get("mlflow_url")
-    if url:
-        lines.append(f"[MLflow run of trial {facts.number}]({url})")
-    end = _end(facts)
-    if end:
-        lines.append(end)
-    return "\n\n".join(lines)
+    link = f"[MLflow run of trial {facts.number}]({url})" if url else ""
+    return "\n\n".join(part for part in (link, trial_end(facts)) if part)
+
+
+def trial_end(facts: TrialFacts) -> str:
+    """What came of a trial, and why it stopped, in a sentence; empty where it has not ended."""
+    attributes = facts.attributes
+    if facts.state == "FAIL":
+        reason = attributes.get("reason")
+        return "**Failed**" + (f": {reason}" if reason else ".")
+    if facts.state not in ("COMPLETE", "PRUNED"):
+        return ""
+    stopped = _STOPPED.get(str(attributes.get("stopped")), facts.state.lower())
+    words = [f"{facts.metric} **{facts.value:.4f}**" if facts.value is not None else "", stopped]
+    if STD_OVER_FOLDS in attributes:
+        spread = f"± {attributes[STD_OVER_FOLDS]:.4f} over {attributes[FOLDS]} folds"
+        words.insert(1, f"{spread}, the best after {attributes[BEST_EPOCH]:.2f} epochs of each")
+    if "epochs_run" in attributes:
+        words.append(
+            f"{attributes['epochs_run']:.2f} epochs in {attributes.get('seconds', 0):.1f} s"
+        )
+    return "; ".join(word for word in words if word) + "."
 
 
 def _standing(
@@ -148,29 +170,9 @@ def _caveats(
     return [line for each in lines for line in ("", each.replace("|", "\\|"))]
 
 
-def _end(facts: TrialFacts) -> str:
-    attributes = facts.attributes
-    if facts.state == "FAIL":
-        reason = attributes.get("reason")
-        return "**Failed**" + (f": {reason}" if reason else ".")
-    if facts.state not in ("COMPLETE", "PRUNED"):
-        return ""
-    stopped = _STOPPED.get(str(attributes.get("stopped")), facts.state.lower())
-    words = [f"{facts.metric} **{facts.value:.4f}**" if facts.value is not None else "", stopped]
-    if STD_OVER_FOLDS in attributes:
-        spread = f"± {attributes[STD_OVER_FOLDS]:.4f} over {attributes[FOLDS]} folds"
-        words.insert(1, f"{spread}, the best after {attributes[BEST_EPOCH]:.2f} epochs of each")
-    if "epochs_run" in attributes:
-        words.append(
-            f"{attributes['epochs_run']:.2f} epochs in {attributes.get('seconds', 0):.1f} s"
-        )
-    return "; ".join(word for word in words if word) + "."
-
-
-def _row(entry: Entry, names: Sequence[str]) -> str:
+def _row(entry: Entry, names: Sequence[str]) -> tuple[str, ...]:
     trial = f"[{entry.number}]({entry.mlflow_url})" if entry.mlflow_url else str(entry.number)
-    cells = [trial, entry.score_in_words(), *(_value(entry.params.get(name, "")) for name in names)]
-    return "| " + " | ".join(cells) + " |"
+    return (trial, entry.score_in_words(), *(_value(entry.params.get(name, "")) for name in names))
 
 
 def _range(dimension: Dimension) -> str:
@@ -185,4 +187,4 @@ def _range(dimension: Dimension) -> str:
 
 
 def _value(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

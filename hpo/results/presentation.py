@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from hpo.documents import parse_json
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import Entry, counts, leaderboard
-from hpo.results.notes import TrialFacts, study_note, trial_note
+from hpo.results.notes import TrialFacts, study_note, trial_end, trial_note
 from hpo.spec.locations import dashboard_url
 from hpo.spec.study import StudySpec
 from hpo.storage.optuna_rows import read_note, set_attribute, set_metric_name, write_note
@@ -109,10 +109,35 @@ def present_trial(storage: Storage, uid: str, number: int) -> None:
     Args:
         uid: The study's.
     """
+    query = select(TRIALS.c.trial_id, TRIALS.c.study_id).join(
+        HPO_STUDIES, HPO_STUDIES.c.study_id == TRIALS.c.study_id
+    )
+    query = query.where(HPO_STUDIES.c.uid == uid, TRIALS.c.number == number)
+
+    def write() -> None:
+        facts = _trial_facts(storage, uid, number)
+        body = "" if facts is None else trial_note(facts)
+        if not body:
+            return
+        with storage.write() as connection:
+            row = connection.execute(query).first()
+            if row is not None:
+                _write_note(connection, row.study_id, row.trial_id, body)
+
+    storage.retry(write, f"writing the note of trial {number}")
+
+
+def end_in_words(storage: Storage, uid: str, number: int) -> str:
+    """What came of a trial and why it stopped, as the storage knows it; empty where it has not ended."""
+    facts = storage.retry(lambda: _trial_facts(storage, uid, number), "looking up a trial")
+    return "" if facts is None else trial_end(facts)
+
+
+def _trial_facts(storage: Storage, uid: str, number: int) -> TrialFacts | None:
+    """None where the trial was deleted meanwhile."""
     query = (
         select(
             TRIALS.c.trial_id,
-            TRIALS.c.study_id,
             HPO_STUDIES.c.uid,
             HPO_STUDIES.c.spec_json,
             HPO_STUDIES.c.trials,
@@ -122,37 +147,14 @@ def present_trial(storage: Storage, uid: str, number: int) -> None:
         .join(STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
         .where(HPO_STUDIES.c.uid == uid, TRIALS.c.number == number)
     )
-
-    def told() -> str:
-        # Read by itself, in one state of the database, as the trial's seals need it.
-        with storage.read() as connection:
-            row = connection.execute(query).first()
-            if row is None:  # deleted meanwhile
-                return ""
-            trial = read_trial(connection, row.trial_id)
-        attributes = trial.user_attrs
-        metric = stored_spec(storage, row).study.metric
-        attributes.setdefault("reason", attributes.get("hpo.reason"))
-        facts = TrialFacts(
-            number=number,
-            state=trial.state.name,
-            metric=metric,
-            # A pruned trial has no value of its own; its best evaluation is what it reached.
-            value=attributes.get(metric) if trial.value is None else trial.value,
-            attributes=attributes,
-        )
-        return trial_note(facts)
-
-    def write() -> None:
-        body = told()
-        if not body:
-            return
-        with storage.write() as connection:
-            row = connection.execute(query).first()
-            if row is not None:
-                _write_note(connection, row.study_id, row.trial_id, body)
-
-    storage.retry(write, f"writing the note of trial {number}")
+    # Read by itself, in one state of the database, as the trial's seals need it.
+    with storage.read() as connection:
+        row = connection.execute(query).first()
+        if row is None:
+            return None
+        trial = read_trial(connection, row.trial_id)
+    metric = stored_spec(storage, row).study.metric
+    return TrialFacts.of(number, trial.state.name, metric, trial.value, trial.user_attrs)
 
 
 def _what_it_is(spec: StudySpec) -> dict[str, str]:

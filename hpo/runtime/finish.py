@@ -30,7 +30,7 @@ from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_s
 from hpo.runtime.course import StudyCourse, confirmation_of, is_unconfirmed
 from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.session import Session
-from hpo.runtime.study_drawings import show_drawings
+from hpo.runtime.study_drawings import log_report, show_drawings
 from hpo.runtime.trained_part import trained_parts
 from hpo.spec.study import Metric
 from hpo.studies.memory import recall, remember
@@ -257,6 +257,7 @@ def _promote(
     session.models.drop(session.models.numbers() - kept)
     show_drawings(session, entries, champion)
     present_study(study, session.tracker, champion)
+    log_report(session)
     return champion
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from hpo.leases.claim_rows import REASON
 from hpo.results.leaderboard import Entry, leaderboard, top_numbers
+from hpo.results.notes import TrialFacts, trial_end
 from hpo.results.presentation import present_trial
 from hpo.runtime.kept_models import KeptModels
 from hpo.spec.names import confirmed_study
@@ -98,20 +99,23 @@ def outcome_reader(storage: Storage, state: Path) -> OutcomeOf:
         trial = storage.retry(lambda: _read(storage, uid, number), "looking up a trial")
         if trial is None or trial.attempt != attempt or not trial.state.is_finished():
             return None
-        if trial.state is TrialState.FAIL:
-            return RunOutcome("FAIL", reason=trial.attributes.get(REASON))
         metric = trial.spec.study.metric
+        facts = TrialFacts.of(number, trial.state.name, metric, trial.value, trial.attributes)
+        note = trial_end(facts)
+        if trial.state is TrialState.FAIL:
+            return RunOutcome("FAIL", reason=trial.attributes.get(REASON), note=note)
         # What a trial is worth is its best evaluation, whether or not it was pruned after it.
         best = trial.attributes.get(metric, trial.value)
         step = int(trial.attributes.get(EXAMPLES_SEEN, 0))
         metrics = {} if best is None else {f"val/best_{metric}": float(best)}
         if trial.state is TrialState.PRUNED:
-            return RunOutcome("PRUNED", step, metrics)
+            return RunOutcome("PRUNED", step, metrics, note=note)
         models = KeptModels(state, trial.study, uid)
         return RunOutcome(
             "COMPLETE",
             step,
             metrics,
+            note=note,
             keeps_model=_keeps_model(storage, trial, number),
             model=models.path(number) if models.whole(number) else None,
             model_tags=trial_model_tags(trial.study, uid, number, attempt),

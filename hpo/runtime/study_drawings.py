@@ -1,6 +1,8 @@
-"""The drawings of a finished study: its champion's confusion matrix and the best trials' learning curves."""
+"""The drawings and the report of a finished study: confusion matrix, the best trials' learning curves, one page."""
 
 from __future__ import annotations
+
+import logging
 
 import numpy as np
 import optuna
@@ -13,6 +15,10 @@ from hpo.results.leaderboard import Entry
 from hpo.runtime.session import Session
 from hpo.studies.studies import OpenStudy
 
+logger = logging.getLogger(__name__)
+
+REPORT = "report.html"
+"""A file of the study's run in MLflow."""
 _CURVES = 5
 
 
@@ -39,6 +45,21 @@ def show_drawings(session: Session, entries: list[Entry], champion: Champion) ->
     for name, drawing in drawings.items():
         session.tracker.log_study_text(drawing, f"figures/{name}")
         show_with_study(study.storage, study.study_id, session.work.state, name, drawing)
+
+
+def log_report(session: Session) -> None:
+    """The study's report in MLflow; where it cannot be made, a warning says why, for the champion stands."""
+    study = session.study
+    try:
+        # Here alone, for it brings plotly, which a worker that crowns nobody need not load.
+        from hpo.results.report.facts import read_facts
+        from hpo.results.report.page import report_page
+
+        page = report_page([read_facts(study.storage, study.name)])
+        session.tracker.log_study_text(page, REPORT)
+    except Exception as error:  # noqa: BLE001 - whatever a page fails on, the study has its end
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        logger.warning("study %s: no report is logged to MLflow: %s", study.name, reason)
 
 
 def _learning_curves(

@@ -18,7 +18,7 @@ from hpo.leases.lease import LeaseLost
 from hpo.model.weights_file import weights_digest
 from hpo.results.dashboard_drawings import show_with_trial
 from hpo.results.leaderboard import leaderboard, top_numbers
-from hpo.results.presentation import present_study, present_trial
+from hpo.results.presentation import end_in_words, present_study, present_trial
 from hpo.runtime.events import Listener, TrialEnded, TrialEvaluated, TrialStarted
 from hpo.runtime.kept_models import KeptModels, keep_trained
 from hpo.runtime.preparation import Prepared, told_params, trial_params
@@ -242,7 +242,13 @@ class StudyWork:
         claim.finish(TrialState[end.state], end.value if complete else None, reason=end.reason)
         leads = complete and self._take_its_place(attempt, drawing)
         best = f"val/best_{self.study.spec.study.metric}"
-        run.finish(end.state, {} if end.value is None else {best: end.value}, reason=end.reason)
+        words = end_in_words(self.study.storage, self.study.uid, claim.number)
+        run.finish(
+            end.state,
+            {} if end.value is None else {best: end.value},
+            reason=end.reason,
+            note=f"**The best trial when it ended.** {words}" if leads else words,
+        )
         present_trial(self.study.storage, self.study.uid, claim.number)
         if leads:
             present_study(self.study, self.tracker)

@@ -44,7 +44,7 @@ def _close(channel: Channel, run: KnownRun, ended_ms: int) -> None:
         return
     # The same timestamp at each try, so that a point sent twice is one point.
     last = [MetricPoint(k, v, outcome.step, ended_ms) for k, v in outcome.metrics.items()]
-    tags = outcome_tags(outcome.state, outcome.reason)
+    tags = outcome_tags(outcome.state, outcome.reason, outcome.note)
     channel.gateway.log_batch(run.run_id, metrics=last, tags=tags)
     if outcome.keeps_model and outcome.model is not None:
         _log_missing_model(channel, run, outcome.model, outcome)

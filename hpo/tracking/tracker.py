@@ -31,7 +31,6 @@ from hpo.outbox.records import (
     LogMetrics,
     PublishModel,
     RunStatus,
-    SetTags,
     TagExperiment,
 )
 from hpo.redaction import without_credentials
@@ -48,14 +47,12 @@ from hpo.tracking.drain import Drainer, drain_abandoned
 from hpo.tracking.identity import StudyIdentity
 from hpo.tracking.keys import (
     CHAMPION_ALIAS,
-    NOTE_TAG,
     STUDY_KEY_TAG,
     TRIAL_NUMBER_TAG,
     trial_model_tags,
     trial_run_name,
 )
-from hpo.tracking.limits import MAX_NOTE_CHARACTERS
-from hpo.tracking.opening import DatasetInfo, open_study, open_trial
+from hpo.tracking.opening import DatasetInfo, descriptions, open_study, open_trial
 from hpo.tracking.system_metrics import SystemMetrics
 from hpo.tracking.trial_run import OutcomeOf, TrialRun, log_text, now_ms, outcome_tags, points
 from hpo.tracking.uri import browser_url, checked_uri, run_url
@@ -288,8 +285,8 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         delete_trial_models(self._tracking_uri, self._study.name, self._study.key, trial_numbers)
 
     def describe(self, markdown: str) -> None:
-        """Set the description of the study's run."""
-        self._outbox.append(SetTags(self._study.run, {NOTE_TAG: markdown[:MAX_NOTE_CHARACTERS]}))
+        """Set the description of the study's run, and of its experiment."""
+        self._outbox.append(*descriptions(self._study.run, markdown))
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics of the study as a whole, e.g. the best value so far by finished trials."""

@@ -20,7 +20,7 @@ from hpo.outbox.records import (
     RunRef,
     RunStatus,
 )
-from hpo.tracking.keys import ABANDONED_TAG, REASON_TAG, TRIAL_STATE_TAG
+from hpo.tracking.keys import ABANDONED_TAG, NOTE_TAG, REASON_TAG, TRIAL_STATE_TAG
 from hpo.tracking.system_metrics import SystemMetrics
 
 TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
@@ -37,6 +37,7 @@ class RunOutcome:
 
     Attributes:
         metrics: Those that come last, at `step`.
+        note: What came of it, for the run's description.
         keeps_model: Whether its model is among those that stay.
         model: The folder that `TrialRun.log_model` was given, or would have been, if it is here,
             and the tags of the logged model.
@@ -46,6 +47,7 @@ class RunOutcome:
     step: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str | None = None
+    note: str = ""
     keeps_model: bool = False
     model: Path | None = None
     model_tags: Mapping[str, str] = field(default_factory=dict)
@@ -115,9 +117,17 @@ class TrialRun:
         state: TrialState,
         final_metrics: Mapping[str, float] | None = None,
         reason: str | None = None,
+        note: str = "",
     ) -> None:
-        """End the run: FINISHED, KILLED (pruned) or FAILED; final_metrics get the last step."""
-        tags = outcome_tags(state, reason)
+        """End the run: FINISHED, KILLED (pruned) or FAILED.
+
+        Args:
+            state: The trial's.
+            final_metrics: They get the last step.
+            reason: Why the trial failed.
+            note: The run's description, Markdown.
+        """
+        tags = outcome_tags(state, reason, note)
         operations: list[Operation] = []
         if final_metrics:
             operations.append(LogMetrics(self._ref, points(final_metrics, self._last_step)))
@@ -152,8 +162,9 @@ def points(metrics: Mapping[str, float], step: int) -> tuple[MetricPoint, ...]:
     return tuple(MetricPoint(key, float(value), step, now) for key, value in metrics.items())
 
 
-def outcome_tags(state: TrialState, reason: str | None) -> dict[str, str]:
-    return {TRIAL_STATE_TAG: state} | ({REASON_TAG: reason} if reason else {})
+def outcome_tags(state: TrialState, reason: str | None, note: str = "") -> dict[str, str]:
+    tags = {TRIAL_STATE_TAG: state, REASON_TAG: reason or "", NOTE_TAG: note}
+    return {key: value for key, value in tags.items() if value}
 
 
 def abandoned_tags() -> dict[str, str]:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hpo.spec.names import key_part
 from hpo.tracking.keys import RUN_KEY_TAG
 
 _KEY = "hpo-trials"
 _NAME = "Trials"
+_SECTION = "hpo-compared"
+_RUN_URL = re.compile(r"(?P<server>.+)/#/experiments/(?P<experiment>[^/?]+)/runs/[^/?]+")
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,19 @@ def experiment_tags(table: TrialsTable, study_uid: str, now_ms: int) -> Mapping[
         "runsHiddenMode": "FIRST_10_RUNS",
         "viewMaximized": False,
         "runListHidden": False,
-        "isAccordionReordered": False,
+        "compareRunCharts": _charts(table),
+        "compareRunSections": [
+            {
+                "uuid": _SECTION,
+                "name": "Trials compared",
+                "display": True,
+                "isReordered": True,
+                "deleted": False,
+                "isGenerated": False,
+            }
+        ],
+        # Otherwise the sections are sorted by name, and this is not the first.
+        "isAccordionReordered": True,
         "useGroupedValuesInCharts": True,
         "hideEmptyCharts": True,
         "groupBy": None,
@@ -85,8 +101,65 @@ def experiment_tags(table: TrialsTable, study_uid: str, now_ms: int) -> Mapping[
 
 
 def table_url(server: str, experiment_id: str) -> str:
-    """The experiment's page with that view."""
+    """The experiment's page with that view: the table of its trials."""
     return (
         f"{server}/#/experiments/{experiment_id}/runs"
         f"?workflowType=machine_learning&viewStateShareKey={_KEY}"
     )
+
+
+def charts_url(table: str) -> str:
+    """The same view's charts.
+
+    Args:
+        table: What `table_url` gave.
+    """
+    return f"{table}&compareRunsMode=CHART"
+
+
+def table_url_of(run_url: str) -> str | None:
+    """The table that the run at an address stands in; None for an address of anything else."""
+    match = _RUN_URL.fullmatch(run_url)
+    return None if match is None else table_url(match["server"], match["experiment"])
+
+
+def _charts(table: TrialsTable) -> list[dict[str, Any]]:
+    """The charts that come first, those that compare trials; the page adds one for each other metric."""
+    best = f"val/best_{table.metric}"
+    lines = dict.fromkeys((f"val/{table.metric}", "val/log_loss"))
+    compared: list[dict[str, Any]] = [
+        {
+            "type": "PARALLEL",
+            "selectedParams": list(table.params),
+            "selectedMetrics": [best],
+            "showAllRuns": True,
+        },
+        *({"type": "LINE", "metricKey": name, **_LINE} for name in lines),
+        {"type": "BAR", "metricKey": best},
+    ]
+    return [
+        {
+            "uuid": f"{_SECTION}-{index}",
+            "metricSectionId": _SECTION,
+            "runsCountToCompare": 100,
+            "deleted": False,
+            "isGenerated": False,
+            **chart,
+        }
+        for index, chart in enumerate(compared)
+    ]
+
+
+_LINE = {
+    "lineSmoothness": 0,
+    "xAxisScaleType": "linear",
+    "scaleType": "linear",
+    "range": {},
+    "xAxisKey": "step",
+    "selectedXAxisMetricKey": "",
+    "yAxisKey": "metric",
+    "yAxisExpressions": [],
+    "ignoreOutliers": False,
+    "useGlobalXaxisKey": True,
+    "useGlobalLineSmoothing": True,
+}

@@ -301,8 +301,8 @@ class TrialTraining:
             metrics={
                 "train/loss": train_loss,
                 "train/learning_rate": self.params.learning_rate * self._factor(progress.step - 1),
-                "train/epoch": epoch,
-                "train/examples_per_second": progress.examples_seen / max(progress.seconds, 1e-9),
+                "work/epoch": epoch,
+                "work/examples_per_second": progress.examples_seen / max(progress.seconds, 1e-9),
                 **scores,
                 **stage_metrics(self.stages, self.stage),
             },

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from hpo.results.dashboard_drawings import artifact_folder, show_with_study, show_with_trial
 from hpo.results.leaderboard import counts, leaderboard
 from hpo.results.notes import TrialFacts, study_note, trial_note
-from hpo.results.presentation import present_study, present_trial
+from hpo.results.presentation import end_in_words, present_study, present_trial
 from hpo.runtime.outcomes import set_trial_run
 from hpo.spec.study import StudySpec
 from hpo.storage.storage import Storage, open_storage
@@ -95,6 +95,16 @@ def test_a_trials_note_links_to_its_run_and_says_how_it_ended(study: OpenStudy) 
     assert "accuracy **0.8700**; stopped early" in note(study, 0)
 
 
+def test_a_run_is_described_by_what_came_of_its_trial(study: OpenStudy) -> None:
+    add_trial(study, 0.87)
+    words = end_in_words(study.storage, study.uid, 0)
+    assert (
+        words
+        == "accuracy **0.8700**; stopped early, as it no longer improved; 2.50 epochs in 9.0 s."
+    )
+    assert end_in_words(study.storage, study.uid, 1) == ""
+
+
 def test_a_note_grows_with_what_is_known(study: OpenStudy) -> None:
     add_trial(study, 0.87)
     present_trial(study.storage, study.uid, 0)
@@ -128,7 +138,7 @@ def test_the_study_is_described_in_both_places(
     present_study(study, tracker)  # type: ignore[arg-type]
     assert "**Best so far: trial 1**, validation accuracy **0.9000**" in tracker.description
     assert "[Optuna dashboard](http://d/dashboard/studies/1)" in tracker.description
-    assert "| learning_rate | 1e-05 to 0.01, by its logarithm |" in tracker.description
+    assert "| learning_rate&emsp; | 1e-05 to 0.01, by its logarithm |" in tracker.description
     assert tracker.study_url in note(study)
     assert "Best so far: trial 1" in note(study)
     assert study.load().metric_names == ["accuracy"]
@@ -198,5 +208,5 @@ def test_values_cannot_break_the_table(study: OpenStudy) -> None:
     loaded = study.load()
     text = study_note(study.spec, study.space, counts(loaded), leaderboard(loaded), None, {})
     rows = [line for line in text.splitlines() if line.startswith("| [0]")]
-    assert rows == [f"| [0]({URL}) | 0.5000 | 0.001 |  |  |"]
+    assert rows == [f"| [0]({URL})&emsp; | 0.5000&emsp; | 0.001&emsp; | &emsp; |  |"]
     assert json.dumps(text)

@@ -14,7 +14,7 @@ import pytest
 from hpo.runtime.data_overview import DataOverview, overview_of
 from hpo.runtime.overview_in_words import LEFT, in_words
 from hpo.spec.study_file import find_study_file, read_study
-from hpo.terminal import wrapped
+from hpo.wrapping import wrapped
 
 Row = tuple[str, object]
 

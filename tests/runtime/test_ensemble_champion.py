@@ -94,7 +94,7 @@ def test_its_card_names_its_members_and_how_good_it_is_thought(
     card = newest_version(locations).description
     assert "An ensemble of 3, by greedy selection: it answers by the weighted mean" in card
     assert f"{ESTIMATE:.4f}" in card
-    assert f"| 1 | {crowned.lead} | 3 |" in card
+    assert f"| 1&emsp; | {crowned.lead}&emsp; | 3 |" in card
     assert "mlflow.pyfunc.load_model" in card
     assert "pipeline(" not in card
 

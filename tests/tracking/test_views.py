@@ -6,7 +6,7 @@ import base64
 import json
 import zlib
 
-from hpo.tracking.views import TrialsTable, experiment_tags, table_url
+from hpo.tracking.views import TrialsTable, charts_url, experiment_tags, table_url, table_url_of
 
 
 def test_the_view_ranks_the_trials_and_shows_what_was_searched() -> None:
@@ -21,6 +21,10 @@ def test_the_view_ranks_the_trials_and_shows_what_was_searched() -> None:
     assert state["searchFilter"] == "tags.`hpo.run_key` LIKE 'trial:%:u1:%'"
     assert "params.`epochs`" in state["selectedColumns"]
     assert len(state["selectedColumns"]) == len(set(state["selectedColumns"]))
+    first = state["compareRunCharts"][0]
+    assert (first["type"], first["selectedParams"]) == ("PARALLEL", ["learning_rate", "epochs"])
+    drawn = [chart.get("metricKey") for chart in state["compareRunCharts"][1:]]
+    assert drawn == ["val/log_loss", "val/best_log_loss"]
 
 
 def test_the_view_fits_into_a_tag_however_much_is_searched() -> None:
@@ -31,3 +35,10 @@ def test_the_view_fits_into_a_tag_however_much_is_searched() -> None:
 
 def test_the_table_has_an_address() -> None:
     assert table_url("http://h:1", "7").startswith("http://h:1/#/experiments/7/runs?")
+
+
+def test_a_run_leads_to_the_table_that_it_stands_in() -> None:
+    table = table_url("https://h/mlflow", "7")
+    assert table_url_of("https://h/mlflow/#/experiments/7/runs/abc") == table
+    assert charts_url(table).startswith(table)
+    assert table_url_of("https://h/mlflow") is None

@@ -85,4 +85,4 @@ def finish(trial: TrialTraining, **options: Any) -> tuple[TrialResult, list[Eval
 
 def scores(evaluation: Evaluation) -> dict[str, float]:
     """The metrics that do not depend on the clock."""
-    return {k: v for k, v in evaluation.metrics.items() if k != "train/examples_per_second"}
+    return {k: v for k, v in evaluation.metrics.items() if k != "work/examples_per_second"}
