@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import sys
 import threading
@@ -103,7 +104,24 @@ def _settle_source(options: argparse.Namespace) -> None:
             hint="Leave one out.",
         )
     else:
+        _check_no_slip(source)
         options.data = source
+
+
+def _check_no_slip(source: str) -> None:
+    """Raise OptionError for what is nearly a study's name, before the hub is asked for data of that name."""
+    from hpo.errors import OptionError, nearest_name
+    from hpo.spec.study_file import known_studies
+
+    near = nearest_name(source, known_studies())
+    if near is None or not re.fullmatch(r"[\w-]+", source) or Path(source).exists():
+        return
+    raise OptionError(
+        "SOURCE",
+        found=f"{source!r}, which is no study, file or folder",
+        expected="a study or data",
+        hint=f"Did you mean {near}? Data of the hub of that name are --data {source}.",
+    )
 
 
 def _is_study(source: str) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 from hpo.atomic import write_whole
 from hpo.documents import parse_json
@@ -57,10 +58,9 @@ def write_digests(folder: Path, *, but: Collection[str] = ()) -> None:
 def digested_files(folder: Path) -> frozenset[str]:
     """The files that a folder's digests name, by their paths in it; none where there are no digests."""
     try:
-        named = dict(parse_json((folder / DIGESTS_FILE).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        return frozenset(_read(folder))
+    except (OSError, ValueError):
         return frozenset()
-    return frozenset(map(str, named))
 
 
 def damage_in(folder: Path, needed: Iterable[str] = ()) -> str | None:
@@ -76,7 +76,7 @@ def damage_in(folder: Path, needed: Iterable[str] = ()) -> str | None:
     if not path.is_file():
         return None
     try:
-        digests = dict(parse_json(path.read_bytes()))
+        digests = _read(folder)
         newer = refusal(DIGESTS, str(path), digests.pop("format", None))
         if newer is not None:
             return str(newer)
@@ -86,3 +86,11 @@ def damage_in(folder: Path, needed: Iterable[str] = ()) -> str | None:
     except (OSError, ValueError, TypeError) as error:
         return f"{DIGESTS_FILE} or a file that it names cannot be read ({error})"
     return None
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """What stands in a folder's `digests.json`. Raises OSError or ValueError."""
+    document = parse_json((folder / DIGESTS_FILE).read_bytes())
+    if not isinstance(document, dict):
+        raise ValueError("no table of digests")
+    return document

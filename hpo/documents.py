@@ -1,4 +1,4 @@
-"""Documents that somebody else wrote, JSON and TOML: read with a bound on how deep they are nested.
+"""Documents that we read, JSON and TOML: with a bound on how deep they are nested, and held to a shape.
 
 Python's own parsers give up at a depth that hangs on who called them, with an error that is no word
 about the document; and what they do read may still be too deep for whoever goes through it.
@@ -10,7 +10,12 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+T = TypeVar("T")
 
 DEEPEST: Final = 100
 """Levels of objects and arrays in one another: far more than anything that we read has."""
@@ -60,6 +65,28 @@ def parse_json(
     if counted.count(square) + counted.count(curly) > DEEPEST:
         _check_depth(document)
     return document
+
+
+def typed(shape: TypeAdapter[T], document: object) -> T:
+    """A document of ours as what it was written from; somebody may have edited it since.
+
+    Args:
+        shape: What it is to be. Keys that it does not know are passed over, unless it says otherwise.
+        document: As `parse_json` gives it.
+
+    Raises:
+        ValueError: It is something else, told in a few words.
+    """
+    from pydantic import ValidationError
+
+    try:
+        # As JSON, which has no tuples: in strict mode they could not be lists.
+        return shape.validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(map(str, fault["loc"])) or "it"
+        said = "is missing" if fault["type"] == "missing" else fault["msg"]
+        raise ValueError(f"{key}: {said}") from None
 
 
 def parse_toml(text: str) -> dict[str, Any]:

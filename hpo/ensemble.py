@@ -138,20 +138,12 @@ def _tell_of_mlflow(session: Session, ensemble: Ensemble) -> None:
 
 def _check_name(name: str, locations: Locations) -> None:
     """Raise StudyGoneError for a study that is not there, before anything slow is imported."""
-    from hpo.errors import StudyGoneError, nearest_name
-    from hpo.redaction import redacted
     from hpo.storage.storage import registered_names
+    from hpo.studies.renamed import study_not_found
 
     known = registered_names(locations.storage_url)
-    if name in known:
-        return
-    near = nearest_name(name, known)
-    raise StudyGoneError(
-        redacted(locations.storage_url),
-        found=f"no study {name!r}",
-        expected="one of " + ", ".join(known[:10]) if known else "a study that was run",
-        hint=f"Did you mean {near}?" if near else "Name a study that was run or submitted here.",
-    )
+    if name not in known:
+        raise study_not_found(locations.storage_url, name, known)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,8 @@ def _run(options: argparse.Namespace) -> int:
 def _watch(options: argparse.Namespace, locations: Locations) -> Watch:
     """The person at the terminal."""
     from hpo.runtime.watching import Standing, Stop, Watch
-    from hpo.terminal import StudyState, make_view, tell_data
+    from hpo.study_state import StudyState
+    from hpo.terminal import make_view, tell_data
 
     def view(standing: Standing) -> View:
         return make_view(StudyState(**vars(standing)), quiet=options.quiet)
@@ -161,9 +162,10 @@ def _say_stopped(summary: Summary, *, out_of_time: bool) -> None:
 
 
 def _tell(summary: Summary, locations: Locations) -> None:
+    from hpo.outbox.outbox import blocked_in
     from hpo.redaction import redacted
     from hpo.spec.locations import DEFAULT_STORAGE
-    from hpo.terminal import print_summary
+    from hpo.terminal import print_summary, waiting_in_words
     from hpo.tracking.uri import ui_command
 
     print_summary(summary, sys.stdout)
@@ -175,10 +177,7 @@ def _tell(summary: Summary, locations: Locations) -> None:
     if locations.storage_url == DEFAULT_STORAGE:
         lines.append("Both:      python -m hpo.ui")
     if summary.waiting_for_mlflow:
-        lines.append(
-            f"{summary.waiting_for_mlflow} operations still wait for MLflow; "
-            "the next run, or `python -m hpo.doctor --flush`, sends them."
-        )
+        lines.append(waiting_in_words(summary.waiting_for_mlflow, blocked_in(locations.state)))
     sys.stdout.write("\n".join(map(printable, lines)) + "\n")
 
 

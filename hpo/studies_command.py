@@ -226,14 +226,13 @@ def _agreed(name: str) -> bool:
 
 def _check_name(name: str, locations: Locations) -> None:
     """Raise StudyGoneError for a study that is not there, with nothing made."""
-    from hpo.redaction import redacted
     from hpo.storage.storage import registered_names
 
     known = registered_names(locations.storage_url)
     if name not in known:
-        from hpo.studies.progress import no_such_study
+        from hpo.studies.renamed import study_not_found
 
-        raise no_such_study(redacted(locations.storage_url), name, known)
+        raise study_not_found(locations.storage_url, name, known)
 
 
 @contextmanager

@@ -7,19 +7,13 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hpo.printable import printable
-from hpo.runtime.events import (
-    Event,
-    FeatureProgress,
-    TrialEnded,
-    TrialEvaluated,
-    TrialStarted,
-    View,
-)
+from hpo.runtime.events import Event, TrialEnded, View, bare, name_of
 from hpo.spec.numbers import duration
+from hpo.study_state import StudyState
 
 if TYPE_CHECKING:
     from hpo.results.champion import Champion
@@ -33,73 +27,6 @@ _WITH_A_NUMBER = re.compile(r"(?<=\w) (?=\d)|(?<=\d) (?=[\w%])")
 _NO_BREAK = "\u00a0"
 
 
-class StudyState:
-    """What is known of a study in progress: counts, best so far, running trials, time left."""
-
-    def __init__(self, wanted: int, finished: int, best: float | None, maximize: bool) -> None:
-        self.wanted = wanted
-        self.finished = finished
-        self.best = best
-        self.best_number: int | None = None
-        self.running: dict[int, tuple[float, float | None]] = {}  # number -> share done, last value
-        self.building: FeatureProgress | None = None
-        self._maximize = maximize
-        self._finished_before = finished
-        self._started = time.monotonic()
-
-    def update(self, event: Event) -> None:
-        """Take note of an event."""
-        match event:
-            case TrialStarted():
-                self.running[event.number] = (0.0, None)
-            case TrialEvaluated():
-                self.running[event.number] = (event.share, event.value)
-                self.building = None
-            case FeatureProgress():
-                self.building = event if event.done < event.total else None
-            case TrialEnded():
-                self.running.pop(event.number, None)
-                if event.state in ("COMPLETE", "PRUNED"):
-                    self.finished += 1
-                if event.state == "COMPLETE" and event.value is not None:
-                    self._note_best(event.number, event.value)
-
-    def seconds_left(self) -> float | None:
-        """By the pace so far; None before anything is known of it."""
-        done = self.finished - self._finished_before
-        begun = sum(share for share, _ in self.running.values())
-        if done + begun < 0.5:
-            return None
-        pace = (time.monotonic() - self._started) / (done + begun)
-        return max(0.0, (self.wanted - self.finished - begun) * pace)
-
-    def _note_best(self, number: int, value: float) -> None:
-        better = self.best is None or (value > self.best if self._maximize else value < self.best)
-        if better:
-            self.best, self.best_number = value, number
-
-    def in_words(self) -> str:
-        """`12/50 trials, best 0.8720 (trial 7), 3 min left`."""
-        words = [f"{self.finished}/{self.wanted} trials"]
-        if self.best is not None:
-            by = "" if self.best_number is None else f" (trial {self.best_number})"
-            words.append(f"best {self.best:.4f}{by}")
-        left = self.seconds_left()
-        if left is not None:
-            words.append(f"{duration(left)} left")
-        return ", ".join(words)
-
-    def running_in_words(self) -> str:
-        """The trials at work with their progress and last metric."""
-        if self.building is not None and not any(share for share, _ in self.running.values()):
-            share = self.building.done / max(self.building.total, 1)
-            return f"computing {self.building.depth} frozen blocks once for all trials: {share:.0%}"
-        return "  ".join(
-            f"#{number} {share:.0%}" + ("" if value is None else f" {value:.4f}")
-            for number, (share, value) in sorted(self.running.items())
-        )
-
-
 class PlainView:
     """A line for each trial that ends, and one every few seconds where none does."""
 
@@ -110,12 +37,13 @@ class PlainView:
 
     def on_event(self, event: Event) -> None:
         self._state.update(event)
-        if isinstance(event, TrialEnded):
-            value = "" if event.value is None else f" {event.value:.4f}"
-            reason = f" ({event.reason})" if event.reason else ""
+        ended = bare(event)
+        if isinstance(ended, TrialEnded):
+            value = "" if ended.value is None else f" {ended.value:.4f}"
+            reason = f" ({ended.reason})" if ended.reason else ""
             self._line(
-                f"trial {event.number} {event.state.lower()}{value} "
-                f"in {duration(event.seconds)}{reason} | {self._state.in_words()}"
+                f"{name_of(event)} {ended.state.lower()}{value} "
+                f"in {duration(ended.seconds)}{reason} | {self._state.in_words()}"
             )
         elif time.monotonic() - self._last_line >= _PLAIN_LINE_SECONDS:
             self._line(f"{self._state.in_words()} | {self._state.running_in_words()}")
@@ -143,9 +71,10 @@ class RichView:
 
     def on_event(self, event: Event) -> None:
         self._state.update(event)
-        if isinstance(event, TrialEnded) and event.state == "FAIL":
+        ended = bare(event)
+        if isinstance(ended, TrialEnded) and ended.state == "FAIL":
             self._live.console.print(
-                printable(f"trial {event.number} failed: {event.reason}"), markup=False
+                printable(f"{name_of(event)} failed: {ended.reason}"), markup=False
             )
         self._live.update(self._block())
 
@@ -157,7 +86,8 @@ class RichView:
         from rich.progress_bar import ProgressBar
         from rich.text import Text
 
-        bar = ProgressBar(total=self._state.wanted, completed=self._state.finished, width=40)
+        shown = self._state.confirmation or self._state
+        bar = ProgressBar(total=shown.wanted, completed=shown.finished, width=40)
         return Group(
             Text(self._state.in_words(), style="bold"),
             bar,
@@ -228,13 +158,14 @@ def print_summary(summary: Summary, stream: TextIO) -> None:
     if summary.entries:
         table = ["", *_leaderboard(summary.entries[:10], summary.metric, stream)]
         lines += ["", *_beside_the_leaderboard(summary)]
-        lines.append("Best parameters: " + _params(summary.entries[0]))
+        lines.append("Best parameters: " + _params(summary.best))
     if summary.importances:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in summary.importances.items())
         lines.append(f"Importances: {shares}")
     elif summary.entries:
         lines.append(f"Importances: not shown, for {summary.importances_left_out or 'none differ'}")
     if summary.champion is not None:
+        lines += summary.confirmation_in_words
         lines += _test_score(summary, summary.champion)
     for ensemble in summary.ensembles.values():
         lines += ["", *ensemble.in_words(summary.metric)]
@@ -245,6 +176,23 @@ def print_summary(summary: Summary, stream: TextIO) -> None:
         *(wrapped(line, stream) for line in lines),
     ]
     stream.write("\n".join(shown) + "\n")
+
+
+def waiting_in_words(count: int, blocked: Sequence[str]) -> str:
+    """What is to be said of operations that have not reached MLflow.
+
+    Args:
+        blocked: What somebody must mend before they do.
+    """
+    if blocked:
+        return (
+            f"{count} operations are kept that MLflow does not take: {'; '.join(blocked)}. "
+            "Mend that; the next run, or `python -m hpo.doctor --flush`, sends them."
+        )
+    return (
+        f"{count} operations still wait for MLflow; "
+        "the next run, or `python -m hpo.doctor --flush`, sends them."
+    )
 
 
 def _beside_the_leaderboard(summary: Summary) -> list[str]:

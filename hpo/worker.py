@@ -103,7 +103,7 @@ def _has_something_to_serve(options: argparse.Namespace, locations: Locations) -
     """
     from hpo.redaction import redacted
     from hpo.storage.storage import registered_names
-    from hpo.studies.progress import no_such_study
+    from hpo.studies.renamed import WAY_ON, study_not_found
 
     names = registered_names(locations.storage_url)
     if options.study is None or options.study in names:
@@ -112,8 +112,8 @@ def _has_something_to_serve(options: argparse.Namespace, locations: Locations) -
         what_then = "nothing to do" if options.exit_when_done else "waiting until one is submitted"
         say(f"no study in {redacted(locations.storage_url)}: {what_then}")
         return not options.exit_when_done
-    unknown = no_such_study(redacted(locations.storage_url), options.study, names)
-    if options.exit_when_done:
+    unknown = study_not_found(locations.storage_url, options.study, names)
+    if options.exit_when_done or unknown.hint == WAY_ON:
         raise unknown
     say(f"no study {options.study} yet: waiting until it is submitted ({unknown.hint})")
     return True
@@ -134,17 +134,16 @@ def _storage_is_there(locations: Locations, stop: threading.Event) -> bool:
 
 
 def _tell(event: Event) -> None:
-    from hpo.runtime.events import TrialEnded, TrialStarted
+    from hpo.runtime.events import TrialEnded, TrialStarted, bare, name_of
 
-    match event:
+    told, name = bare(event), name_of(event)
+    match told:
         case TrialStarted():
-            say(f"trial {event.number} begun (attempt {event.attempt})")
+            say(f"{name} begun (attempt {told.attempt})")
         case TrialEnded():
-            value = "" if event.value is None else f" {event.value:.4f}"
-            reason = f" ({event.reason})" if event.reason else ""
-            say(
-                f"trial {event.number} {event.state.lower()}{value} in {event.seconds:.1f} s{reason}"
-            )
+            value = "" if told.value is None else f" {told.value:.4f}"
+            reason = f" ({told.reason})" if told.reason else ""
+            say(f"{name} {told.state.lower()}{value} in {told.seconds:.1f} s{reason}")
 
 
 if __name__ == "__main__":

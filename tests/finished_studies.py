@@ -30,6 +30,9 @@ epochs = {{ low = 1, high = 2 }}
 
 [training]
 freeze_depth = 4
+
+[confirm]
+seeds = 0
 """
 
 

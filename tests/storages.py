@@ -186,6 +186,7 @@ def make_spec() -> SpecFactory:
         document: dict[str, Any] = {
             "study": {"name": name},
             "search": {"sampler": sampler, "pruner": pruner, "space": space or SPACE},
+            "confirm": {"seeds": 0},  # for it takes time; tests of it ask for it
         }
         for key, value in keys.items():
             section, _, last = key.partition("__")

@@ -37,7 +37,8 @@ from hpo.formats import (
     Format,
     refusal,
 )
-from hpo.model.saved import FACTS_FILE, load_trained
+from hpo.model.saved import load_trained
+from hpo.model.trial_facts import FACTS_FILE
 from hpo.outbox.ledger import Ledger
 from hpo.outbox.outbox import waiting_in
 from hpo.outbox.rejected import rejected_in

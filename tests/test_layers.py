@@ -51,7 +51,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hpo.results",),
     ("hpo.runtime",),
     ("hpo.execution",),
-    ("hpo.model_option", "hpo.options", "hpo.quiet", "hpo.replaying", "hpo.terminal"),
+    (
+        "hpo.model_option",
+        "hpo.options",
+        "hpo.quiet",
+        "hpo.replaying",
+        "hpo.study_state",
+        "hpo.terminal",
+    ),
     ("hpo.api",),
     (*sorted(COMMAND_MODULES), "hpo.__main__"),
 )

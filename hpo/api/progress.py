@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hpo.options import say
 from hpo.printable import printable
 from hpo.runtime.events import Event, TrialEnded, View
-from hpo.terminal import PlainView, SilentView, StudyState
+from hpo.study_state import StudyState
+from hpo.terminal import PlainView, SilentView
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -312,7 +312,8 @@ def _read_entry(entry: Path) -> dict[str, TokenizedSplit] | None:
     """The entry, mapped, if it is there and whole; a damaged one is removed."""
     try:
         digests = parse_json((entry / _MANIFEST).read_text(encoding="utf-8"))
-        whole = set(digests) == {f"{name}.{array}.npy" for name in _SPLITS for array in _ARRAYS}
+        files = {f"{name}.{array}.npy" for name in _SPLITS for array in _ARRAYS}
+        whole = isinstance(digests, dict) and set(digests) == files
         if whole and all(file_digest(entry / name) == digest for name, digest in digests.items()):
             return _mapped(entry)
     except (OSError, ValueError, TypeError) as error:

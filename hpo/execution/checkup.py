@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +19,7 @@ Grade = Literal["ok", "note", "fault"]
 
 _PACKAGES = ("torch", "transformers", "optuna", "mlflow", "datasets")
 _LEAST_FREE_BYTES = 2 * 10**9
+_MEND = "Mend that; `python -m hpo.doctor --flush` sends them then."
 _STORE_AWAY = "`python -m hpo.doctor` says what is wrong with the store; then run it again."
 _REFUSED = (
     "The reasons are in `outbox/rejected.jsonl`; `python -m hpo.doctor --flush` sends them again."
@@ -80,10 +81,10 @@ def flush(locations: Locations, seconds: float) -> Finding:
         servers = ", ".join(sorted(report.without_secret))
         words = f"{words}; the password of {servers} is not stored"
         return Finding("fault", "flush", words, _GIVE_PASSWORD)
+    if report.blocked:
+        return Finding("fault", "flush", f"{words}: {'; '.join(sorted(report.blocked))}", _MEND)
     if report.waiting:
-        is_server = locations.tracking_uri.startswith("http")
-        hint = "Start the tracking server and run it again." if is_server else _STORE_AWAY
-        return Finding("fault", "flush", words, hint)
+        return Finding("fault", "flush", words, _what_to_do(report.away))
     if report.refused:
         return Finding("note", "flush", f"{words}, MLflow refuses {report.refused}", _REFUSED)
     return Finding("ok", "flush", words)
@@ -91,6 +92,14 @@ def flush(locations: Locations, seconds: float) -> Finding:
 
 def _sent(delivered: int, files: int, waiting: int) -> str:
     return f"{delivered} operations sent from {files} outboxes, {waiting} still wait"
+
+
+def _what_to_do(away: Collection[str]) -> str:
+    """About operations that wait, of which some go to servers and stores that cannot be used now."""
+    servers = sorted(uri for uri in away if uri.startswith("http"))
+    if servers:
+        return f"Start the tracking server {' and '.join(servers)}, and run it again."
+    return _STORE_AWAY if away else "Run it again, with a longer --timeout."
 
 
 def _software() -> Finding:
@@ -155,7 +164,7 @@ def _tracking(locations: Locations) -> Finding:
 
 
 def _outbox(locations: Locations) -> Finding:
-    from hpo.outbox.outbox import waiting_in
+    from hpo.outbox.outbox import blocked_in, waiting_in
     from hpo.outbox.rejected import rejected_in
     from hpo.runtime.early_checks import check_state
 
@@ -163,7 +172,10 @@ def _outbox(locations: Locations) -> Finding:
         check_state(locations.state)
     except HpoError as error:
         return Finding("fault", "outbox", f"{error.place}: {error.found}", error.hint)
-    waiting = waiting_in(locations.state)
+    waiting, blocked = waiting_in(locations.state), blocked_in(locations.state)
+    if waiting and blocked:
+        words = f"{waiting} operations are kept that MLflow does not take: {'; '.join(blocked)}"
+        return Finding("fault", "outbox", words, _MEND)
     if waiting:
         return Finding(
             "note",

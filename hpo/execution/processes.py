@@ -19,7 +19,7 @@ from types import ModuleType
 from hpo.errors import HpoError, StudyFailedError
 from hpo.execution.executor import Executor, Job
 from hpo.redaction import RedactingFormatter
-from hpo.runtime.events import Event, Listener, TrialEnded
+from hpo.runtime.events import Event, Listener, TrialEnded, bare
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class WorkerPool(Executor):
                         stopping = True
                         self._terminate()
                 elif message is not None:
-                    if isinstance(message, TrialEnded) and message.state in ("COMPLETE", "PRUNED"):
+                    if _ended_well(message):
                         deaths = 0
                     on_event(message)
                 else:
@@ -137,6 +137,11 @@ class WorkerPool(Executor):
             )
 
 
+def _ended_well(event: Event) -> bool:
+    ended = bare(event)
+    return isinstance(ended, TrialEnded) and ended.state in ("COMPLETE", "PRUNED")
+
+
 @contextlib.contextmanager
 def _without_main() -> Iterator[None]:
     """Hide the main module of this process from `spawn`, which would run it in each worker first.
@@ -174,6 +179,7 @@ def _serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    from hpo.runtime.course import StudyCourse
     from hpo.runtime.session import open_session
     from hpo.storage.storage import open_storage
 
@@ -195,8 +201,9 @@ def _serve(connection: Connection) -> None:
                 on_event=lambda event: _send(connection, event),
                 should_stop=stop.is_set,
             ) as session,
+            StudyCourse(session) as course,
         ):
-            end = _Finished(done=session.work.until_done())
+            end = _Finished(done=course.until_done())
     except HpoError as error:
         end = _Finished(done=False, error=error)
     _send(connection, end)

@@ -10,6 +10,7 @@ from hpo.execution.machine_resources import machine_resources
 from hpo.outbox.outbox import waiting_in
 from hpo.results.leaderboard import leaderboard
 from hpo.runtime.confirmation import confirm_champion
+from hpo.runtime.course import StudyCourse, is_unconfirmed
 from hpo.runtime.events import View
 from hpo.runtime.finish import Summary, finish_study, known_champion, summarise, tidy
 from hpo.runtime.session import Session, open_session
@@ -55,7 +56,7 @@ def run_study(
         storage, spec, fingerprints=prepared.fingerprints, points=asked, say=watch.say
     )
     entries = open_study(storage, spec.name, n_layer=prepared.n_layer).read(leaderboard)
-    if progress.is_done:
+    if progress.is_searched:
         have = f"its {progress.wanted} finished trials already ({progress.finished})"
         watch.say(f"Study {spec.name} has {have}.")
         if asked:
@@ -80,7 +81,8 @@ def run_study(
                 should_stop=watch.stop.is_set,
             ) as session,
         ):
-            done = progress.is_done or _train(session, locations, executor, view, watch)
+            is_over = progress.is_searched and not is_unconfirmed(session.study)
+            done = is_over or _train(session, locations, executor, view, watch)
             champion = finish_study(session) if done else known_champion(session.study)
             view.close()
             registered = None
@@ -107,7 +109,8 @@ def _train(
     if executor is None:
         [resources] = machine_resources(1)
         resources.take()
-        return session.work.until_done()
+        with StudyCourse(session) as course:
+            return course.until_done()
     jobs = [
         Job(session.study.name, locations, resources)
         for resources in machine_resources(executor.size)

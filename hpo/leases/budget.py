@@ -30,7 +30,7 @@ from hpo.search.grid import GRID_SLOT
 from hpo.storage.optuna_rows import create_trial, set_attribute, start_waiting_trial
 from hpo.storage.optuna_tables import TRIAL_SYSTEM_ATTRIBUTES, TRIALS
 from hpo.storage.tables import FREE, HELD, HPO_CLAIMS, HPO_STUDIES, OVER, lock_study, now_utc
-from hpo.studies.progress import FINISHED
+from hpo.studies.progress import ended_states
 from hpo.studies.studies import OpenStudy
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def _decide(
         return Decision(repeated)  # an earlier try went through, and only its answer was lost
     given_up: tuple[GivenUp, ...] = ()
     while True:
-        orphans = _orphans(connection, study.study_id, worker)
+        orphans = _orphans(connection, study, worker)
         if isinstance(orphans, NoTrial):
             return Decision(orphans, given_up)
         for row in orphans:
@@ -116,14 +116,15 @@ def _decide(
             return Decision(begun, given_up)
 
 
-def _orphans(connection: Connection, study_id: int, worker: Worker) -> list[Row[Any]] | NoTrial:
+def _orphans(connection: Connection, study: OpenStudy, worker: Worker) -> list[Row[Any]] | NoTrial:
     """Claims given back or of dead workers, where the budget leaves something to do; else why not."""
+    study_id = study.study_id
     wanted = connection.execute(
         select(HPO_STUDIES.c.trials).where(HPO_STUDIES.c.study_id == study_id)
     ).scalar_one()
     # In this order: a trial that ends between the two reads is counted twice, and never not at all.
     rows = live_rows(connection, study_id)
-    finished = _count_finished(connection, study_id)
+    finished = _count_ended(connection, study)
     dead = worker.observer.dead(study_id, held_leases(rows))
     orphans = [row for row in rows if row.status == FREE or row.claim_id in dead]
     if finished >= wanted:
@@ -142,11 +143,12 @@ def _assigned_before(connection: Connection, fencing_token: str) -> Assignment |
     return None if row is None else Assignment(*row, fencing_token)
 
 
-def _count_finished(connection: Connection, study_id: int) -> int:
+def _count_ended(connection: Connection, study: OpenStudy) -> int:
+    states = ended_states(study.name)
     return connection.execute(
         select(func.count())
         .select_from(TRIALS)
-        .where(TRIALS.c.study_id == study_id, TRIALS.c.state.in_(FINISHED))
+        .where(TRIALS.c.study_id == study.study_id, TRIALS.c.state.in_(states))
     ).scalar_one()
 
 

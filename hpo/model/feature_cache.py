@@ -73,10 +73,12 @@ class FeatureCache:
         """What the cache holds, the least valuable first."""
         found = []
         for path in self.folder.glob("*/depth-*.bin"):
+            depth = path.stem.removeprefix("depth-")
+            if not depth.isdecimal():
+                continue  # somebody else's
             with suppress(FileNotFoundError):  # another process may drop it meanwhile
                 stat = path.stat()
-                depth = int(path.name.split("-")[1].split(".")[0])
-                found.append(CacheEntry(path, depth, stat.st_size, stat.st_mtime))
+                found.append(CacheEntry(path, int(depth), stat.st_size, stat.st_mtime))
         return sorted(found, key=lambda entry: entry.value)
 
     def worth_keeping(self, sizes: Sequence[int]) -> int:

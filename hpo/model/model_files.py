@@ -143,4 +143,11 @@ def read_config_document(folder: Path, name: str) -> dict[str, Any]:
             expected="a model directory with config.json, as save_pretrained writes it",
             hint="Name such a directory.",
         ) from error
-    return document if isinstance(document, dict) else {}
+    if not isinstance(document, dict):
+        raise ModelError(
+            f"model {name}",
+            found=f"{path.name} that holds {document!r:.40}",
+            expected="a table of settings, as save_pretrained writes it",
+            hint="Restore it, or name another model.",
+        )
+    return document

@@ -19,9 +19,8 @@ from hpo.data.batches import evaluation_batches
 from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing
 from hpo.data.tokens import TokenizedSplit, tokenize_texts
 from hpo.digests import damage_in, write_digests
-from hpo.documents import parse_json
-from hpo.errors import ModelError
-from hpo.formats import TRAINED, refusal
+from hpo.errors import ModelError, first_line
+from hpo.formats import TRAINED
 from hpo.model.base_place import base_place
 from hpo.model.classifier import Classifier
 from hpo.model.dropout import NO_DROPOUT
@@ -32,23 +31,13 @@ from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.inputs import SplitInputs
 from hpo.model.layout import PASS_TOKENS
 from hpo.model.pretrained import PretrainedModel, load_pretrained
+from hpo.model.trial_facts import FACTS_FILE, read_facts
 from hpo.model.weights_file import write_weights
 from hpo.tasks import TASKS, task_named
 from hpo.tasks.task import Task
 
 TRAINED_FILE = "trained.safetensors"
-FACTS_FILE = "trial.json"
 _TOKEN_IDS = "vocabulary.tokens"  # of the embedding rows; the name that files have
-_FIRST_TASK = "single_label"  # of classifiers that were saved before there were others
-_NEEDED_FACTS = (
-    "base_model",
-    "base_revision",
-    "base_fingerprint",
-    "freeze_depth",
-    "label_names",
-    "max_length",
-    "decay",
-)
 
 
 @dataclass(frozen=True)
@@ -206,16 +195,13 @@ def damage_in_trained(folder: Path) -> str | None:
     if missing:
         return f"no {missing[0]}"
     damage = damage_in(folder, needed=(TRAINED_FILE, FACTS_FILE))
-    return damage or _damage_in_facts(folder / FACTS_FILE)
-
-
-def _damage_in_facts(path: Path) -> str | None:
+    if damage is not None:
+        return damage
     try:
-        document = dict(parse_json(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        return f"{path.name} cannot be read ({error})"
-    newer = refusal(TRAINED, str(path), document.get("format"))
-    return None if newer is None else str(newer)
+        read_facts(folder)
+    except (OSError, ValueError) as error:
+        return f"{FACTS_FILE} cannot be read ({error})"
+    return None
 
 
 def load_trained(
@@ -234,20 +220,12 @@ def load_trained(
         damage = damage_in_trained(folder)
         if damage is not None:
             raise ValueError(damage)
-        document = parse_json((folder / FACTS_FILE).read_text(encoding="utf-8"))
-        missing = [key for key in _NEEDED_FACTS if key not in document]
-        if missing:
-            raise ValueError(f"{FACTS_FILE} lacks {', '.join(missing)}")
-        if document.setdefault("task", _FIRST_TASK) not in TASKS:
+        document = read_facts(folder)
+        if document["task"] not in TASKS:
             raise ValueError(f"no installed package has the task {document['task']!r}")
         tensors = load_file(folder / TRAINED_FILE)
     except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(
-            str(folder),
-            found=f"no trained model that can be read ({error})",
-            expected=f"{TRAINED_FILE} and {FACTS_FILE}",
-            hint="Log the model again.",
-        ) from error
+        raise _unreadable(folder, str(error)) from error
     base = base_place(document["base_model"], folder)
     model = load_base(base, document["base_revision"])
     if model.fingerprint != document["base_fingerprint"]:
@@ -257,7 +235,19 @@ def load_trained(
             expected=f"fingerprint {document['base_fingerprint']}, not {model.fingerprint}",
             hint="Restore the base model that the trial started from.",
         )
-    return from_tensors(model, tensors, document)
+    try:
+        return from_tensors(model, tensors, document)
+    except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
+        raise _unreadable(folder, first_line(error)) from error
+
+
+def _unreadable(folder: Path, why: str) -> ModelError:
+    return ModelError(
+        str(folder),
+        found=f"no trained model that can be read ({why})",
+        expected=f"{TRAINED_FILE} and {FACTS_FILE}",
+        hint="Log the model again.",
+    )
 
 
 def from_tensors(

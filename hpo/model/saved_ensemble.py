@@ -20,7 +20,7 @@ from typing import Any
 
 from hpo.digests import damage_in, write_digests
 from hpo.documents import parse_json
-from hpo.errors import ModelError
+from hpo.errors import ModelError, first_line
 from hpo.formats import ENSEMBLE, check_format
 from hpo.model.combination import ENSEMBLE_FILE, Combination
 from hpo.model.ensemble import EnsembleClassifier
@@ -108,10 +108,10 @@ def load_ensemble(folder: Path) -> EnsembleClassifier:
         base = load_pretrained(str(folder / document["base"]))
         members = tuple(load_trained(place, lambda _name, _revision: base) for place in places)
         return EnsembleClassifier(members, combination)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
         raise ModelError(
             str(folder),
-            found=f"no ensemble that can be read ({error})",
+            found=f"no ensemble that can be read ({first_line(error)})",
             expected=f"{ENSEMBLE_FILE}, its members and their base model",
             hint="Publish it again.",
         ) from error

@@ -131,7 +131,6 @@ def _read_what_is_parsed(ledger: Ledger) -> None:
     try:
         ledger.unfinished_runs()
         ledger.rejected()
-        int(ledger.fact("abandoned_ms") or 0)
     except (ValueError, TypeError) as error:
         raise _damaged(ledger.path, str(error)) from error
 

@@ -11,6 +11,7 @@ What a dead owner has left is a file whose lock is free; any process may take it
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,8 @@ from hpo.redaction import redacted, remember
 
 logger = logging.getLogger(__name__)
 
+_BLOCKED = "blocked"
+
 
 class Outbox(Closing):
     """The outbox of this process, or one of a dead process that was taken over (`adopt`).
@@ -65,6 +68,7 @@ class Outbox(Closing):
         self.ledger = ledger
         self.on_append: Callable[[], None] | None = None
         self._lock = lock
+        self._blocked = ledger.fact(_BLOCKED)
         self._quota = Quota(
             self.folder, self.key, limit_bytes, ledger.waiting(), ledger.fact("tracking_uri")
         )
@@ -121,7 +125,7 @@ class Outbox(Closing):
                 lock.release()
                 raise
             ledger.leave_out_secrets()
-            if ledger.fact("abandoned_ms") is None:
+            if not _is_time(ledger.fact("abandoned_ms")):
                 ledger.set_facts({"abandoned_ms": str(abandoned_ms)})
         late = ledger.fact("late") is not None
         return cls(ledger, lock, Origin.REQUEUED if late else Origin.ORPHANED)
@@ -151,6 +155,29 @@ class Outbox(Closing):
     def waiting(self) -> int:
         """Operations that have not arrived."""
         return self._quota.count
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether nothing is sent before somebody has acted."""
+        return bool(self._blocked)
+
+    def note_blocked(self, reason: str) -> bool:
+        """Note why nothing is sent before somebody has acted; an empty reason: that is over.
+
+        Returns:
+            Whether no living owner of another outbox here has noted, and so told, the same.
+        """
+        if reason == (self._blocked or ""):
+            return False
+        self._blocked = reason
+        try:
+            with folder_lock(self.folder):
+                self.ledger.set_facts({_BLOCKED: reason})
+                others = (f for f in _files(self.state_dir) if f.stem != self.key)
+                return not any(_fact(f, _BLOCKED) == reason and has_owner(f) for f in others)
+        except (OSError, sa.exc.DatabaseError) as error:
+            logger.debug("That %s is blocked cannot be noted: %s", self.key, error)
+            return True
 
     def append(self, *operations: Operation, spooled: Spooled | None = None) -> None:
         """Store operations, all or none.
@@ -249,6 +276,12 @@ def waiting_in(state_dir: Path) -> int:
     return total
 
 
+def blocked_in(state_dir: Path) -> list[str]:
+    """Why operations wait under state_dir that nothing but a person's doing sends, each reason once."""
+    files = sorted(_files(state_dir))
+    return list(dict.fromkeys(filter(None, (_fact(file, _BLOCKED) for file in files))))
+
+
 def waits_in(state_dir: Path, kind: type[Operation]) -> bool:
     """Whether an operation of this kind waits under state_dir, as above."""
     for file in _files(state_dir):
@@ -280,6 +313,19 @@ def is_open(state_dir: Path, run_key: str) -> bool:
 
 def _files(state_dir: Path) -> Iterator[Path]:
     return (state_dir.absolute() / "outbox").glob("*.db")
+
+
+def _is_time(value: str | None) -> bool:
+    """Whether a fact is a number of ms since the epoch."""
+    return value is not None and re.fullmatch("[0-9]{1,15}", value) is not None
+
+
+def _fact(file: Path, name: str) -> str | None:
+    try:
+        with Ledger.open(file) as ledger:
+            return ledger.fact(name)
+    except (TrackingError, sa.exc.DatabaseError):
+        return None
 
 
 def _has_open(file: Path, run_key: str) -> bool:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from itertools import takewhile
 from typing import Any, Literal, NamedTuple
 
+from pydantic import TypeAdapter
+
 from hpo.digests import fast_digest
-from hpo.documents import parse_json
+from hpo.documents import parse_json, typed
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -216,17 +219,18 @@ def from_json(kind: str, body: str) -> Operation:
     if kind not in _KINDS:
         raise ValueError(f"an operation of a kind that this version does not know: {kind}")
     values: dict[str, Any] = parse_json(body)
+    if not isinstance(values, dict):
+        raise ValueError("not a table of fields")
     # What a still later version may add after the digest is none of its matter.
     checked = dict(takewhile(lambda item: item[0] != _CHECK, values.items()))
     if _CHECK in values and values[_CHECK] != _check(kind, checked):
         raise ValueError("damaged: other bytes than were written")
-    known = {f.name for f in fields(_KINDS[kind])}
-    values = {name: value for name, value in values.items() if name in known}
-    values["run"] = RunRef(**values["run"])
-    for name in ("points", "metrics"):
-        if name in values:
-            values[name] = tuple(MetricPoint(*point) for point in values[name])
-    return _KINDS[kind](**values)
+    return typed(_shape(kind), values)
+
+
+@cache
+def _shape(kind: str) -> TypeAdapter[Operation]:
+    return TypeAdapter(_KINDS[kind])
 
 
 def _check(kind: str, values: Mapping[str, Any]) -> str:

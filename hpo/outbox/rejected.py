@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import TypeAdapter
+
 from hpo.atomic import whole_file
 from hpo.digests import fast_digest
-from hpo.documents import parse_json
+from hpo.documents import parse_json, typed
 from hpo.formats import REJECTED, refusal
 from hpo.outbox.owner import folder_lock, make_private
 from hpo.outbox.records import Operation, from_json, spooled_files
@@ -27,6 +29,17 @@ REJECTED_SPOOL = "rejected.spool"
 
 # A damaged line is kept as it is.
 _ANY_BYTES = "surrogateescape"
+
+
+@dataclass(frozen=True)
+class _Line:
+    kind: str
+    body: str
+    tracking_uri: str
+    state_dir: str | None = None
+
+
+_SHAPE = TypeAdapter(_Line)
 
 
 class Kept(NamedTuple):
@@ -88,14 +101,16 @@ def parse_line(line: str) -> Kept:
         ValueError, TypeError, KeyError: The line is damaged, or of another version.
     """
     row: dict[str, Any] = parse_json(line)
+    if not isinstance(row, dict):
+        raise ValueError("not a table of fields")
     told = row.pop("check", None)
     if told is not None and told != _line_digest(row):
         raise ValueError("other bytes than were written")
     refused = refusal(REJECTED, REJECTED_FILE, row.get("format"))
     if refused is not None:
         raise ValueError(str(refused))
-    operation = from_json(row["kind"], row["body"])
-    return Kept(operation, Destination(str(row["tracking_uri"]), row.get("state_dir")))
+    kept = typed(_SHAPE, row)
+    return Kept(from_json(kept.kind, kept.body), Destination(kept.tracking_uri, kept.state_dir))
 
 
 def _without_secrets(line: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hpo.errors import TrackingError
 from hpo.outbox.origin import Origin
 from hpo.outbox.outbox import Outbox
 from hpo.outbox.owner import folder_lock
@@ -36,8 +37,8 @@ def requeue_rejected(state_dir: Path, uri_now: Callable[[Destination, Path], str
             try:
                 operation, noted = parse_line(line)
                 uri = uri_now(noted, folder.parent)
-            except (ValueError, TypeError, KeyError):
-                # Of another version; it stays for people to read.
+            except (ValueError, TypeError, KeyError, TrackingError):
+                # Of another version, or damaged; it stays for people to read.
                 unreadable.append(line)
             else:
                 waiting.setdefault(uri, []).append(operation)

@@ -16,6 +16,7 @@ from hpo.results.appraisal import card_section
 from hpo.results.card import how_to_call, members_section, purpose
 from hpo.results.champion_model import load_champion, save_champion
 from hpo.results.champion_source import ChampionSource
+from hpo.results.confirmed import Confirmation
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
 from hpo.spec.study import Metric
@@ -34,6 +35,7 @@ class Champion:
         value: The study's metric on validation; of an ensemble the estimate that was handed in.
         times_tested: Looks at the test split so far, this one included.
         made_of: What it is made of, unless that is the trial alone.
+        confirmation: What came of training the best trials again, unless that was not done.
     """
 
     number: int
@@ -42,17 +44,29 @@ class Champion:
     registered_name: str
     times_tested: int
     made_of: ChampionSource | None = None
+    confirmation: Confirmation | None = None
 
     @property
     def source(self) -> ChampionSource:
         """What it is made of."""
         return self.made_of or ChampionSource((self.number,))
 
+    @property
+    def confirmed_metrics(self) -> dict[str, float]:
+        """What the confirmation came to, as MLflow is told."""
+        found = {} if self.confirmation is None else self.confirmation.metrics
+        return {f"val/{name}": value for name, value in found.items()}
+
     def as_json(self) -> dict[str, Any]:
         """Facts for `from_json`, which other processes may read."""
         document = asdict(self)
-        document.pop("made_of")
-        return document if self.made_of is None else document | {"source": self.made_of.as_json()}
+        for name in ("made_of", "confirmation"):
+            document.pop(name)
+        if self.made_of is not None:
+            document["source"] = self.made_of.as_json()
+        if self.confirmation is not None:
+            document["confirmation"] = self.confirmation.as_json()
+        return document
 
     @staticmethod
     def from_json(document: Mapping[str, object]) -> Champion:
@@ -62,7 +76,10 @@ class Champion:
         assert isinstance(test, dict)
         told = values.pop("source", None)  # earlier releases knew of one trial alone
         made_of = None if told is None else ChampionSource.from_json(told)  # type: ignore[arg-type]
-        return Champion(test=TestScore.from_json(test), made_of=made_of, **values)  # type: ignore[arg-type]
+        told = values.pop("confirmation", None)
+        confirmation = None if told is None else Confirmation.from_json(told)  # type: ignore[arg-type]
+        values |= {"made_of": made_of, "confirmation": confirmation}
+        return Champion(test=TestScore.from_json(test), **values)  # type: ignore[arg-type]
 
 
 def promote(
@@ -78,6 +95,7 @@ def promote(
     seed: int,
     times_tested_before: int,
     value: float | None = None,
+    confirmation: Confirmation | None = None,
     before_publishing: Callable[[], None] = lambda: None,
 ) -> Champion:
     """Make the study's champion: test the classifier of the source's trials and publish it.
@@ -96,6 +114,7 @@ def promote(
         times_tested_before: How often a champion of this study was tested on the split.
         value: The metric on validation, of an ensemble an estimate on texts that it was not chosen by;
             None: the best trial's.
+        confirmation: How the trial was chosen, where it was confirmed.
         before_publishing: Called when the test is done; what it raises leaves nothing published.
 
     Raises:
@@ -111,8 +130,10 @@ def promote(
         registered_name=registered_name(study_name),
         times_tested=times_tested_before + 1,
         made_of=None if source.how == "single" else source,
+        confirmation=confirmation,
     )
     tracker.log({f"test/{name}": value for name, value in score.metrics.items()})
+    tracker.log(champion.confirmed_metrics)
     _publish(champion, best, predictor, trained, tracker, study_name, metric)
     return champion
 
@@ -163,7 +184,7 @@ def _publish(
         tracker.publish_champion(
             whole,
             f"{card}\n\n{calls}",
-            {f"val/best_{metric}": champion.value, **metrics},
+            {f"val/best_{metric}": champion.value, **champion.confirmed_metrics, **metrics},
             champion.number,
             times_tested=champion.times_tested,
             move=True,
@@ -226,9 +247,19 @@ def _what_it_is(champion: Champion, best: Entry, metric: Metric) -> list[str]:
     source = champion.source
     if source.combination is not None:
         return members_section(source, champion.value, metric)
+    chosen = champion.confirmation
+    if chosen is None or chosen.champion is None:
+        return [
+            f"The best of the study's trials by validation {metric}: trial {best.number}, "
+            f"{best.score_in_words()}{_over_folds(best)}.",
+            *([] if chosen is None else ["", " ".join(chosen.in_words(metric))]),
+        ]
     return [
-        f"The best of the study's trials by validation {metric}: trial {best.number}, "
-        f"{best.score_in_words()}{_over_folds(best)}.",
+        f"Trial {best.number} of the study, validation {metric} {best.score_in_words()}"
+        f"{_over_folds(best)}, chosen among the best by trainings with new seeds. "
+        "The weights are the trial's, not those of such a training.",
+        "",
+        " ".join(chosen.in_words(metric)),
     ]
 
 

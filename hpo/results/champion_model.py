@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hpo.documents import parse_json
 from hpo.errors import ModelError
 from hpo.model.ensemble import EnsembleClassifier
 from hpo.model.predictor import Predictor
 from hpo.model.pretrained import PretrainedModel
-from hpo.model.saved import FACTS_FILE, TextClassifier, load_trained, save_transformers
+from hpo.model.saved import TextClassifier, load_trained, save_transformers
 from hpo.model.saved_ensemble import save_ensemble
+from hpo.model.trial_facts import read_facts
 from hpo.results.champion_source import ChampionSource
 
 
@@ -70,5 +70,4 @@ def save_champion(folder: Path, champion: Predictor, trained: Sequence[Path]) ->
 
 
 def _facts(trained: Path) -> Mapping[str, Any]:
-    document = parse_json((trained / FACTS_FILE).read_text(encoding="utf-8"))
-    return dict(document.get("trial", {}))
+    return dict(read_facts(trained).get("trial", {}))

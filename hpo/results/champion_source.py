@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hpo.model.combination import Combination
+from hpo.results.confirmed import Confirmation
 from hpo.results.leaderboard import Entry
 
 How = Literal["single", "ensemble", "refit"]
@@ -82,7 +83,9 @@ class ChampionSource:
 
 
 def champion_source(
-    entries: Sequence[Entry], known: ChampionSource | None = None
+    entries: Sequence[Entry],
+    known: ChampionSource | None = None,
+    confirmation: Confirmation | None = None,
 ) -> ChampionSource:
     """What the champion of a study is to be made of: a trial over folds has no weights of its own.
 
@@ -90,9 +93,13 @@ def champion_source(
         entries: Its leaderboard, with a trial at least.
         known: What the champion is made of that the study has. An ensemble stays the champion for as
             long as none of its trials is outdone.
+        confirmation: Which of the best had the best mean over new seeds; None: the best of the search is
+            taken at its word, as where all those trainings failed.
     """
     best = entries[0]
     ensemble = known if known is not None and known.how == "ensemble" else None
     if ensemble is not None and ensemble.lead_entry(entries).value == best.value:
         return ensemble
-    return ChampionSource((best.number,), "refit" if best.folds else "single")
+    confirmed = None if confirmation is None else confirmation.champion
+    number = best.number if confirmed is None else confirmed.number
+    return ChampionSource((number,), "refit" if best.folds else "single")

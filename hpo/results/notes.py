@@ -112,6 +112,8 @@ def _standing(
     if champion is not None:
         low, high = champion.test.intervals[metric]
         place = "" if registered is None else f"Registered as `{registered}`. "
+        if champion.confirmation is not None:
+            place = f"{champion.confirmation.in_short()} {place}"
         return (
             f"**Best: {champion.source.words}**, validation {metric} **{champion.value:.4f}**, "
             f"test {metric} **{champion.test.metrics[metric]:.4f}** (95 % interval {low:.4f} to "

@@ -52,6 +52,8 @@ def _progress(study: Overview) -> str:
     at = study.progress
     beside = ((at.held, "running"), (at.free, "waiting"), (at.failed, "failed"))
     said = [f"{count} {what}" for count, what in beside if count]
+    if at.confirmation is not None and not at.confirmation.is_done:
+        said.append(f"confirming {at.confirmation.finished}/{at.confirmation.wanted}")
     return ", ".join([f"{at.finished}/{at.wanted}", *said])
 
 

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from hpo.errors import ModelError, StorageError, StudyGoneError, TrackingError
 from hpo.leases.once import Once
+from hpo.outbox.outbox import blocked_in
 from hpo.results.champion import Champion, publish_again
 from hpo.results.leaderboard import leaderboard
 from hpo.results.presentation import CHAMPION_KEY, present_study, present_trial, trial_runs
@@ -66,7 +67,9 @@ def _seen(session: Session, champion: Champion, *, republish: bool) -> Registere
 
 
 def _waits(session: Session) -> Registered:
-    return Registered(None, f"it waits for MLflow in {session.work.state / 'outbox'}")
+    state = session.work.state
+    why = "".join(f"; MLflow does not take it: {reason}" for reason in blocked_in(state)[:1])
+    return Registered(None, f"it waits for MLflow in {state / 'outbox'}{why}")
 
 
 def _look(session: Session, champion: Champion) -> Registered:

@@ -6,6 +6,7 @@ Nothing here imports PyTorch or MLflow, and nothing is written.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from hpo.atomic import write_whole
@@ -20,6 +21,12 @@ from hpo.tracking.ping import ping
 from hpo.tracking.uri import TrackingServerAway
 
 FORMAT_FILE = "format"
+# Folders of ours, in which we make others.
+_IN_THE_STATE = (
+    *("outbox", "studies", "studies/*"),
+    *("studies/*/checkpoints", "studies/*/models"),
+)
+_IN_THE_CACHE = ("tokens", "prefix", "downloads")
 
 
 def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[str, ...]:
@@ -40,10 +47,12 @@ def check_places(locations: Locations, *, wait_seconds: float = 0.0) -> tuple[st
         TrackingError: MLflow's store cannot be used, or was moved without its files.
     """
     check_folder(locations.state, "HPO_STATE", writable=True)
+    _check_inside(locations.state, "HPO_STATE", _IN_THE_STATE)
     check_state(locations.state)
     _check_room(locations.state, "HPO_STATE")
     # A cache that cannot be written is gone without, so it only must not be something else.
     check_folder(locations.cache, "HPO_CACHE", writable=False)
+    _check_inside(locations.cache, "HPO_CACHE", _IN_THE_CACHE)
     check_storage(locations.storage_url, wait_seconds=wait_seconds)
     try:
         ping(locations.tracking_uri)
@@ -88,6 +97,12 @@ def check_folder(folder: Path, option: str, *, writable: bool) -> None:
             expected="a folder, or a name for one, that can be written",
             hint=f"Set {option} to another folder.",
         )
+
+
+def _check_inside(folder: Path, option: str, patterns: Sequence[str]) -> None:
+    """Raise OptionError where something else is in the place of a folder of ours."""
+    for path in (found for pattern in patterns for found in sorted(folder.glob(pattern))):
+        check_folder(path, option, writable=False)
 
 
 def _check_room(folder: Path, option: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,17 +21,19 @@ from hpo.results.appraisal import appraise
 from hpo.results.baseline import baseline_in
 from hpo.results.champion import Champion, promote
 from hpo.results.champion_source import ChampionSource, champion_source
+from hpo.results.confirmed import NOT_CONFIRMED, Confirmation
 from hpo.results.ensembles.known import made_ensembles, times_tested
 from hpo.results.ensembles.made import Ensemble
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
 from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_study
+from hpo.runtime.course import StudyCourse, confirmation_of, is_unconfirmed
 from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.session import Session
 from hpo.runtime.study_drawings import show_drawings
 from hpo.runtime.trained_part import trained_parts
 from hpo.spec.study import Metric
-from hpo.studies.memory import recall
+from hpo.studies.memory import recall, remember
 from hpo.studies.reading import known_reading
 from hpo.studies.studies import OpenStudy
 from hpo.tracking.registry import Registered
@@ -48,6 +50,7 @@ class Summary:
     Attributes:
         registered: What MLflow has of the champion, where that was looked at.
         ensembles: Those that were made of it, by method.
+        is_confirmed: Whether its best are trained again before one is chosen.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Summary:
     ensembles: Mapping[str, Ensemble]
     study_url: str
     waiting_for_mlflow: int
+    is_confirmed: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """One JSON document for programs."""
@@ -83,6 +87,20 @@ class Summary:
             "study_url": self.study_url,
             "waiting_for_mlflow": self.waiting_for_mlflow,
         }
+
+    @property
+    def best(self) -> Entry:
+        """The trial that was chosen, or the best of the search as long as nothing is confirmed."""
+        chosen = self.champion if self.champion and self.champion.confirmation else None
+        return chosen.source.lead_entry(self.entries) if chosen else self.entries[0]
+
+    @property
+    def confirmation_in_words(self) -> list[str]:
+        """How the champion was chosen among the best, a sentence each."""
+        known = None if self.champion is None else self.champion.confirmation
+        if known is None:
+            return [NOT_CONFIRMED] if self.champion and not self.is_confirmed else []
+        return known.in_words(self.metric)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -111,24 +129,34 @@ class Summary:
 def finish_study(session: Session) -> Champion | None:
     """Promote the best trial of a study whose budget is met, unless it is the champion already.
 
+    Where the best are to be confirmed and that is not over, this process does what is left of it.
+
     Returns:
         The champion; None where no trial is complete.
 
     Raises:
         ModelError: The best trial's weights are nowhere, and another training does not bring them back.
+        KeyboardInterrupt: The confirmation was stopped.
     """
     study = session.study
+    with StudyCourse(session) as course:
+        if is_unconfirmed(study) and not course.until_done():
+            raise KeyboardInterrupt
     entries = study.read(leaderboard)
     if not entries:
         return None
-    known = known_champion(study)
-    return crown(
-        session, entries, champion_source(entries, None if known is None else known.source)
-    )
+    known, confirmation = known_champion(study), confirmation_of(study, entries)
+    source = champion_source(entries, None if known is None else known.source, confirmation)
+    champion = crown(session, entries, source, confirmation=confirmation)
+    return _with_its_confirmation(session, champion, confirmation)
 
 
 def crown(
-    session: Session, entries: list[Entry], source: ChampionSource, value: float | None = None
+    session: Session,
+    entries: list[Entry],
+    source: ChampionSource,
+    value: float | None = None,
+    confirmation: Confirmation | None = None,
 ) -> Champion:
     """Promote what the champion of a study is to be, unless it is the champion already.
 
@@ -137,6 +165,7 @@ def crown(
         entries: Its leaderboard.
         source: What the champion is made of.
         value: As for `promote`.
+        confirmation: Likewise.
 
     Raises:
         ModelError: Weights are nowhere, and another training does not bring them back.
@@ -144,13 +173,24 @@ def crown(
     study, known = session.study, known_champion(session.study)
     promotion = Once(study.storage, study.study_id, promotion_of(source))
     while known is None or known.source != source:
-        known = _promote_in_turn(session, entries, source, promotion, value)
+        known = _promote_in_turn(session, entries, source, promotion, value, confirmation)
         if known is None:
             time.sleep(_LOOK_SECONDS)
             known = known_champion(study)
     if study.spec.ensemble.method != "none":
         make_ensemble(session, study.spec.ensemble.method, size=study.spec.ensemble.size)
     return known
+
+
+def _with_its_confirmation(
+    session: Session, champion: Champion, confirmation: Confirmation | None
+) -> Champion:
+    """The champion with the confirmation as it is now, of more trials perhaps."""
+    if champion.confirmation == confirmation or champion.source.how == "ensemble":
+        return champion
+    champion = replace(champion, confirmation=confirmation)
+    remember(session.study.storage, session.study.study_id, CHAMPION_KEY, champion.as_json())
+    return champion
 
 
 def promotion_of(source: ChampionSource) -> str:
@@ -168,6 +208,7 @@ def _promote_in_turn(
     source: ChampionSource,
     promotion: Once,
     value: float | None,
+    confirmation: Confirmation | None,
 ) -> Champion | None:
     """The champion; None while another process is at it, for the test split is to be looked at by one."""
     turn = promotion.begin()
@@ -178,7 +219,7 @@ def _promote_in_turn(
             known = known_champion(session.study)
             if known is not None and known.source == source:
                 return known  # by whoever had the turn before
-            return _promote(session, entries, source, turn, value)
+            return _promote(session, entries, source, turn, value, confirmation)
     except TurnLost as lost:
         logger.warning("study %s: %s", session.study.name, lost)
         return None
@@ -190,6 +231,7 @@ def _promote(
     source: ChampionSource,
     turn: Turn,
     value: float | None,
+    confirmation: Confirmation | None,
 ) -> Champion:
     study, context, best = session.study, session.prepared.context, source.lead_entry(entries)
     with TemporaryDirectory(prefix="hpo-download-") as folder:
@@ -207,6 +249,7 @@ def _promote(
             seed=study.spec.study.seed,
             times_tested_before=times_tested(study),
             value=value,
+            confirmation=confirmation,
             before_publishing=turn.check,
         )
     turn.end_with(CHAMPION_KEY, champion.as_json())
@@ -243,13 +286,11 @@ def tidy(session: Session) -> None:
 
 
 def _kept_numbers(study: OpenStudy, entries: list[Entry], champion: Champion | None) -> set[int]:
-    """The trials whose models stay: the best, and all that an ensemble is made of."""
-    kept = top_numbers(entries, study.spec.kept_models)
-    return (
-        kept
-        if champion is None or champion.made_of is None
-        else kept | set(champion.made_of.trials)
+    """The trials whose models stay: the best, and all that the champion is made of."""
+    kept = top_numbers(
+        entries, 0 if study.spec.validation.folds else study.spec.tracking.kept_models
     )
+    return kept if champion is None else kept | set(champion.source.trials)
 
 
 def _states(study: optuna.Study) -> dict[int, TrialState]:
@@ -289,6 +330,7 @@ def summarise(
         ensembles=made_ensembles(study),
         study_url=study_url,
         waiting_for_mlflow=waiting_for_mlflow,
+        is_confirmed=study.spec.confirm.seeds > 0,
     )
 
 

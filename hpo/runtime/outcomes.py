@@ -15,6 +15,7 @@ from hpo.leases.claim_rows import REASON
 from hpo.results.leaderboard import Entry, leaderboard, top_numbers
 from hpo.results.presentation import present_trial
 from hpo.runtime.kept_models import KeptModels
+from hpo.spec.names import confirmed_study
 from hpo.spec.study import StudySpec
 from hpo.storage.optuna_rows import set_attribute
 from hpo.storage.optuna_tables import STUDIES, TRIAL_USER_ATTRIBUTES, TRIALS
@@ -162,6 +163,9 @@ def _read(storage: Storage, uid: str, number: int) -> _Stored | None:
 
 
 def _keeps_model(storage: Storage, trial: _Stored, number: int) -> bool:
+    if confirmed_study(trial.study) is not None:
+        return False
+
     def read() -> list[Entry]:
         return leaderboard(optuna.load_study(study_name=trial.study, storage=storage.optuna))
 

@@ -27,6 +27,8 @@ class Plan:
     Attributes:
         finished: Trials that the study has; None where it is new.
         trials: How many it should have.
+        confirmed: How many of the best are trained again then, at most.
+        seeds: How often each of them is, with new seeds.
         space: What each searched option may be, in words.
         places: What is kept where.
     """
@@ -34,6 +36,8 @@ class Plan:
     study: str
     finished: int | None
     trials: int
+    confirmed: int
+    seeds: int
     metric: str
     direction: str
     sampler: str
@@ -58,6 +62,7 @@ class Plan:
         lines = {
             "Study": f"{self.study} ({state})",
             "To go": f"{self.to_go} {trials}, to {self.direction} {self.metric}",
+            **({"Confirm": self._confirmation_in_words()} if self.seeds else {}),
             "Search": f"{self.sampler}, pruned by {self.pruner}",
             **{f"  {name}": words for name, words in self.space.items()},
             "Data": self.data,
@@ -66,6 +71,13 @@ class Plan:
         }
         left = max(_LEFT, *(len(name) + 2 for name in lines))
         return [f"{name:<{left}}{words}" for name, words in lines.items()]
+
+    def _confirmation_in_words(self) -> str:
+        runs = self.confirmed * self.seeds
+        best = "the best trial" if self.confirmed == 1 else f"the best {self.confirmed}"
+        seeds = "1 new seed" if self.seeds == 1 else f"{self.seeds} new seeds"
+        more = f"up to {runs} more trainings" if runs > 1 else "1 more training"
+        return f"{best} with {seeds}{' each' if self.confirmed > 1 else ''}, {more}"
 
 
 def plan_of(spec: StudySpec, prepared: Prepared, locations: Locations) -> Plan:
@@ -79,6 +91,8 @@ def plan_of(spec: StudySpec, prepared: Prepared, locations: Locations) -> Plan:
         study=spec.name,
         finished=_finished(spec, locations),
         trials=spec.study.trials,
+        confirmed=min(spec.confirm.top, spec.study.trials),
+        seeds=spec.confirm.seeds,
         metric=spec.study.metric,
         direction=spec.direction,
         sampler=spec.search.sampler.name,

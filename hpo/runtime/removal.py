@@ -17,9 +17,11 @@ from hpo.redaction import without_credentials
 from hpo.results.dashboard_drawings import drawings_of
 from hpo.runtime.study_folder import study_folder
 from hpo.spec.locations import Locations
+from hpo.spec.names import confirmation_name
 from hpo.storage.optuna_rows import delete_study
 from hpo.storage.storage import Storage
 from hpo.storage.tables import lock_study
+from hpo.studies.confirmations import confirmation_row
 from hpo.studies.overview import Overview
 from hpo.studies.progress import unknown_study
 from hpo.tracking.drain import drain_abandoned
@@ -35,10 +37,25 @@ _SEND_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
+class Part:
+    """A study in the storage: the one that is deleted, or what confirms it.
+
+    Attributes:
+        name: In the storage.
+        identity: In MLflow.
+    """
+
+    study_id: int
+    name: str
+    identity: StudyIdentity
+
+
+@dataclass(frozen=True)
 class Belongings:
     """What goes with a study.
 
     Attributes:
+        parts: What confirms it, where that has begun, and itself.
         trials: In the storage, in whatever state.
         folders: Its checkpoints and kept models; none where there is none of it.
         drawings: Of its trials and its own, for the dashboard.
@@ -47,7 +64,7 @@ class Belongings:
 
     name: str
     uid: str
-    study_id: int
+    parts: tuple[Part, ...]
     trials: int
     in_mlflow: InMlflow
     folders: tuple[Path, ...]
@@ -67,16 +84,11 @@ class Belongings:
             "bytes": self.bytes,
         }
 
-    @property
-    def identity(self) -> StudyIdentity:
-        return StudyIdentity(self.name, self.uid)
-
 
 def bytes_of(storage: Storage, study: Overview, state: Path) -> int:
     """What a study takes on the disk in a state folder."""
-    study_id = study.progress.study_id
-    files = (*_folders(study, state), *drawings_of(storage, study_id, state))
-    return sum(map(size_of, files))
+    parts = _parts(storage, study)
+    return sum(map(size_of, (*_folders(parts, state), *_drawings(storage, parts, state))))
 
 
 def belongings(storage: Storage, study: Overview, locations: Locations) -> Belongings:
@@ -85,18 +97,20 @@ def belongings(storage: Storage, study: Overview, locations: Locations) -> Belon
     Raises:
         TrackingError: MLflow cannot be asked.
     """
-    trials = storage.retry(
-        lambda: storage.optuna.get_n_trials(study.progress.study_id), "counting the trials"
-    )
-    identity = StudyIdentity(study.name, study.uid)
+    parts = _parts(storage, study)
+    there = [find_in_mlflow(locations.tracking_uri, part.identity) for part in parts]
     return Belongings(
         name=study.name,
         uid=study.uid,
-        study_id=study.progress.study_id,
-        trials=trials,
-        in_mlflow=find_in_mlflow(locations.tracking_uri, identity),
-        folders=_folders(study, locations.state),
-        drawings=drawings_of(storage, study.progress.study_id, locations.state),
+        parts=parts,
+        trials=sum(_count_trials(storage, part) for part in parts),
+        in_mlflow=InMlflow(
+            runs=tuple(run for each in there for run in each.runs),
+            models=tuple(model for each in there for model in each.models),
+            versions=tuple(version for each in there for version in each.versions),
+        ),
+        folders=_folders(parts, locations.state),
+        drawings=_drawings(storage, parts, locations.state),
         bytes=bytes_of(storage, study, locations.state),
     )
 
@@ -107,12 +121,13 @@ def check_idle(storage: Storage, study: Overview, state: Path) -> frozenset[str]
     Raises:
         StorageError: A worker is at it, which may be found out only after a while.
     """
-    alive, dead = workers_at(storage, study.progress.study_id)
-    if alive:
-        raise _at_work(storage, study.name, alive)
-    # Between two trials a process holds no lease, but its run is open.
-    if is_open(state, StudyIdentity(study.name, study.uid).key):
-        raise _at_work(storage, study.name, [])
+    dead: frozenset[str] = frozenset()
+    for part in _parts(storage, study):
+        alive, died = workers_at(storage, part.study_id)
+        # Between two trials a process holds no lease, but its run is open.
+        if alive or is_open(state, part.identity.key):
+            raise _at_work(storage, study.name, alive)
+        dead |= died
     return dead
 
 
@@ -134,21 +149,20 @@ def remove(
         TrackingError: MLflow cannot be used, or has not got all of the study yet; nothing is deleted.
         StorageError: A worker came to it meanwhile.
     """
-    _send_what_waits(study.identity, locations, outcome_of)
-    delete_from_mlflow(locations.tracking_uri, study.identity)
+    for part in study.parts:
+        _send_what_waits(part.identity, locations, outcome_of)
+        delete_from_mlflow(locations.tracking_uri, part.identity)
 
     def delete() -> None:
         with storage.write() as connection:
-            if not lock_study(connection, study.study_id, study.uid):
-                raise unknown_study(storage, study.name)
-            come = [
-                each
-                for each in leases_of(connection, study.study_id)
-                if each.fencing_token not in dead
-            ]
-            if come:
-                raise _at_work(storage, study.name, come)
-            delete_study(connection, study.study_id)
+            for part in study.parts:
+                if not lock_study(connection, part.study_id, part.identity.uid):
+                    raise unknown_study(storage, study.name)
+                leases = leases_of(connection, part.study_id)
+                come = [each for each in leases if each.fencing_token not in dead]
+                if come:
+                    raise _at_work(storage, study.name, come)
+                delete_study(connection, part.study_id)
 
     storage.retry(delete, "deleting the study")
     for folder in study.folders:
@@ -174,9 +188,33 @@ def _send_what_waits(
         )
 
 
-def _folders(study: Overview, state: Path) -> tuple[Path, ...]:
-    folder = study_folder(state, study.name, study.uid)
-    return (folder,) if folder.is_dir() else ()
+def _parts(storage: Storage, study: Overview) -> tuple[Part, ...]:
+    def look() -> tuple[int, str] | None:
+        with storage.read() as connection:
+            return confirmation_row(connection, study.name)
+
+    row = storage.retry(look, "looking for what confirms the study")
+    itself = StudyIdentity(study.name, study.uid)
+    parts = [Part(study.progress.study_id, study.name, itself)]
+    if row is not None:
+        identity = StudyIdentity(study.name, row[1])
+        parts.insert(0, Part(row[0], confirmation_name(study.name), identity))
+    return tuple(parts)
+
+
+def _count_trials(storage: Storage, part: Part) -> int:
+    return storage.retry(lambda: storage.optuna.get_n_trials(part.study_id), "counting the trials")
+
+
+def _folders(parts: tuple[Part, ...], state: Path) -> tuple[Path, ...]:
+    folders = [study_folder(state, part.name, part.identity.uid) for part in parts]
+    return tuple(folder for folder in folders if folder.is_dir())
+
+
+def _drawings(storage: Storage, parts: tuple[Part, ...], state: Path) -> tuple[Path, ...]:
+    return tuple(
+        drawing for part in parts for drawing in drawings_of(storage, part.study_id, state)
+    )
 
 
 def _at_work(storage: Storage, name: str, leases: list[HeldLease]) -> StorageError:

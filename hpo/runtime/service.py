@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from hpo.closing import Closing
@@ -19,6 +19,7 @@ from hpo.errors import (
     TrackingError,
 )
 from hpo.runtime.confirmation import confirm_champion
+from hpo.runtime.course import StudyCourse, is_unconfirmed
 from hpo.runtime.events import Listener
 from hpo.runtime.finish import finish_study, tidy
 from hpo.runtime.preparation import Prepared
@@ -69,6 +70,7 @@ class Service(Closing):
         self._stop = stop
         self._held = ExitStack()
         self._current: Session | None = None
+        self._course: StudyCourse | None = None
         self._passed_over: dict[str, float] = {}
 
     def run(self, *, exit_when_done: bool) -> None:
@@ -82,10 +84,10 @@ class Service(Closing):
         """
         while not self._stop.is_set():
             open_ones = studies_with_work(self._storage, self._only)
-            if self._current is not None and self._current.study.name not in {
-                s.name for s in open_ones
-            }:
-                self._finish_current()
+            if self._is_over(open_ones):
+                if not self._is_to_be_confirmed():
+                    self._finish_current()
+                continue
             if any(self._take_trial(each) for each in open_ones):
                 continue
             if exit_when_done and not open_ones:
@@ -99,8 +101,8 @@ class Service(Closing):
     def _take_trial(self, study: StudyProgress) -> bool:
         """Work on one trial of the study. Whether there was one."""
         try:
-            session = self._join(study)
-            return session is not None and session.work.next_trial() is None
+            course = self._join(study)
+            return course is not None and course.next_trial() is None
         except StudyGoneError as gone:
             logger.warning("study %s is left: %s", study.name, gone)
             self._leave()
@@ -113,14 +115,14 @@ class Service(Closing):
             self._leave()
             return False
 
-    def _join(self, study: StudyProgress) -> Session | None:
-        """The session of the study; None where it is not worth joining now."""
+    def _join(self, study: StudyProgress) -> StudyCourse | None:
+        """This worker's part in the study; None where it is not worth joining now."""
         if self._current is not None and self._current.study.name == study.name:
-            return self._current
+            return self._course
         looked = self._passed_over.get(study.name)
         if looked is not None and time.monotonic() - looked < _LOOK_AT_OTHERS_SECONDS:
             return None
-        if study.finished + study.held >= study.wanted:
+        if study.is_given_out:
             self._passed_over[study.name] = time.monotonic()
         self._leave()
         self._on_study(study.name)
@@ -133,11 +135,25 @@ class Service(Closing):
                 should_stop=self._stop.is_set,
             )
         )
+        self._course = self._held.enter_context(StudyCourse(self._current))
         _log_data(self._current.prepared)
-        return self._current
+        return self._course
+
+    def _is_over(self, open_ones: Sequence[StudyProgress]) -> bool:
+        """Whether the study at hand has no more trials to give."""
+        current = self._current
+        return current is not None and current.study.name not in {each.name for each in open_ones}
+
+    def _is_to_be_confirmed(self) -> bool:
+        """Whether the study at hand has trials to give once more: those that confirm its best."""
+        assert self._current is not None
+        try:
+            return is_unconfirmed(self._current.study)
+        except StudyGoneError:
+            return False
 
     def _finish_current(self) -> None:
-        """The study's budget is met: it gets its champion from whoever comes first."""
+        """The study's budgets are met: it gets its champion from whoever comes first."""
         session = self._current
         assert session is not None
         try:
@@ -155,7 +171,7 @@ class Service(Closing):
             self._leave()
 
     def _leave(self) -> None:
-        self._current = None
+        self._current = self._course = None
         self._held.close()
 
 

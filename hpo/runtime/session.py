@@ -36,6 +36,7 @@ class Session:
     tracker: StudyTracker
     models: KeptModels
     work: StudyWork
+    locations: Locations
 
 
 @contextmanager
@@ -86,26 +87,32 @@ def open_session(
         )
         if recall(storage, study.study_id, CHAMPION_KEY) is None:
             present_study(study, tracker)
-        yield Session(study, prepared, tracker, KeptModels(locations.state, name, study.uid), work)
+        models = KeptModels(locations.state, name, study.uid)
+        yield Session(study, prepared, tracker, models, work, locations)
 
 
 def _open_tracker(study: OpenStudy, prepared: Prepared, locations: Locations) -> StudyTracker:
     return StudyTracker.open(
         locations.tracking_uri,
-        study.name,
+        study.spec.name,
         locations.state,
         study_uid=study.uid,
+        run_name=study.name,
         study_file=study_toml(prepared.spec),
         environment=prepared.environment(),
         dataset=prepared.dataset_info(),
-        table=TrialsTable(
-            study.spec.study.metric,
-            tuple(study.space),
-            maximize=study.spec.direction == "maximize",
-        ),
+        table=None if study.confirms else _table(study),
         on_run_opened=run_linker(study.storage),
         outcome_of=outcome_reader(study.storage, locations.state),
         system_metrics=prepared.spec.tracking.system_metrics,
+    )
+
+
+def _table(study: OpenStudy) -> TrialsTable:
+    return TrialsTable(
+        study.spec.study.metric,
+        tuple(study.space),
+        maximize=study.spec.direction == "maximize",
     )
 
 

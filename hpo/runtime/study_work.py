@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,9 +26,11 @@ from hpo.runtime.study_folder import study_folder
 from hpo.runtime.trial_end import BrokenOff, Ended, end_by, end_of
 from hpo.runtime.trial_report import TUNED, dashboard_columns, log_confusion, log_evaluation
 from hpo.search.pruners import evaluations_a_training
-from hpo.search.samplers import seed_for
+from hpo.search.samplers import confirmation_seed, seed_for
+from hpo.spec.options import OptionValue
 from hpo.spec.space import SearchSpace
 from hpo.spec.training import TrialParams
+from hpo.studies.confirmations import run_key
 from hpo.studies.memory import recall, remember
 from hpo.studies.studies import OpenStudy
 from hpo.tracking.tracker import StudyTracker
@@ -150,7 +152,7 @@ class StudyWork:
         """Train the trial and close it; raises what ends the attempt and not the trial."""
         params = trial_params(self.study.spec, claim.suggest())
         told = told_params(self.study.spec, params, self.prepared.context.task.name)
-        run = self.tracker.start_trial(claim.number, claim.attempt, told)
+        run = self._start_run(claim, told)
         attempt = _Attempt(claim, run, self.checkpoint_of(claim.number))
         end: Ended | None = None
         try:
@@ -176,7 +178,7 @@ class StudyWork:
     def _train(self, params: TrialParams, attempt: _Attempt) -> tuple[Training, TrialResult]:
         """Train from the checkpoint, where there is one, telling of each evaluation."""
         attempt.claim.note_environment(self.prepared.environment())
-        trial = self._training(params, seed_for(self.study.spec.study.seed, attempt.claim.number))
+        trial = self._training(params, self._seed_of(attempt.claim))
         self._log_earlier_evaluations(trial, attempt)
         result = trial.run(
             lambda evaluation: self._on_evaluation(evaluation, trial, attempt),
@@ -184,6 +186,18 @@ class StudyWork:
             should_stop=self.should_stop,
         )
         return trial, result
+
+    def _start_run(self, claim: Claim, told: Mapping[str, OptionValue | None]) -> TrialRun:
+        confirms = run_key(claim.trial) if self.study.confirms else None
+        return self.tracker.start_trial(claim.number, claim.attempt, told, confirms)
+
+    def _seed_of(self, claim: Claim) -> int:
+        """What everything random about a trial follows from."""
+        seed = self.study.spec.study.seed
+        if not self.study.confirms:
+            return seed_for(seed, claim.number)
+        _, repetition = run_key(claim.trial)
+        return confirmation_seed(seed, repetition)
 
     def _training(self, params: TrialParams, seed: int) -> Training:
         return training_of(self.prepared, self.study.space, params, seed, self.micro_batches)
@@ -201,7 +215,7 @@ class StudyWork:
         attempt.claim.set_user_attrs(dashboard_columns(result))
         if result.end == "pruned":
             return None
-        if isinstance(trial, TrialTraining):
+        if isinstance(trial, TrialTraining) and not self.study.confirms:
             attempt.claim.keep_probabilities(result.probabilities)
             attempt.claim.note_weights(weights_digest(trial.classifier.parameters))
             keep_trained(
@@ -212,7 +226,7 @@ class StudyWork:
                 trial.tuned_task,
                 result.value,
             )
-        elif trial.tuned_facts:
+        elif isinstance(trial, FoldedTraining) and trial.tuned_facts:
             attempt.claim.set_user_attrs({TUNED: dict(trial.tuned_facts)})
         return log_confusion(attempt.run, result, self.prepared.context.data.label_names)
 
@@ -243,7 +257,7 @@ class StudyWork:
                     self.study.storage, claim.trial_id, self.state, "confusion_matrix.svg", drawing
                 )
             entries = self.study.read(leaderboard)
-            kept = top_numbers(entries, self.study.spec.kept_models)
+            kept = top_numbers(entries, self.study.kept_models)
             if claim.number in kept:
                 self._models.log(claim.number, run)
             self._models.drop_outdone(entries, kept, claim.number, self.tracker)

@@ -18,9 +18,9 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial
 
-from hpo.documents import parse_json
 from hpo.errors import ModelError
-from hpo.model.saved import FACTS_FILE, damage_in_trained
+from hpo.model.saved import damage_in_trained
+from hpo.model.trial_facts import FACTS_FILE, read_facts
 from hpo.results.champion_source import ChampionSource
 from hpo.results.leaderboard import Entry
 from hpo.runtime.events import TrialEnded, TrialEvaluated, TrialStarted
@@ -112,7 +112,7 @@ def fetched_part(session: Session, number: int, download_to: Path) -> Path | Non
 def _is_of(folder: Path, study_name: str, number: int) -> bool:
     """Whether what was fetched says itself that it is that trial's: MLflow's tags may be damaged."""
     try:
-        trial = parse_json((folder / FACTS_FILE).read_text(encoding="utf-8"))["trial"]
+        trial = read_facts(folder)["trial"]
         is_its_own = (trial["study"], trial["number"]) == (study_name, number)
     except (OSError, ValueError, LookupError, TypeError):
         return False

@@ -42,6 +42,12 @@ def seed_for(study_seed: int, trial_number: int, retry: int = 0) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
+def confirmation_seed(study_seed: int, repetition: int) -> int:
+    """The seed of a repetition of the best trials, 32 bits: the same for each of them, and no trial's."""
+    entropy = [study_seed, 0, 0, 1 + repetition]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+
 def make_sampler(choice: SamplerChoice, space: Space, *, seed: int) -> BaseSampler:
     """The sampler that a study file names, for a space whose dimensions are all resolved.
 

@@ -40,6 +40,7 @@ Need = Literal[
     "data with one label a text",
     "data with classes",
     "a method of an ensemble",
+    "confirm.seeds of 1 or more",
 ]
 
 
@@ -154,6 +155,8 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "validation.order": "validation.folds of 2 or more",
     "ensemble.method": "one model a trial",
     "ensemble.size": "a method of an ensemble",
+    "confirm.top": "confirm.seeds of 1 or more",
+    "confirm.seeds": "nothing",
 }
 
 
@@ -200,6 +203,8 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
         yield "validation.folds of 2 or more", "validation.folds is 0"
     if spec.ensemble.method == "none":
         yield "a method of an ensemble", "ensemble.method is none"
+    if not spec.confirm.seeds:
+        yield "confirm.seeds of 1 or more", "confirm.seeds is 0"
 
 
 def _most_epochs(spec: StudySpec, space: SearchSpace) -> int:

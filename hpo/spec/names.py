@@ -19,6 +19,8 @@ _LONGEST_FILE_BYTES = 100
 _LONGEST_MODEL_BYTES = 200
 _LONGEST_KEY = 80
 _DIGEST = 8  # hexadecimal digits
+# With a character that no study's own name may have.
+_CONFIRMATION = "/confirmation"
 
 
 def why_no_name(name: str) -> str | None:
@@ -32,6 +34,16 @@ def why_no_name(name: str) -> str | None:
     if not any(character.isalnum() for character in name):
         return "without letter or digit"
     return None
+
+
+def confirmation_name(study_name: str) -> str:
+    """The name in the storage of what confirms a study, whose trials are trainings with new seeds."""
+    return study_name + _CONFIRMATION
+
+
+def confirmed_study(name: str) -> str | None:
+    """The study that what has this name in the storage confirms; None where it is a study itself."""
+    return name.removesuffix(_CONFIRMATION) if name.endswith(_CONFIRMATION) else None
 
 
 def file_name(study_name: str) -> str:

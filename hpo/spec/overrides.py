@@ -65,6 +65,8 @@ from hpo.spec.options import drop_option, flat
 from hpo.spec.study import DEFAULT_SPACE, DEMO
 from hpo.spec.training import OPTION_TABLES
 
+_LONGEST_KEY = 200  # characters; those that there are have 40 at most
+
 
 def parse_setting(setting: str) -> tuple[str, object]:
     """Split `--set key=value`; the value is read as TOML, and as plain text where it is none.
@@ -74,10 +76,11 @@ def parse_setting(setting: str) -> tuple[str, object]:
     """
     key, equals, text = setting.partition("=")
     key, text = key.strip(), text.strip()
-    if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key):
+    dotted = re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key)
+    if not equals or not dotted or len(key) > _LONGEST_KEY:
         raise OptionError(
             "--set",
-            found=repr(setting),
+            found=repr(setting if len(setting) <= _LONGEST_KEY else setting[:60] + "…"),
             expected="key=value with a dotted key",
             hint="Write e.g. --set training.epochs=2.",
         )

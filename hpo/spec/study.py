@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from hpo.spec.cleaning import CleaningSection, Keep
+from hpo.spec.confirm import ConfirmSection
 from hpo.spec.ensemble import EnsembleSection
 from hpo.spec.numbers import LARGEST_WHOLE, whole
 from hpo.spec.registries import DATA_FORMATS, METRICS, PRUNERS, SAMPLERS
@@ -322,6 +323,7 @@ class StudySpec(_Section):
     tracking: TrackingSection = TrackingSection()
     validation: ValidationSection = ValidationSection()
     ensemble: EnsembleSection = EnsembleSection()
+    confirm: ConfirmSection = ConfirmSection()
 
     @property
     def name(self) -> str:
@@ -334,5 +336,11 @@ class StudySpec(_Section):
 
     @property
     def kept_models(self) -> int | None:
-        """How many trials' models stay; None means all. A trial over folds has several and keeps none."""
-        return 0 if self.validation.folds else self.tracking.kept_models
+        """How many trials' models stay while the search goes on; None means all.
+
+        A trial over folds has several and keeps none. Those that will be confirmed stay till then.
+        """
+        kept = self.tracking.kept_models
+        if self.validation.folds or kept is None:
+            return 0 if self.validation.folds else None
+        return max(kept, self.confirm.top) if self.confirm.seeds else kept

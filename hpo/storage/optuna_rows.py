@@ -28,6 +28,7 @@ from hpo.storage.optuna_tables import (
     STUDY_SYSTEM_ATTRIBUTES,
     TRIAL_INTERMEDIATE_VALUES,
     TRIAL_SYSTEM_ATTRIBUTES,
+    TRIAL_USER_ATTRIBUTES,
     TRIAL_VALUES,
     TRIALS,
 )
@@ -115,14 +116,21 @@ def create_trial(connection: Connection, study_id: int) -> tuple[int, int]:
     return _insert_trial(connection, study_id, TrialState.RUNNING, now_utc())
 
 
-def enqueue_trial(connection: Connection, study_id: int, point: Mapping[str, object]) -> int:
+def enqueue_trial(
+    connection: Connection,
+    study_id: int,
+    point: Mapping[str, object],
+    attributes: Mapping[str, object] | None = None,
+) -> int:
     """Create a trial that waits to be tried at a point, as `Study.enqueue_trial` does; see `create_trial`.
 
-    Returns:
-        Its number.
+    Args:
+        attributes: Its user attributes. Returns its number.
     """
     trial_id, number = _insert_trial(connection, study_id, TrialState.WAITING, None)
     set_attribute(connection, TRIAL_SYSTEM_ATTRIBUTES, trial_id, ENQUEUED, dict(point))
+    for key, value in (attributes or {}).items():
+        set_attribute(connection, TRIAL_USER_ATTRIBUTES, trial_id, key, value)
     return number
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from hpo.closing import Closing
 from hpo.errors import StorageError
 from hpo.redaction import redacted
+from hpo.spec.names import confirmed_study
 from hpo.storage.optuna_tables import STUDIES
 from hpo.storage.retries import DEFAULT_RETRY_SECONDS, with_retries
 from hpo.storage.rights import check_rights
@@ -122,18 +123,28 @@ def registered_names(url: str) -> list[str]:
     Raises:
         StorageError: The storage cannot be used.
     """
-    parsed, place = parse_storage_url(url), redacted(url)
     query = (
         select(STUDIES.c.study_name)
         .join(HPO_STUDIES, HPO_STUDIES.c.study_id == STUDIES.c.study_id)
         .order_by(STUDIES.c.study_name)
     )
 
+    def read(connection: Connection) -> list[str]:
+        names = connection.execute(query).scalars()
+        return [name for name in names if confirmed_study(name) is None]
+
+    return look_into(url, read)
+
+
+def look_into(url: str, read: Callable[[Connection], list[str]]) -> list[str]:
+    """What `read` finds among the studies of a storage; nothing where it is not there, and raises as above."""
+    parsed, place = parse_storage_url(url), redacted(url)
+
     def look(probe: Engine) -> list[str]:
         if not has_studies(probe, place):
             return []
         with probe.connect() as connection:
-            return list(connection.execute(query).scalars())
+            return read(connection)
 
     return _with_probe(parsed, look, 0.0, place)
 

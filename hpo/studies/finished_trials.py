@@ -8,9 +8,9 @@ from typing import Final
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.errors import OptionError
-from hpo.redaction import redacted
 from hpo.storage.storage import Storage, registered_names
-from hpo.studies.progress import FINISHED, no_such_study
+from hpo.studies.progress import FINISHED
+from hpo.studies.renamed import study_not_found
 
 OPTION: Final = "--replay"
 _REASON: Final = "hpo.reason"
@@ -33,7 +33,7 @@ def named_trial(named: str, storage_url: str) -> tuple[str, int]:
         )
     names = registered_names(storage_url)
     if name not in names:
-        raise no_such_study(redacted(storage_url), name, names)
+        raise study_not_found(storage_url, name, names)
     return name, int(number)
 
 

@@ -60,6 +60,7 @@ class Overview:
             "running": at.held,
             "waiting": at.free,
             "failed": at.failed,
+            "confirmation": _confirmation_json(at.confirmation),
             "priority": at.priority,
             "metric": self.metric,
             "best_value": None if best is None else best.value,
@@ -67,6 +68,11 @@ class Overview:
             "created": self.created.isoformat(),
             "last_active": self.last_active.isoformat(),
         }
+
+
+def _confirmation_json(at: StudyProgress | None) -> dict[str, int] | None:
+    """How far a confirmation is; None where it has not begun."""
+    return None if at is None else {"trainings": at.wanted, "finished": at.finished}
 
 
 def overviews(storage: Storage, name: str | None = None) -> list[Overview]:

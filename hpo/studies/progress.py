@@ -1,15 +1,19 @@
-"""How far studies are: what is wanted of each, what is finished, and what workers have in hand."""
+"""How far studies are: what is wanted of each, what is finished, and what workers have in hand.
+
+What confirms a study is a row beside it in the storage, and a part of its progress here: it has none of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Row, func, select
 
 from hpo.errors import StudyGoneError, nearest_name
+from hpo.spec.names import confirmation_name, confirmed_study
 from hpo.storage.optuna_tables import STUDIES, TRIALS
 from hpo.storage.seals import Damaged, damage, place_of, spec_text
 from hpo.storage.storage import Storage
@@ -22,7 +26,8 @@ _COUNTS: Final = ("finished", "failed", "held", "free")
 @dataclass(frozen=True)
 class StudyProgress:
     """How far a study is. wanted: its budget; finished: COMPLETE or PRUNED; held: being worked on;
-    free: begun and given back; failed: FAIL, which no budget counts."""
+    free: begun and given back; failed: FAIL, which no search's budget counts; confirmation: how far that
+    is, once it has begun, where a training that failed is finished, too."""
 
     study_id: int
     name: str
@@ -32,10 +37,24 @@ class StudyProgress:
     free: int
     failed: int
     priority: int
+    confirmation: StudyProgress | None = None
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether the search's budget is met."""
+        return self.finished >= self.wanted
 
     @property
     def is_done(self) -> bool:
-        return self.finished >= self.wanted
+        """Whether it is, and the confirmation's, as far as that has begun."""
+        return self.is_searched and (self.confirmation is None or self.confirmation.is_done)
+
+    @property
+    def is_given_out(self) -> bool:
+        """Whether all that is left is with workers, which may die."""
+        if self.is_searched and self.confirmation is not None:
+            return self.confirmation.is_given_out
+        return self.finished + self.held >= self.wanted
 
 
 def progress(storage: Storage, name: str) -> StudyProgress:
@@ -77,7 +96,16 @@ def studies_with_work(storage: Storage, name: str | None = None) -> list[StudyPr
         name: Only this study.
     """
     open_ones = [each for each in all_progress(storage, name) if not each.is_done]
-    return sorted(open_ones, key=lambda each: each.finished + each.held >= each.wanted)
+    return sorted(open_ones, key=lambda each: each.is_given_out)
+
+
+def ended_states(name: str) -> tuple[TrialState, ...]:
+    """The states of a trial that a budget counts: one of a confirmation is not tried again when it failed.
+
+    Args:
+        name: Of the study, or of what confirms one.
+    """
+    return FINISHED if confirmed_study(name) is None else (*FINISHED, TrialState.FAIL)
 
 
 def unknown_study(storage: Storage, name: str) -> StudyGoneError:
@@ -90,7 +118,8 @@ def unknown_study(storage: Storage, name: str) -> StudyGoneError:
 
     def read() -> list[str]:
         with storage.read() as connection:
-            return list(connection.execute(query).scalars())
+            found = connection.execute(query).scalars()
+            return [each for each in found if confirmed_study(each) is None]
 
     names = storage.retry(read, "reading the studies")
     return no_such_study(storage.redacted, name, names)
@@ -143,8 +172,13 @@ def _progress(connection: Connection, name: str | None) -> list[StudyProgress]:
         .order_by(HPO_STUDIES.c.priority.desc(), HPO_STUDIES.c.created_utc, HPO_STUDIES.c.study_id)
     )
     if name is not None:
-        query = query.where(STUDIES.c.study_name == name)
-    return [_study_progress(connection, row) for row in connection.execute(query)]
+        query = query.where(STUDIES.c.study_name.in_((name, confirmation_name(name))))
+    found = {row.study_name: _study_progress(connection, row) for row in connection.execute(query)}
+    return [
+        replace(each, confirmation=found.get(confirmation_name(each.name)))
+        for each in found.values()
+        if confirmed_study(each.name) is None
+    ]
 
 
 def _study_progress(connection: Connection, row: Row[Any]) -> StudyProgress:
@@ -153,10 +187,13 @@ def _study_progress(connection: Connection, row: Row[Any]) -> StudyProgress:
     except Damaged as error:
         what = f"study {row.study_name}, its budget and study file"
         raise damage(place_of(connection), what, error) from error
+    counts = {name: getattr(row, name) for name in _COUNTS}
+    if confirmed_study(row.study_name) is not None:
+        counts["finished"] += counts["failed"]
     return StudyProgress(
         study_id=row.study_id,
         name=row.study_name,
         wanted=row.trials,
         priority=row.priority,
-        **{name: getattr(row, name) for name in _COUNTS},
+        **counts,
     )

@@ -42,6 +42,7 @@ _MAY_CHANGE: Final = (
     "training.checkpoint",
     "tracking",
     "ensemble",
+    "confirm",
 )
 
 
@@ -128,6 +129,9 @@ def _register(
         .join(STUDIES, STUDIES.c.study_id == HPO_STUDIES.c.study_id)
         .where(HPO_STUDIES.c.study_id == study_id)
     ).first()
+    if known is not None and "confirm" not in spec.model_fields_set:
+        # Left out, a study keeps its own: none, where an earlier release began it.
+        spec = spec.model_copy(update={"confirm": stored_spec(storage, known).confirm})
     uid = uuid.uuid4().hex if known is None else known.uid
     trials = spec.study.trials
     sealed = sealed_spec(spec.model_dump_json(), uid=uid, name=name, trials=trials)

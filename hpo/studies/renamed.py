@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, select
 
+from hpo.errors import StudyGoneError
+from hpo.redaction import redacted
 from hpo.storage.optuna_tables import STUDIES, TRIAL_SYSTEM_ATTRIBUTES, TRIALS
 from hpo.storage.seals import TRIAL_SEAL
+from hpo.storage.storage import look_into
 from hpo.storage.tables import HPO_STUDIES
+from hpo.studies.progress import no_such_study
 
 WAY_ON = "Run it under a --name that is free: the copy's trials stay to be looked at."
 
@@ -25,6 +31,23 @@ def copies(connection: Connection) -> list[str]:
         .order_by(STUDIES.c.study_name)
     )
     return list(connection.execute(query).scalars())
+
+
+def study_not_found(url: str, name: str, known: Sequence[str]) -> StudyGoneError:
+    """The error for the name of no study of ours: none has it, or a copy.
+
+    Args:
+        url: Of the storage.
+        known: The studies in it.
+    """
+    if name in look_into(url, copies):
+        return StudyGoneError(
+            redacted(url),
+            found=f"a study {name} that is a copy of one of hpo's, made when that was renamed in the dashboard",
+            expected="a study that goes by the name it was submitted under",
+            hint=WAY_ON,
+        )
+    return no_such_study(redacted(url), name, known)
 
 
 def named(names: list[str]) -> str:

@@ -16,6 +16,8 @@ from hpo.errors import StorageError, StudyGoneError
 from hpo.search.grid import GridSampler, check_grid_budget
 from hpo.search.pruners import make_pruner, most_evaluations
 from hpo.search.samplers import make_sampler
+from hpo.spec.confirm import UNCONFIRMED
+from hpo.spec.names import confirmed_study
 from hpo.spec.space import IntRange, SearchSpace, resolve_dimension
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import search_space
@@ -46,6 +48,16 @@ class OpenStudy:
     space: SearchSpace
     sampler: BaseSampler
     pruner: BasePruner
+
+    @property
+    def confirms(self) -> bool:
+        """Whether this is no study of its own, but what confirms one (confirmations.py)."""
+        return confirmed_study(self.name) is not None
+
+    @property
+    def kept_models(self) -> int | None:
+        """How many trials' models stay while workers are at it; None means all of them."""
+        return 0 if self.confirms else self.spec.kept_models
 
     @property
     def grid_size(self) -> int | None:
@@ -225,7 +237,7 @@ def stored_spec(storage: Storage, row: Any) -> StudySpec:
     """
     name = row.study_name
     try:
-        return StudySpec.model_validate_json(spec_text(row))
+        spec = StudySpec.model_validate_json(spec_text(row))
     except Damaged as error:
         raise damage(storage.redacted, f"study {name}, its study file", error) from error
     except ValidationError as error:
@@ -235,6 +247,9 @@ def stored_spec(storage: Storage, row: Any) -> StudySpec:
             expected="settings that this version knows",
             hint="Use another --name, or the version that wrote it.",
         ) from error
+    if "confirm" in spec.model_fields_set:
+        return spec
+    return spec.model_copy(update={"confirm": UNCONFIRMED})
 
 
 def needs_model(space: SearchSpace) -> bool:

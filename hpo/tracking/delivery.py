@@ -17,9 +17,10 @@ from hpo.outbox.records import (
 )
 from hpo.outbox.rows import WaitingOperation
 from hpo.redaction import redact_text
-from hpo.tracking.answers import PermanentError
+from hpo.tracking.answers import BlockedError, PermanentError
 from hpo.tracking.channel import Channel
 from hpo.tracking.handlers import handle, log_together
+from hpo.tracking.local_store import drop_connections
 from hpo.tracking.trial_run import now_ms
 
 logger = logging.getLogger(__name__)
@@ -52,12 +53,19 @@ class Delivery:
             How many were settled, 0 where nothing waits.
 
         Raises:
-            Away: The server cannot be used now.
+            RetryableError: The server cannot be used now, or before somebody has acted.
             DoubtfulError: It refuses the operation, perhaps not for long.
         """
         waiting = self._ledger.head(_WINDOW)
         if not waiting:
             return 0
+        try:
+            return self._send(waiting)
+        except BlockedError:
+            drop_connections(self._channel.gateway.tracking_uri)
+            raise
+
+    def _send(self, waiting: Sequence[WaitingOperation]) -> int:
         batch = _batch(waiting)
         if len(batch) > 1:
             try:

@@ -19,7 +19,7 @@ from hpo.outbox.ledger import unusable
 from hpo.outbox.outbox import Outbox, abandoned
 from hpo.redaction import recall, without_credentials
 from hpo.tracking import orphans
-from hpo.tracking.answers import RetryableError
+from hpo.tracking.answers import BlockedError, RetryableError
 from hpo.tracking.channel import Channel, RunListener
 from hpo.tracking.delivery import Delivery, DoubtfulError
 from hpo.tracking.gateway import Gateway
@@ -45,6 +45,8 @@ class DrainReport:
 
     Attributes:
         without_secret: Servers whose password, which is not stored, this process was not given.
+        away: Servers and stores that cannot be used now.
+        blocked: What somebody must mend before the rest is sent.
     """
 
     files: int
@@ -52,6 +54,8 @@ class DrainReport:
     waiting: int
     refused: int
     without_secret: frozenset[str] = frozenset()
+    away: frozenset[str] = frozenset()
+    blocked: frozenset[str] = frozenset()
 
 
 class Drainer:
@@ -120,11 +124,12 @@ class Drainer:
                 if self._delivery.step():
                     pause = _FIRST_PAUSE_SECONDS
                     self._outage.over()
+                    self._outbox.note_blocked("")
                     self._after_step()
                 else:
                     self._idle()
             except (RetryableError, DoubtfulError) as trouble:
-                self._outage.note(str(trouble))
+                self._note(trouble)
                 self._pause(pause * random.uniform(0.5, 1.5))
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
             except SQLAlchemyError as error:
@@ -135,6 +140,13 @@ class Drainer:
                 # The queue is on disk and whole: whatever this is must not end the thread for good.
                 logger.exception("Sending to MLflow failed unexpectedly; it is tried again")
                 self._pause(_LONGEST_PAUSE_SECONDS)
+
+    def _note(self, trouble: RetryableError | DoubtfulError) -> None:
+        if not isinstance(trouble, BlockedError):
+            self._outbox.note_blocked("")
+            self._outage.note(str(trouble))
+        elif self._outbox.note_blocked(str(trouble)):
+            self._outage.tell_blocked(str(trouble))
 
     def _after_step(self) -> None:
         self._since_checkpoint += 1
@@ -204,6 +216,7 @@ def _drain_abandoned(
 ) -> DrainReport:
     gateways: dict[str, Gateway] = {}
     away: set[str] = set()
+    blocked: set[str] = set()
     files = delivered = waiting = refused = 0
     without_secret: set[str] = set()
     for outbox in abandoned(state_dir):
@@ -223,6 +236,9 @@ def _drain_abandoned(
         except (RetryableError, DoubtfulError) as trouble:
             if isinstance(trouble, RetryableError):  # and not one operation's own
                 away.add(str(uri))
+            if isinstance(trouble, BlockedError):
+                blocked.add(str(trouble))
+            outbox.note_blocked(str(trouble) if isinstance(trouble, BlockedError) else "")
             logger.info(
                 "%d operations of a process that died wait on for %s: %s",
                 outbox.waiting,
@@ -238,14 +254,22 @@ def _drain_abandoned(
             outbox.close(remove=empty, tracking_uri=there)
         if stop():
             break
-    return DrainReport(files, delivered, waiting, refused, frozenset(without_secret))
+    return DrainReport(
+        files,
+        delivered,
+        waiting,
+        refused,
+        frozenset(without_secret),
+        frozenset(map(without_credentials, away)),
+        frozenset(blocked),
+    )
 
 
 def _check_folder(uri: str) -> None:
-    """Raise RetryableError where the folder of a local store is gone: to send anything would make it again."""
+    """Raise BlockedError where the folder of a local store is gone: to send anything would make it again."""
     file = database_file(uri)
     if file is not None and not file.parent.is_dir():
-        raise RetryableError(f"{file.parent} is gone")
+        raise BlockedError(f"{file.parent} is gone")
 
 
 def _empty(channel: Channel, stop: Callable[[], bool]) -> bool:
@@ -282,6 +306,18 @@ class _Outage:
                 reason,
                 self._waiting(),
             )
+
+    def tell_blocked(self, reason: str) -> None:
+        """Tell at once, and once, of what lasts until somebody acts."""
+        self._begun = self._begun if self._failures else time.monotonic()
+        self._failures += 2
+        logger.warning(
+            "The tracking server %s takes nothing before somebody mends this: %s. "
+            "Nothing is lost: %d operations wait on disk",
+            self._server,
+            reason,
+            self._waiting(),
+        )
 
     def over(self) -> None:
         if self._failures > 1:

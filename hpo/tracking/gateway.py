@@ -16,7 +16,7 @@ from typing import Any
 from hpo.errors import TrackingError
 from hpo.outbox.records import LogDataset, MetricPoint, OpenRun, RunStatus
 from hpo.spec.names import file_name
-from hpo.tracking.answers import PermanentError, RetryableError, answers
+from hpo.tracking.answers import BlockedError, PermanentError, RetryableError, answers
 from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG, SETTLED_TAG
 from hpo.tracking.limits import (
     MAX_METRICS_PER_BATCH,
@@ -77,7 +77,7 @@ class Gateway:
             try:
                 said = repair_moves(self.tracking_uri)
             except TrackingError as error:
-                raise RetryableError(str(error)) from error
+                raise BlockedError(str(error)) from error
             if said is not None:
                 logger.warning("%s", said)
             with answers(), store_lock(self.tracking_uri):

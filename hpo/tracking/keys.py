@@ -14,6 +14,7 @@ TRIAL_STATE_TAG = "optuna.trial_state"
 ATTEMPT_TAG = "hpo.attempt"
 ABANDONED_TAG = "hpo.abandoned"
 REASON_TAG = "hpo.reason"
+CONFIRMS_TAG = "hpo.confirms_trial"
 STUDY_UID_TAG = "hpo.study_uid"
 # Of runs and logged models, by which they are found again.
 RUN_KEY_TAG = "hpo.run_key"

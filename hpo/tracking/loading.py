@@ -59,8 +59,9 @@ def load_folder(folder: Path, place: str) -> Predictor:
     """
     from hpo.model.combination import ENSEMBLE_FILE
     from hpo.model.exported import load_exported
-    from hpo.model.saved import FACTS_FILE, load_trained
+    from hpo.model.saved import load_trained
     from hpo.model.saved_ensemble import load_ensemble
+    from hpo.model.trial_facts import FACTS_FILE
 
     for inside in (folder, folder / "model", folder / "data"):
         if (inside / ENSEMBLE_FILE).is_file():

@@ -63,6 +63,19 @@ def store_lock(tracking_uri: str) -> Iterator[None]:
         yield
 
 
+def drop_connections(tracking_uri: str) -> None:
+    """Close what MLflow holds open of a local store: opened while it was read-only, a file stays so."""
+    if database_file(tracking_uri) is None:
+        return
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
+
+    for kind in (Registry, Tracking):
+        engine = getattr(kind, "_engine_map", {}).get(tracking_uri)
+        if engine is not None:
+            engine.dispose()
+
+
 def make_local_store(tracking_uri: str) -> None:
     """Make the local store if there is none, whole or not at all, in a process of its own.
 

@@ -15,6 +15,7 @@ from typing import Any
 from hpo.digests import write_digests
 from hpo.documents import parse_json
 from hpo.model.combination import ENSEMBLE_FILE
+from hpo.model.trial_facts import read_facts
 from hpo.tracking.registry import MLMODEL
 from hpo.tracking.serving import add_own_pyfunc, describe
 
@@ -52,7 +53,7 @@ def pyfunc_flavor(model: Any, folder: Path) -> None:
     from mlflow import pyfunc
 
     try:
-        facts = parse_json((folder / "data" / "trial.json").read_text(encoding="utf-8"))
+        facts = read_facts(folder / "data")
     except (OSError, ValueError) as error:
         # Loading says so; here it is only what MLflow shows of the model that is missing.
         logger.debug("reading the facts of %s: %s", folder, error)

@@ -12,6 +12,7 @@ from hpo.outbox.records import EndEarlierAttempts, LogDataset, OpenRun, Operatio
 from hpo.tracking.identity import StudyIdentity
 from hpo.tracking.keys import (
     ATTEMPT_TAG,
+    CONFIRMS_TAG,
     REASON_TAG,
     STUDY_TAG,
     STUDY_UID_TAG,
@@ -39,13 +40,14 @@ class DatasetInfo:
 def open_study(
     outbox: Outbox,
     study: StudyIdentity,
+    run_name: str,
     study_file: str,
     environment: Mapping[str, str],
     dataset: DatasetInfo | None,
 ) -> None:
     """Open the study's own run, or go on with it. See `StudyTracker.open`."""
     tags = {**_source_tags(), STUDY_TAG: study.name, STUDY_UID_TAG: study.uid}
-    outbox.append(OpenRun(study.run, study.name, now_ms(), tags=tags, shared=True))
+    outbox.append(OpenRun(study.run, run_name, now_ms(), tags=tags, shared=True))
     log_text(outbox, study.run, study_file, "study.toml")
     shown = json.dumps(dict(environment), indent=2, sort_keys=True)
     log_text(outbox, study.run, shown, "environment.json")
@@ -60,8 +62,13 @@ def open_trial(
     number: int,
     attempt: int,
     params: Mapping[str, float | int | str | None],
+    confirms: tuple[int, int] | None = None,
 ) -> list[Operation]:
-    """What opens the run of an attempt at a trial, and ends what shows RUNNING of earlier ones."""
+    """What opens the run of an attempt at a trial, and ends what shows RUNNING of earlier ones.
+
+    Args:
+        confirms: The trial that this one trains again, and which of the new seeds it has, from 0.
+    """
     run, start_ms = study.trial_run(number, attempt), now_ms()
     own_tags = {
         STUDY_TAG: study.name,
@@ -69,9 +76,13 @@ def open_trial(
         TRIAL_STATE_TAG: "RUNNING",
         ATTEMPT_TAG: str(attempt),
     }
+    name = trial_run_name(number)
+    if confirms is not None:
+        name = f"confirmation-{confirms[0]:04d}-seed-{confirms[1] + 1}"
+        own_tags[CONFIRMS_TAG] = str(confirms[0])
     opening = OpenRun(
         run,
-        trial_run_name(number),
+        name,
         start_ms,
         parent_key=study.key,
         tags={**_source_tags(), **own_tags},

@@ -291,11 +291,10 @@ def check_digests(folder: Path) -> None:
     if not path.exists():
         return
     try:
-        digests = dict(json.loads(path.read_bytes()))
-        for name, digest in digests.items():
+        for name, digest in json.loads(path.read_bytes()).items():
             if digest_of(folder / name) != digest:
                 raise ValueError(f"{name} is another than was published")
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         message = (
             f"The model in {folder} is damaged: {error}. Download it again, or publish it again."
         )

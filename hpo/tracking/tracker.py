@@ -102,6 +102,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         study_uid: str,
         study_file: str,
         environment: Mapping[str, str],
+        run_name: str | None = None,
         dataset: DatasetInfo | None = None,
         table: TrialsTable | None = None,
         on_run_opened: RunListener | None = None,
@@ -117,7 +118,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
             state_dir: Where the outbox lies (`state_dir/outbox`); the same for all workers of a machine.
             study_uid: Tells studies of one name apart.
             study_file: The study as TOML text.
-            environment: Versions and devices, logged as environment.json.
+            environment: Versions and devices, logged as environment.json. run_name: Left out, the study's.
             dataset: The labelled data, an input of the run.
             table: How the experiment's page is to show the trials.
             on_run_opened: Told of every run once the server has it.
@@ -138,7 +139,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         )
         metrics = SystemMetrics() if system_metrics else None
         tracker = cls(outbox, drainer, study, uri, drain_others, metrics)
-        open_study(outbox, study, study_file, environment, dataset)
+        open_study(outbox, study, run_name or study_name, study_file, environment, dataset)
         if table is not None:
             outbox.append(TagExperiment(study.run, experiment_tags(table, study_uid, now_ms())))
         drainer.start()
@@ -169,12 +170,10 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         number: int,
         attempt: int,
         params: Mapping[str, float | int | str | None],
+        confirms: tuple[int, int] | None = None,
     ) -> TrialRun:
-        """Open the run of an attempt at a trial: `trial-0007`, a child of the study's run.
-
-        What shows RUNNING of its earlier attempts ends as abandoned.
-        """
-        self._outbox.append(*open_trial(self._study, number, attempt, params))
+        """Open the run of an attempt at a trial, a child of the study's run; as `open_trial`."""
+        self._outbox.append(*open_trial(self._study, number, attempt, params, confirms))
         model_tags = trial_model_tags(self._study.name, self._study.uid, number, attempt)
         if self._system_metrics is not None:
             self._system_metrics.read()  # What was before the trial is not the trial's.
@@ -325,7 +324,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         waiting = self._drainer.flush(max(1.0, deadline.seconds_left))
         # A request ends within its time-out; a longer upload is cut by our exit and repeated.
         stopped = self._drainer.stop(timeout_seconds=15.0)
-        if waiting:
+        if waiting and not self._outbox.is_blocked:  # which was told, with its reason
             logger.warning(
                 "%d operations wait in %s for %s; the next run here sends them",
                 waiting,

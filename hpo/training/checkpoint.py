@@ -86,7 +86,7 @@ class CheckpointFile:
                 check_format(CHECKPOINT, str(self.path), header.get("format"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if header.get("digest") in (None, _digest(tensors, header["facts"])):
-                return Checkpoint(tensors, parse_json(header["facts"]))
+                return Checkpoint(tensors, dict(parse_json(header["facts"])))
             damage = "other bytes than were written"
         except ModelError as newer:
             logger.warning("%s Its trial begins anew", newer)

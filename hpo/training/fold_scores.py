@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hpo.training.checkpoint import Checkpoint, CheckpointFile
 from hpo.training.result import End, Evaluation, TrialResult
+from hpo.training.saved_progress import saved_folds
 
 _FOLDS = "folds"
 _HISTORY = "history_of_folds"
@@ -128,15 +129,17 @@ class FoldsCheckpoint(CheckpointFile):
 
 
 def finished_folds(saved: Checkpoint) -> tuple[list[FoldScore], list[Evaluation]]:
-    """The finished folds and the evaluations that a checkpoint tells of; none where it is of no fold."""
+    """The finished folds and the evaluations that a checkpoint tells of; none where it is of no fold.
+
+    Raises:
+        ValueError, LookupError: It tells of something else.
+    """
+    folds, history = saved_folds(saved.facts.get(_FOLDS, []), saved.facts.get(_HISTORY, []))
     scores = [
-        FoldScore(
-            **{**facts, "best": Evaluation(**facts["best"])},
-            probabilities=saved.tensors[f"{_FOLDS}/{number}"].numpy(),
-        )
-        for number, facts in enumerate(saved.facts.get(_FOLDS, ()))
+        FoldScore(**vars(fold), probabilities=saved.tensors[f"{_FOLDS}/{number}"].numpy())
+        for number, fold in enumerate(folds)
     ]
-    return scores, [Evaluation(**each) for each in saved.facts.get(_HISTORY, ())]
+    return scores, history
 
 
 def _facts(score: FoldScore) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ from hpo.training.loop import TrialTraining
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.result import End, Evaluation, TrialResult, Verdict
 from hpo.training.trial_context import TrialContext
+
+logger = logging.getLogger(__name__)
 
 
 class FoldedTraining:
@@ -78,7 +81,11 @@ class FoldedTraining:
         saved = checkpoint.read()
         if saved is None:
             return False
-        finished, history = finished_folds(saved)
+        try:
+            finished, history = finished_folds(saved)
+        except (ValueError, LookupError) as error:
+            logger.warning("%s is damaged (%s); its trial begins anew", checkpoint.path, error)
+            return False
         if len(finished) >= len(self.context.folds):
             return False
         running = self._training(len(finished))

@@ -42,6 +42,8 @@ def is_same_trial(saved: Mapping[str, Any], identity: Mapping[str, Any]) -> bool
         saved: What `identity_of` gave then.
         identity: What it gives now.
     """
+    if not isinstance(saved, dict):
+        return False
     try:
         # As JSON, which has no tuples: in strict mode they could not be lists.
         params = TrialParams.model_validate_json(json.dumps(saved.get("params")))

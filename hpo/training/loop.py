@@ -32,6 +32,7 @@ from hpo.training.micro_batches import MicroBatches
 from hpo.training.optimizer import TrialOptimizer
 from hpo.training.progress import Progress, TrainingState
 from hpo.training.result import End, Evaluation, TrialResult, Verdict
+from hpo.training.saved_progress import damage_in_facts
 from hpo.training.schedule import learning_rate_factor
 from hpo.training.stages import Stage, stage_at, stage_metrics, stages_of
 from hpo.training.trial_context import TrialContext
@@ -127,6 +128,10 @@ class TrialTraining:
             return False
         if not is_same_trial(saved.facts.get("trial", {}), self._identity()):
             logger.warning("%s is of another trial; this one starts anew", checkpoint.path)
+            return False
+        damage = damage_in_facts(saved.facts, self.steps)
+        if damage is not None:
+            logger.warning("%s is damaged (%s); its trial begins anew", checkpoint.path, damage)
             return False
         # Of the last step that was made: a stage begins with its first step and not a moment before.
         self._enter(stage_at(self.stages, saved.facts["step"] - 1))

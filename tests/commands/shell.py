@@ -36,6 +36,9 @@ freeze_depth = { low = 3, high = 4 }
 batch_size = 32
 epochs = 1
 evaluations_per_epoch = 2
+
+[confirm]
+seeds = 0
 """
 
 

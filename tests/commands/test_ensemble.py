@@ -18,7 +18,7 @@ def test_a_name_nearly_right(shell: Shell) -> None:
     shell.hpo("submit", "tiny.toml", "--no-check").done()
     answer = shell.hpo("ensemble", "tinny", "--method", "vote")
     assert answer.code == 2
-    assert "found no study 'tinny'; expected one of tiny. Did you mean tiny?" in answer.err
+    assert "found no study tinny; expected one of tiny. Did you mean tiny?" in answer.err
     answer = shell.hpo("ensemble", "tiny", "--method", "vote")
     assert answer.code == 2
     assert "study tiny: found no complete trial" in answer.err

@@ -114,6 +114,25 @@ def test_a_worker_waits_for_work_and_stops_cleanly_on_sigterm(shell: Shell) -> N
     assert "RUNNING" not in found.runs.values()
 
 
+@pytest.mark.faults
+def test_a_confirmation_killed_is_gone_on_with_by_a_worker_that_comes_later(shell: Shell) -> None:
+    long = TINY_STUDY.replace("epochs = 1", "epochs = 3").replace("trials = 4", "trials = 2")
+    shell.write("tiny.toml", long.replace("seeds = 0", "seeds = 3"))
+    process = shell.start("run", "tiny.toml", "--workers", "1")
+    wait_for_line(process, r"trial \d with new seed \d complete")
+    killed(process)
+    before = facts(shell, embedded_uri(shell), "tiny/confirmation").finished
+    assert before < 6
+    worker = shell.hpo("worker", "--threads", "1", "--exit-when-done").done()
+    told = re.findall(r"trial \d with new seed \d complete", worker.err)
+    assert len(told) == 6 - before
+    assert "champion of study tiny: models:/tiny@champion" in worker.err
+    assert facts(shell, embedded_uri(shell), "tiny/confirmation").finished == 6
+    found = facts(shell, embedded_uri(shell), "tiny")
+    assert found.finished == 2
+    assert "RUNNING" not in found.runs.values()
+
+
 def long_study(shell: Shell, workers: int) -> tuple[str, ...]:
     """A command of six trials of about a second, long enough to be interrupted in."""
     long = TINY_STUDY.replace("epochs = 1", "epochs = 5\nearly_stopping = 0")

@@ -72,7 +72,7 @@ def states(stack: Stack) -> dict[str, int]:
 def test_a_study_is_finished_through_a_killed_worker_and_a_restarted_database(stack: Stack) -> None:
     told = stack.compose(
         *("run", "--rm", "-T", "submit", "studies/quickstart.toml"),
-        *("--name", STUDY, "--trials", str(TRIALS)),
+        *("--name", STUDY, "--trials", str(TRIALS), "--set", "confirm.seeds=0"),
         *("--set", "search.space.freeze_depth={low = 2, high = 3}"),
         *("--set", "search.space.epochs={low = 2, high = 3}"),
     ).decode()

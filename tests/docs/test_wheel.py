@@ -55,6 +55,17 @@ def test_the_wheel_runs_the_first_search_without_the_checkout(python: Path, tmp_
     assert unknown.returncode == 2
     for name in sorted(path.stem for path in (ROOT / "studies").glob("*.toml")):
         assert name in unknown.stderr
-    searched = run(python, tmp_path, "-m", "hpo.run", "--trials", "2", "--workers", "1")
+    searched = run(
+        python,
+        tmp_path,
+        "-m",
+        "hpo.run",
+        "--trials",
+        "2",
+        "--workers",
+        "1",
+        "--set",
+        "confirm.seeds=0",
+    )
     assert searched.returncode == 0, searched.stderr
     assert "Champion: models:/quickstart@champion" in searched.stdout

@@ -68,6 +68,7 @@ class Place:
                     "checkpoint": "always",
                     "precision": "fp32",
                 },
+                "confirm": {"seeds": 0},
                 # Enough for models to be logged and dropped all along.
                 "tracking": {"keep": "top:6"},
             }

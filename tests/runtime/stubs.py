@@ -67,7 +67,9 @@ class Tracked:
     study_url: str = ""
     table_url: str = ""
 
-    def start_trial(self, number: int, attempt: int, params: object) -> TrialRun:
+    def start_trial(
+        self, number: int, attempt: int, params: object, confirms: object = None
+    ) -> TrialRun:
         run = TrialRun(cast(Outbox, self), RunRef("study", f"{number}-{attempt}"), "trial", {})
         self.runs.append(run)
         return run

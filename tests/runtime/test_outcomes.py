@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from hpo.leases.budget import claim_trial
 from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
 from hpo.leases.lease import LeaseLost
-from hpo.model.saved import FACTS_FILE, TRAINED_FILE
+from hpo.model.saved import TRAINED_FILE
+from hpo.model.trial_facts import FACTS_FILE
 from hpo.runtime.kept_models import KeptModels
 from hpo.runtime.outcomes import EXAMPLES_SEEN, outcome_reader
 from hpo.spec.study import StudySpec
@@ -20,6 +22,7 @@ from hpo.storage.storage import Storage
 from hpo.studies.registration import submit
 from hpo.studies.studies import OpenStudy, open_study
 from hpo.tracking.keys import trial_run_key
+from tests.model.trial_facts import SOME_FACTS
 
 SpecFactory = Callable[..., StudySpec]
 
@@ -83,7 +86,8 @@ def test_only_a_model_among_those_to_be_kept_is_asked_for(study: OpenStudy, tmp_
             models.keep(
                 claim.number,
                 lambda folder: [
-                    (folder / file).write_text("{}") for file in (TRAINED_FILE, FACTS_FILE)
+                    (folder / file).write_text(json.dumps(SOME_FACTS))
+                    for file in (TRAINED_FILE, FACTS_FILE)
                 ],
             )
             claim.finish(TrialState.COMPLETE, value)

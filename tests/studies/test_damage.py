@@ -18,7 +18,8 @@ from sqlalchemy import text
 
 from hpo.errors import StorageError
 from hpo.leases.heartbeat import Worker
-from hpo.model.saved import FACTS_FILE, TRAINED_FILE
+from hpo.model.saved import TRAINED_FILE
+from hpo.model.trial_facts import FACTS_FILE
 from hpo.results.leaderboard import leaderboard
 from hpo.results.presentation import present_trial
 from hpo.runtime.kept_models import KeptModels
@@ -28,6 +29,7 @@ from hpo.spec.study import StudySpec
 from hpo.storage.storage import Storage, check_storage, open_storage
 from hpo.studies.registration import submit
 from hpo.studies.studies import open_study
+from tests.model.trial_facts import SOME_FACTS
 from tests.storages import SPACE, SpecFactory
 from tests.studies.answers import CHAMPION, TRIALS, all_rows, anew, answer, begin, claimed, restore
 
@@ -243,7 +245,7 @@ def test_a_damaged_study_leaves_the_others_of_its_file_alone(
 def test_what_mlflow_has_of_a_trial_is_taken_only_where_it_says_so_itself(
     tmp_path: Path, says: object, taken: bool
 ) -> None:
-    (tmp_path / FACTS_FILE).write_text(json.dumps({"trial": says}))
+    (tmp_path / FACTS_FILE).write_text(json.dumps({**SOME_FACTS, "trial": says}))
     (tmp_path / TRAINED_FILE).touch()
     tracker = SimpleNamespace(
         flush=lambda seconds: None,

@@ -10,6 +10,7 @@ import pytest
 from hpo.errors import StorageError, StudyGoneError
 from hpo.storage.storage import Storage
 from hpo.studies.registration import submit
+from hpo.studies.renamed import study_not_found
 from hpo.studies.studies import open_study
 from tests.storages import SpecFactory
 from tests.studies.finished import finish_one
@@ -33,6 +34,11 @@ def test_a_renamed_study_is_named_as_such(
         submit(storage, make_spec(study__name="better"))
     with pytest.raises(StudyGoneError, match="deleted, and a copy better, made when a study"):
         study.read(lambda each: each.trials)
+    url = storage.url
+    with pytest.raises(StudyGoneError, match=r"a copy of one of hpo's.*--name that is free"):
+        raise study_not_found(url, "better", [])
+    with pytest.raises(StudyGoneError, match="found no study bettor; expected one of study"):
+        raise study_not_found(url, "bettor", ["study"])
     with caplog.at_level(logging.WARNING):
         submit(storage, make_spec(study__trials=3))
     assert "begins anew; there is a copy better" in caplog.text

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hpo.results.appraisal import appraise
 from hpo.results.baseline import baseline_of
 from hpo.results.champion import Champion
+from hpo.results.confirmed import Confirmed
 from hpo.results.noise import near_best_in_words
 from hpo.results.report.facts import StudyFacts, score
 from hpo.results.report.times import times_of
@@ -27,7 +28,8 @@ def headline(facts: StudyFacts) -> str:
     best = facts.complete[0] if facts.complete else None
     champion = facts.champion
     if champion is not None:
-        return f"{_tested(facts, champion)} {_gap(facts, champion)}"
+        chosen = "" if champion.confirmation is None else f" {champion.confirmation.in_short()}"
+        return f"{_tested(facts, champion)} {_gap(facts, champion)}{chosen}"
     if best is not None:
         spread = "" if best.std is None else f" ± {best.std:.4f}"
         return (
@@ -73,14 +75,23 @@ def _of_champion(facts: StudyFacts, champion: Champion) -> list[Figure]:
     low, high = test.intervals[metric]
     baseline = baseline_of(test, facts.label_names, [metric])
     gap = test.metrics[metric] - baseline.scores[metric]
+    confirmed = None if champion.confirmation is None else champion.confirmation.champion
+    means = [] if confirmed is None else [_confirmed(confirmed, metric)]
     return [
         Figure(f"Test {metric}", f"{test.metrics[metric]:.4f}", f"95 %: {low:.4f} to {high:.4f}"),
+        *means,
         Figure(
             "Against the baseline",
             f"{gap:+.4f}",
             f"{baseline.scores[metric]:.4f}, one answer for all",
         ),
     ]
+
+
+def _confirmed(best: Confirmed, metric: str) -> Figure:
+    error = best.standard_error
+    how = f"mean of {len(best.runs)} new seeds" + ("" if error is None else f", ± {error:.4f}")
+    return Figure(f"Confirmed {metric}", f"{best.mean:.4f}", how)
 
 
 def _trials(facts: StudyFacts) -> Figure:
@@ -95,8 +106,9 @@ def _tested(facts: StudyFacts, champion: Champion) -> str:
     metric, test = facts.metric, champion.test
     low, high = test.intervals[metric]
     words = champion.source.words
+    best = "is the best of" if champion.confirmation is None else "was chosen out of"
     return (
-        f"{words[0].upper()}{words[1:]} is the best of {len(facts.scored):,} trials: test {metric} "
+        f"{words[0].upper()}{words[1:]} {best} {len(facts.scored):,} trials: test {metric} "
         f"{test.metrics[metric]:.4f} (95 % interval {low:.4f} to {high:.4f}, {test.texts:,} texts)."
     )
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hpo.atomic import write_whole
 from hpo.errors import DiskError, OptionError
-from hpo.redaction import redacted
 from hpo.spec.locations import path_of, why_unwritable
 
 
@@ -67,12 +66,12 @@ def _unusable(found: str) -> OptionError:
 
 def _page(names: Sequence[str], url: str) -> str:
     from hpo.storage.storage import open_storage, registered_names
-    from hpo.studies.progress import no_such_study
+    from hpo.studies.renamed import study_not_found
 
     known = registered_names(url)
     for name in names:
         if name not in known:
-            raise no_such_study(redacted(url), name, known)
+            raise study_not_found(url, name, known)
     from hpo.results.report.facts import read_facts
     from hpo.results.report.page import report_page
 

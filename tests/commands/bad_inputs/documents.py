@@ -121,7 +121,11 @@ EARLY_DOCUMENTS = (
         f"--set training.epochs={LISTS}",
         "--set training.epochs: found a value nested more than 100 levels deep; expected a …",
     ),
-    Case("a dotted key in --set", "--set " + ".".join("a" * DEEP) + "=1", "--set a.a…; expected …"),
+    Case(
+        "a dotted key in --set",
+        "--set " + ".".join("a" * DEEP) + "=1",
+        "--set: found 'a.a…; expected key=value …",
+    ),
     Case(
         "tables in --set",
         "--set training.epochs=" + "{a=" * DEEP + "1" + "}" * DEEP,
@@ -237,12 +241,12 @@ LATE_DOCUMENTS = (
     ),
     model(
         "an empty list for a config",
-        "model model: found a model of type None; expected a model of type gpt2. Name a GPT-2 checkpoint …",
+        "model model: found config.json that holds []; expected a table of settings, …",
         config_json="[]",
     ),
     model(
         "a config that is null",
-        "model model: found a model of type None; expected a model of type gpt2. Name a GPT-2 checkpoint …",
+        "model model: found config.json that holds None; expected a table of settings, …",
         config_json="null",
     ),
     model(

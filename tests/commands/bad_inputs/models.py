@@ -307,7 +307,7 @@ MODELS = (
     model(
         "a config that is a list",
         "[1]",
-        "model model: found a model of type None; expected a model of type gpt2. Name a GPT-2 …",
+        "model model: found config.json that holds [1]; expected a table of settings, …",
     ),
     model(
         "a config with text for a number",

@@ -186,4 +186,19 @@ OPTIONS = (
         "--replay: found --set beside it; expected the trial alone, whose settings are stored. "
         "Leave --set out.",
     ),
+    *(
+        Case(
+            f"a setting whose key is long, as {key[:1]}…",
+            f"--set {key}=1",
+            f"--set: found '{(key + '=1')[:60]}…'; expected key=value with a dotted key. Write e.g. …",
+        )
+        for key in (".".join("a" * 5_000), "a" * 5_000, "é" * 300)
+    ),
+    Case(
+        "a study for data that is nearly one",
+        "quickstrat",
+        "SOURCE: found 'quickstrat', which is no study, file or folder; expected a study or data. "
+        "Did you mean quickstart? Data of the hub of that name are --data quickstrat.",
+        command="data",
+    ),
 )

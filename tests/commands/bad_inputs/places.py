@@ -187,4 +187,23 @@ PLACES = (
         "--storage postgresql://../hpo",
         "postgresql://../hpo: found the host ..; expected a host's name or address. Write sqlite:///FILE or …",
     ),
+    *(
+        Case(
+            f"{folder} that is a file",
+            "",
+            f"{variable} ({folder}): found …{folder}, which is a file; expected a folder, …. Set {variable} …",
+            {folder: "some notes"},
+            {variable: folder.partition("/")[0]},
+        )
+        for variable, folder in (
+            ("HPO_STATE", "state/outbox"),
+            ("HPO_STATE", "state/studies"),
+            ("HPO_STATE", "state/studies/quickstart-1"),
+            ("HPO_STATE", "state/studies/quickstart-1/models"),
+            ("HPO_STATE", "state/studies/quickstart-1/checkpoints"),
+            ("HPO_CACHE", "cache/tokens"),
+            ("HPO_CACHE", "cache/prefix"),
+            ("HPO_CACHE", "cache/downloads"),
+        )
+    ),
 )

@@ -60,7 +60,9 @@ def add_study(
         section: Further keys of [study].
     """
     wanted = {"name": name, "metric": "accuracy", "trials": max(trials, 1), **section}
-    spec = StudySpec.model_validate({"study": wanted, "search": {"space": SPACE}})
+    spec = StudySpec.model_validate(
+        {"study": wanted, "search": {"space": SPACE}, "confirm": {"seeds": 0}}
+    )
     submit(storage, spec)
     study = open_study(storage, name)
     random = np.random.default_rng(0)

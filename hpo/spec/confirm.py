@@ -1,0 +1,29 @@
+"""The `[confirm]` section of a study file: how the best trials are trained again before one is chosen."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ConfirmSection(BaseModel):
+    """`[confirm]`: the best trials, trained again with new seeds before one of them is chosen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    top: int = Field(
+        5,
+        ge=1,
+        le=100,
+        description="how many of the best trials are confirmed; docs/confirmation.md",
+    )
+    seeds: int = Field(
+        3,
+        ge=0,
+        le=100,
+        description="trainings of each with new seeds, of which the best mean wins; "
+        "0: the search's best wins unconfirmed",
+    )
+
+
+UNCONFIRMED = ConfirmSection(seeds=0)
+"""What a study has that an earlier release stored, which knew of no such section."""

@@ -1,0 +1,175 @@
+"""What confirms a study: a study beside it in the storage, whose trials are trainings with new seeds.
+
+So claims, leases, checkpoints and MLflow's runs are a search's. Its name is one that no study file can
+have, its file is the study's own, its budget all that is queued in it. It chooses nothing and prunes nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from optuna.study import StudyDirection
+from optuna.trial import BaseTrial, FrozenTrial
+from sqlalchemy import Connection, insert, select, update
+
+from hpo.search.points import Point
+from hpo.spec.names import confirmation_name
+from hpo.spec.study import PrunerChoice, SamplerChoice, StudySpec
+from hpo.storage.optuna_rows import create_study, delete_study, enqueue_trial
+from hpo.storage.optuna_tables import STUDIES, TRIAL_USER_ATTRIBUTES, TRIALS
+from hpo.storage.seals import sealed_spec
+from hpo.storage.tables import HPO_STUDIES, lock_study, now_utc
+from hpo.studies.memory import keep, kept
+from hpo.studies.studies import OpenStudy
+
+CONFIRMS: Final = "confirms_trial"
+REPETITION: Final = "repetition"
+_OF: Final = "confirms"  # under which it remembers the uid of its study
+
+RunKey = tuple[int, int]
+"""The number of the trial that is confirmed, and the repetition, from 0."""
+
+
+@dataclass(frozen=True)
+class ConfirmationRun:
+    """A training that is wanted: a trial's point, and which of the new seeds it gets."""
+
+    trial: int
+    repetition: int
+    point: Point
+
+    @property
+    def key(self) -> RunKey:
+        return self.trial, self.repetition
+
+
+def want_runs(study: OpenStudy, runs: Sequence[ConfirmationRun]) -> None:
+    """Queue trainings that confirm a study, each once, whoever asks how often.
+
+    Args:
+        study: The one to be confirmed.
+        runs: In the order in which they are to be trained.
+
+    Raises:
+        StudyGoneError: The study was deleted.
+        StorageError: The database stays away.
+    """
+
+    def write() -> None:
+        with study.storage.write() as connection:
+            if not lock_study(connection, study.study_id, study.uid):
+                raise study.gone()
+            study_id, uid = _registered(connection, study)
+            known = _queued(connection, study_id)
+            for run in runs:
+                if run.key not in known:
+                    told = {CONFIRMS: run.trial, REPETITION: run.repetition}
+                    enqueue_trial(connection, study_id, run.point, told)
+                    known.add(run.key)
+            _set_budget(connection, study, study_id, uid, len(known))
+
+    study.storage.retry(write, "queueing the confirmation")
+
+
+def trained_runs(trials: Sequence[FrozenTrial]) -> Mapping[RunKey, FrozenTrial]:
+    """The trainings of a confirmation that are over, by what they confirm."""
+    return {run_key(trial): trial for trial in trials if trial.state.is_finished()}
+
+
+def run_key(trial: BaseTrial) -> RunKey:
+    """What a training of a confirmation confirms."""
+    return trial.user_attrs[CONFIRMS], trial.user_attrs[REPETITION]
+
+
+def confirmation_row(connection: Connection, name: str) -> tuple[int, str] | None:
+    """The id and uid of what confirms the study of this name; None where nothing does yet."""
+    row = connection.execute(
+        select(HPO_STUDIES.c.study_id, HPO_STUDIES.c.uid)
+        .join(STUDIES, STUDIES.c.study_id == HPO_STUDIES.c.study_id)
+        .where(STUDIES.c.study_name == confirmation_name(name))
+    ).first()
+    return None if row is None else (int(row.study_id), str(row.uid))
+
+
+def _registered(connection: Connection, study: OpenStudy) -> tuple[int, str]:
+    row = confirmation_row(connection, study.name)
+    if row is not None:
+        if kept(connection, row[0], _OF) == study.uid:
+            return row
+        # Of a study of this name that was deleted in the dashboard, which knows nothing of it.
+        delete_study(connection, row[0])
+    direction = StudyDirection[study.spec.direction.upper()]
+    study_id = create_study(connection, confirmation_name(study.name), direction)
+    uid = uuid.uuid4().hex
+    connection.execute(
+        insert(HPO_STUDIES).values(
+            study_id=study_id, uid=uid, spec_json="", trials=0, priority=0, created_utc=now_utc()
+        )
+    )
+    keep(connection, study_id, _OF, study.uid)
+    return study_id, uid
+
+
+def _set_budget(
+    connection: Connection, study: OpenStudy, study_id: int, uid: str, runs: int
+) -> None:
+    name = confirmation_name(study.name)
+    text = _spec(study.spec, runs).model_dump_json()
+    sealed = sealed_spec(text, uid=uid, name=name, trials=runs)
+    connection.execute(
+        update(HPO_STUDIES)
+        .where(HPO_STUDIES.c.study_id == study_id)
+        .values(spec_json=sealed, trials=runs)
+    )
+
+
+def _spec(spec: StudySpec, runs: int) -> StudySpec:
+    description = f"Confirmation of {spec.name}: its best trials, trained again with new seeds."
+    return spec.model_copy(
+        update={
+            "study": spec.study.model_copy(update={"trials": runs, "description": description}),
+            "search": spec.search.model_copy(
+                update={
+                    "sampler": SamplerChoice(name="random"),
+                    "pruner": PrunerChoice(name="none"),
+                }
+            ),
+        }
+    )
+
+
+def _queued(connection: Connection, study_id: int) -> set[RunKey]:
+    """All trainings that were ever queued."""
+    attributes = TRIAL_USER_ATTRIBUTES
+    rows = connection.execute(
+        select(TRIALS.c.trial_id, attributes.c.key, attributes.c.value_json)
+        .join(attributes, attributes.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, attributes.c.key.in_((CONFIRMS, REPETITION)))
+    )
+    found: dict[int, dict[str, int]] = {}
+    for row in rows:
+        found.setdefault(row.trial_id, {})[row.key] = int(row.value_json)
+    return {(each[CONFIRMS], each[REPETITION]) for each in found.values()}
+
+
+def confirmation_trials(study: OpenStudy) -> list[FrozenTrial]:
+    """All trainings that confirm a study, in whatever state; none where it has not begun.
+
+    Raises:
+        StorageError: The database stays away, or one is damaged.
+    """
+
+    def read() -> list[FrozenTrial]:
+        with study.storage.read() as connection:
+            row = confirmation_row(connection, study.name)
+            if row is None or kept(connection, row[0], _OF) != study.uid:
+                return []
+        try:
+            return study.storage.optuna.get_all_trials(row[0], deepcopy=False)
+        except KeyError:  # deleted since
+            return []
+
+    return study.storage.retry(read, "reading the confirmation")
