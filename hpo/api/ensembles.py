@@ -9,7 +9,6 @@ from hpo.api.progress import teller
 from hpo.api.reading import StudyReader
 from hpo.errors import ModelError, OptionError
 from hpo.options import check_early
-from hpo.quiet import quiet_caller
 from hpo.spec.ensemble_methods import USUAL_SIZES
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ def make_ensemble(
     study: str, locations: Locations, method: EnsembleMethod, *, size: int | None, promote: bool
 ) -> Model:
     """Make an ensemble as `hpo.ensemble` does; see `Study.ensemble`."""
-    quiet_caller()
     if method not in USUAL_SIZES:
         raise OptionError(
             "method",

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.errors import DataError
+from hpo.errors import DataError, OptionError
+from hpo.spec.numbers import whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,12 +58,14 @@ class Model:
 
         Raises:
             DataError: `texts` is a table, or nothing that holds texts.
+            OptionError: `top` or `threshold` is out of its bounds.
         """
+        _check_form(top, threshold)
+        given = [texts] if isinstance(texts, str) else _listed(texts)
         import pandas as pd
 
         from hpo.results.predictions import ERROR_COLUMN, AnswerForm, Labeller
 
-        given = [texts] if isinstance(texts, str) else _listed(texts)
         labeller = Labeller(self._predictor, "text", AnswerForm(top, threshold))
         parts = [pd.DataFrame(columns) for columns in labeller.label_each(_in_parts(given))]
         index = texts.index if isinstance(texts, pd.Series) else pd.RangeIndex(len(given))
@@ -103,6 +106,18 @@ def named_model(uri: str, tracking: str | None) -> Model:
     return Model(uri, lambda: load(uri, Locations.of(tracking_uri=tracking).tracking_uri))
 
 
+def _check_form(top: int | None, threshold: float | None) -> None:
+    if top is not None:
+        whole_number("top", least=1, most=1_000)(str(top))
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise OptionError(
+            "threshold",
+            found=repr(threshold),
+            expected="a probability from 0 to 1",
+            hint="Write 0.9, for example.",
+        )
+
+
 def _listed(texts: Iterable[Any]) -> Sequence[Any]:
     """The texts as a list. Raises DataError where they are something else."""
     if (
@@ -112,7 +127,7 @@ def _listed(texts: Iterable[Any]) -> Sequence[Any]:
     ):
         raise DataError(
             "texts",
-            found=f"a {type(texts).__name__}",
+            found=f"a value of type {type(texts).__name__}",
             expected="a text, or a list of texts",
             hint='Give the column of the texts, as in table["text"].',
         )

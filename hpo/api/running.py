@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from hpo.api.progress import teller, view_of
 from hpo.api.trials import Callback, StopStudy, Trial
 from hpo.options import check_early
-from hpo.quiet import quiet_caller
 from hpo.runtime.events import Event, TrialEnded, View
 from hpo.runtime.watching import Standing, Stop, Watch
 
@@ -38,7 +37,6 @@ def run(
     quiet: bool,
 ) -> None:
     """Work on a study as `hpo.run` does; see `Study.run`."""
-    quiet_caller()  # before others are imported, some of which speak at once
     from hpo.execution.local_run import asked_workers, run_on_this_machine
     from hpo.runtime.early_checks import mark_state
     from hpo.search.points import read_points

@@ -10,6 +10,7 @@ from hpo.api.reading import StudyReader
 from hpo.api.settings import Settings, spec_of
 from hpo.api.tables import KeptTables, kept_tables
 from hpo.errors import HpoError
+from hpo.quiet import quiet_caller
 from hpo.spec.locations import Locations
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Study:
         Raises:
             HpoError: A setting is wrong.
         """
-        self._describe(None, data, given, Locations.of(storage=storage, tracking_uri=tracking))
+        self._describe(None, data, given, _places(storage, tracking))
 
     @classmethod
     def from_file(
@@ -80,7 +81,7 @@ class Study:
             HpoError: The file or a setting is wrong.
         """
         made = cls.__new__(cls)
-        locations = Locations.of(storage=storage, tracking_uri=tracking)
+        locations = _places(storage, tracking)
         made._describe(str(study), data, overrides, locations)
         return made
 
@@ -93,7 +94,7 @@ class Study:
             StorageError: The storage cannot be used.
         """
         made = cls.__new__(cls)
-        locations = Locations.of(storage=storage, tracking_uri=tracking)
+        locations = _places(storage, tracking)
         made._place(StudyReader.stored_spec(locations, name), locations, None)
         return made
 
@@ -250,3 +251,9 @@ class Study:
     @property
     def _reader(self) -> StudyReader:
         return StudyReader(self._spec, self._locations)
+
+
+def _places(storage: str | None, tracking: str | None) -> Locations:
+    """Where things are kept. Before all else, for other libraries speak when they are imported."""
+    quiet_caller()
+    return Locations.of(storage=storage, tracking_uri=tracking)

@@ -104,7 +104,7 @@ def _table(data: Any, place: str) -> pyarrow.Table:
             kept = {_NAMES_OF_CLASSES: named[_NAMES_OF_CLASSES]} if named else None
             return data.with_format("arrow")[:].replace_schema_metadata(kept)
         if not (hasattr(data, "columns") and hasattr(data, "iloc")):
-            raise _no_data(place, f"a {type(data).__name__}")
+            raise _no_data(place, f"a value of type {type(data).__name__}")
         repeated = data.columns[data.columns.duplicated()]
         if len(repeated):
             raise _no_data(place, f"two columns {repeated[0]!r}")

@@ -14,6 +14,7 @@ import pytest
 import hpo
 from hpo.api.settings import spec_of
 from hpo.api.tables import kept_tables
+from hpo.model.predictor import Predictor
 
 TABLE = pd.DataFrame({"text": ["a joy", "dull", None], "label": [1, 0, 1]})
 
@@ -43,6 +44,13 @@ def test_keywords_are_what_a_study_file_says() -> None:
     assert (spec.study.metric, spec.study.trials, spec.training.batch_size) == ("f1_macro", 7, 8)
 
 
+def unloaded() -> hpo.Model:
+    def load() -> Predictor:
+        raise AssertionError("loaded before what is asked of it was looked at")
+
+    return hpo.Model("models:/a/1", load)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -51,7 +59,7 @@ def test_keywords_are_what_a_study_file_says() -> None:
         (lambda: hpo.Study(metric="acuracy"), "Did you mean accuracy?"),
         (lambda: hpo.Study(space={"epoch": [1]}), "search.space.epoch"),
         (lambda: hpo.Study(seed=2**70), "found a whole number of more than 64 bits"),
-        (lambda: hpo.Study([1, 2]), "data: found a list"),
+        (lambda: hpo.Study([1, 2]), "data: found a value of type list"),
         (lambda: hpo.Study({}), "data: found an empty mapping"),
         (lambda: hpo.Study({"a/b": TABLE}), "data: found a split 'a/b'"),
         (lambda: hpo.Study(pd.concat([TABLE, TABLE], axis=1)), "found two columns 'text'"),
@@ -66,6 +74,9 @@ def test_keywords_are_what_a_study_file_says() -> None:
         (lambda: hpo.Study().run(trials=0), "trials: found '0'"),
         (lambda: hpo.Study().run(timeout="soon"), "timeout: found 'soon'"),
         (lambda: hpo.Study("nowhere.csv").run(workers=1), "nowhere.csv: found no such file"),
+        (lambda: unloaded().predict(TABLE), "texts: found a value of type DataFrame"),
+        (lambda: unloaded().predict("a", top=0), "top: found '0'"),
+        (lambda: unloaded().predict("a", threshold=1.5), "threshold: found 1.5"),
         (lambda: hpo.load_model("nowhere"), "nowhere: found no such folder"),
         (lambda: hpo.load_model("models:/a/1"), "models:/a/1: found no MLflow store"),
     ],
