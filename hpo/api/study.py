@@ -193,6 +193,18 @@ class Study:
         """
         return self._reader.champion().test.metrics[self._spec.study.metric]
 
+    @property
+    def confirmation(self) -> Mapping[str, Any] | None:
+        """What training the best trials again with new seeds came to: `mean`, `standard_error`, `optimism` and more.
+
+        None where the study has `confirm.seeds = 0`.
+
+        Raises:
+            ModelError: There is no champion yet.
+        """
+        known = self._reader.champion().confirmation
+        return None if known is None else known.as_json()
+
     def report(self, path: str | Path = "report.html", *, overwrite: bool = False) -> Path:
         """Write the study's page for people, one HTML file that needs no network. Returns where it is.
 

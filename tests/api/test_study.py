@@ -85,6 +85,8 @@ def test_a_study_is_stopped_and_goes_on(
     assert answers["label"]["first"] == answers["label_1"]["first"]
     assert answers["error"]["second"].startswith("not a text")
     assert 0 <= again.test_score <= 1
+    assert again.confirmation is not None
+    assert 0 <= again.confirmation["mean"] <= 1
     assert repr(again).startswith(f"<hpo.Study {again.name}: 3/3 trials, best accuracy")
     told = capfd.readouterr()
     assert "Traceback" not in told.err
