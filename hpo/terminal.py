@@ -147,6 +147,7 @@ def print_summary(summary: Summary, stream: TextIO) -> None:
     if summary.champion is not None:
         lines += summary.confirmation_in_words
         lines += _test_score(summary, summary.champion)
+    lines += [] if summary.refit is None else [summary.refit.in_words()]
     for ensemble in summary.ensembles.values():
         lines += ["", *ensemble.in_words(summary.metric)]
     # The rows of the table are wrapped already, each under its last column.

@@ -27,6 +27,8 @@ from hpo.studies.memory import keep, kept, locked_study
 
 logger = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 1.0
+
 
 class TurnLost(Exception):  # noqa: N818 - it names a state
     """Another process took the turn over, for this one was silent too long: write nothing."""
@@ -112,6 +114,18 @@ class Once:
         if not self._storage.retry(take, f"beginning {self._key}"):
             return None
         return Turn(self._storage, self._study_id, self._key, row, self._lease_seconds)
+
+    def wait(self, should_stop: Callable[[], bool]) -> Turn:
+        """The turn, once no other process has it; as `begin`.
+
+        Raises:
+            KeyboardInterrupt: `should_stop` said so meanwhile.
+        """
+        while (turn := self.begin()) is None:
+            if should_stop():
+                raise KeyboardInterrupt
+            time.sleep(_LOOK_SECONDS)
+        return turn
 
     def _is_at_it(self, holder: JsonValue) -> bool:
         lease = lease_of(holder)

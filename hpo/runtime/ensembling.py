@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -28,7 +27,6 @@ from hpo.spec.ensemble_methods import FOR_ALL_TASKS, OF_ONE_CLASS, USUAL_SIZES, 
 from hpo.tracking.keys import ENSEMBLE_ALIAS, registered_name
 
 _TURN: Final = "making an ensemble"  # stored
-_LOOK_SECONDS: Final = 1.0
 _FLUSH_SECONDS: Final = 5.0
 _ONE_CLASS: Final = "single_label_classification"
 _CHOSEN_METHODS: Final = ("vote", "greedy", "stacking")
@@ -131,13 +129,7 @@ def _check_study(session: Session, method: EnsembleMethod) -> None:
 def _turn(session: Session) -> Turn:
     """The turn, once no other process is at an ensemble of the study."""
     once = Once(session.study.storage, session.study.study_id, _TURN)
-    while True:
-        turn = once.begin()
-        if turn is not None:
-            return turn
-        if session.work.should_stop():
-            raise KeyboardInterrupt
-        time.sleep(_LOOK_SECONDS)
+    return once.wait(session.work.should_stop)
 
 
 def _is_lost(ensemble: Ensemble, session: Session, tell: Tell) -> bool:

@@ -27,8 +27,10 @@ from hpo.results.ensembles.made import Ensemble
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
 from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_study
+from hpo.results.refitted import Refit, known_refit
 from hpo.runtime.course import StudyCourse, confirmation_of, is_unconfirmed
 from hpo.runtime.ensembling import make_ensemble
+from hpo.runtime.refitting import refit_champion
 from hpo.runtime.session import Session
 from hpo.runtime.study_drawings import log_report, show_drawings
 from hpo.runtime.trained_part import trained_parts
@@ -67,6 +69,7 @@ class Summary:
     study_url: str
     waiting_for_mlflow: int
     is_confirmed: bool = True
+    refit: Refit | None = None
 
     def as_json(self) -> dict[str, Any]:
         """One JSON document for programs."""
@@ -75,12 +78,13 @@ class Summary:
             "study": self.name,
             "metric": self.metric,
             "trials": {**vars(self.counts), "finished": self.counts.finished},
-            "best": None if best is None else _entry_json(best),
-            "leaderboard": [_entry_json(entry) for entry in self.entries[:10]],
+            "best": None if best is None else best.as_json(),
+            "leaderboard": [entry.as_json() for entry in self.entries[:10]],
             "importances": dict(self.importances),
             "importances_left_out": self.importances_left_out,
             "noise": None if self.noise is None else asdict(self.noise),
             "champion": None if self.champion is None else self._champion_json(self.champion),
+            "refit": None if self.refit is None else self.refit.as_json(),
             "ensembles": {name: each.as_json() for name, each in self.ensembles.items()},
             "data": None if self.reading is None else self.reading.as_json(),
             "baseline": None if self.reading is None else self._baselines(self.reading),
@@ -148,7 +152,9 @@ def finish_study(session: Session) -> Champion | None:
     known, confirmation = known_champion(study), confirmation_of(study, entries)
     source = champion_source(entries, None if known is None else known.source, confirmation)
     champion = crown(session, entries, source, confirmation=confirmation)
-    return _with_its_confirmation(session, champion, confirmation)
+    champion = _with_its_confirmation(session, champion, confirmation)
+    refit_champion(session, champion)
+    return champion
 
 
 def crown(
@@ -332,17 +338,5 @@ def summarise(
         study_url=study_url,
         waiting_for_mlflow=waiting_for_mlflow,
         is_confirmed=study.spec.confirm.seeds > 0,
+        refit=known_refit(study),
     )
-
-
-def _entry_json(entry: Entry) -> dict[str, Any]:
-    return {
-        "number": entry.number,
-        "value": entry.value,
-        "params": dict(entry.params),
-        "folds": entry.folds,
-        "std_over_folds": entry.std_over_folds,
-        "epochs_run": entry.epochs_run,
-        "seconds": entry.seconds,
-        "mlflow_url": entry.mlflow_url,
-    }

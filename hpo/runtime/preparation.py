@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -20,7 +20,7 @@ from hpo.data.folds import fingerprint_of
 from hpo.data.preprocessing import Preprocessing
 from hpo.data.reading import Reading, reading_of
 from hpo.data.replacement_table import ReplacementTable, read_replacements
-from hpo.data.tokens import tokenize, tokenize_texts
+from hpo.data.tokens import TokenizedData, tokenize, tokenize_texts
 from hpo.errors import StudyFileError
 from hpo.model.family import Architecture
 from hpo.model.feature_cache import FeatureCache
@@ -188,20 +188,7 @@ def prepare(
         device=device,
     )
     metric, settings = spec.study.metric, spec.training
-    variants = TextVariants(
-        data.train.texts,
-        tokens.train,
-        partial(
-            tokenize_texts,
-            tokenizer=model.tokenizer,
-            max_length=max_length,
-            preprocessing=tokens.preprocessing.again,
-        ),
-        seed=spec.study.seed,
-        preprocessing=tokens.preprocessing.again,
-        table=table,
-        kept=_trials_share_variants(search_space(spec)),
-    )
+    variants = variants_of(spec, data.train.texts, tokens, model, table)
     folds = tuple(
         TrialData(StoredTexts("train", fold.train), StoredTexts("train", fold.validation))
         for fold in data.folds
@@ -209,6 +196,35 @@ def prepare(
     task = task_named(data.task)
     context = TrialContext(model, tokens, features, task, metric, settings, variants, folds)
     return Prepared(spec, data, context, table)
+
+
+def variants_of(
+    spec: StudySpec,
+    texts: Sequence[str],
+    tokens: TokenizedData,
+    model: PretrainedModel,
+    table: ReplacementTable | None,
+) -> TextVariants:
+    """The variants of the training texts, of which none is made yet.
+
+    Args:
+        texts: Those of `tokens.train`, as they were read.
+        table: What words are replaced by, where the study names such a table.
+    """
+    return TextVariants(
+        texts,
+        tokens.train,
+        partial(
+            tokenize_texts,
+            tokenizer=model.tokenizer,
+            max_length=tokens.max_length,
+            preprocessing=tokens.preprocessing.again,
+        ),
+        seed=spec.study.seed,
+        preprocessing=tokens.preprocessing.again,
+        table=table,
+        kept=_trials_share_variants(search_space(spec)),
+    )
 
 
 def check_against_model(spec: StudySpec, model: PretrainedModel) -> int:

@@ -122,7 +122,7 @@ def _is_of(folder: Path, study_name: str, number: int) -> bool:
 def _train_again(session: Session, best: Entry) -> Path:
     """Train a complete trial once more, unpruned, and keep it if it comes out as it did."""
     spec, work = session.study.spec, session.work
-    stored, params, seed = _point(session, best.number)
+    stored, params, seed = point_of(session, best.number)
     trial = TrialTraining(
         session.prepared.context, params, seed=seed, micro_batches=work.micro_batches
     )
@@ -133,7 +133,7 @@ def _train_again(session: Session, best: Entry) -> Path:
         return Verdict.GO_ON
 
     try:
-        with _shown(session, best.number), as_many_threads(stored.user_attrs.get(THREADS)):
+        with shown(session, best.number), as_many_threads(stored.user_attrs.get(THREADS)):
             result = trial.run(on_evaluation, should_stop=work.should_stop)
     except (TrainingDiverged, BatchTooLarge) as error:
         raise _not_the_same(best, str(error)) from error
@@ -157,11 +157,11 @@ def _refit(session: Session, best: Entry) -> Path:
     With as many threads as the trial had, it is the same classifier whenever it is done.
     """
     work, number = session.work, best.number
-    stored, params, seed = _point(session, number)
+    stored, params, seed = point_of(session, number)
     epochs = params.epochs if best.best_epoch is None else best.best_epoch
     logger.info("trial %d is trained on all the training texts for %.2f epochs", number, epochs)
     try:
-        with _shown(session, number), as_many_threads(stored.user_attrs.get(THREADS)):
+        with shown(session, number), as_many_threads(stored.user_attrs.get(THREADS)):
             trial = refit(
                 session.prepared.context,
                 params,
@@ -185,7 +185,7 @@ def _refit(session: Session, best: Entry) -> Path:
     return keep_trained(session.models, spec, number, trial, task, best.value, **facts)
 
 
-def _point(session: Session, number: int) -> tuple[FrozenTrial, TrialParams, int]:
+def point_of(session: Session, number: int) -> tuple[FrozenTrial, TrialParams, int]:
     """A trial as the storage has it, its parameters and its seed."""
     study = session.study
     stored = study.read(lambda read: _trial(read, number))
@@ -194,7 +194,7 @@ def _point(session: Session, number: int) -> tuple[FrozenTrial, TrialParams, int
 
 
 @contextmanager
-def _shown(session: Session, number: int) -> Iterator[None]:
+def shown(session: Session, number: int) -> Iterator[None]:
     """Tell of a training of a trial that is over, which can be stopped and not given back."""
     started, tell, state = time.monotonic(), session.work.on_event, "RELEASED"
     tell(TrialStarted(number, 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -22,6 +24,11 @@ class ConfirmSection(BaseModel):
         le=100,
         description="trainings of each with new seeds, of which the best mean wins; "
         "0: the search's best wins unconfirmed",
+    )
+    refit: Literal["none", "train+validation", "all"] = Field(
+        "none",
+        description="what the champion's parameters are trained on once more in the end, "
+        "for a model beside it; `all` is the test split, too",
     )
 
 

@@ -157,6 +157,7 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "ensemble.size": "a method of an ensemble",
     "confirm.top": "confirm.seeds of 1 or more",
     "confirm.seeds": "nothing",
+    "confirm.refit": "one model a trial",
 }
 
 

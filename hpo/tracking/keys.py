@@ -36,6 +36,7 @@ NOTE_TAG = "mlflow.note.content"
 
 CHAMPION_ALIAS = "champion"
 ENSEMBLE_ALIAS = "ensemble"
+REFIT_ALIAS = "refit"
 
 _TRIAL_KEY = re.compile(r"trial:(?P<study>[^:]*):(?P<uid>[^:]+):(?P<number>\d+):(?P<attempt>\d+)")
 

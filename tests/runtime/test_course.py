@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
@@ -14,11 +16,13 @@ from hpo.leases.budget import NoTrial, claim_trial
 from hpo.leases.heartbeat import Worker
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import leaderboard
+from hpo.results.refitted import known_refit
 from hpo.runtime.course import StudyCourse, confirmation_of, is_unconfirmed
 from hpo.runtime.events import ConfirmationEvent, Event, TrialEnded
 from hpo.runtime.finish import finish_study, known_champion
 from hpo.runtime.outcomes import outcome_reader
 from hpo.runtime.preparation import prepare
+from hpo.runtime.refitting import joined
 from hpo.runtime.removal import belongings, check_idle, remove
 from hpo.runtime.session import Session, open_session
 from hpo.spec.locations import Locations
@@ -31,7 +35,8 @@ from hpo.studies.progress import progress, studies_with_work
 from hpo.studies.registration import submit
 from hpo.studies.studies import open_study
 from tests.storages import SpecFactory
-from tests.tracking.reading import runs
+from tests.tracking.reading import client, runs
+from tests.waiting import wait_until
 
 NAME, TRIALS, TOP, SEEDS = "study", 3, 2, 2
 
@@ -83,7 +88,7 @@ def course(locations: Locations, spec: StudySpec) -> Iterator[Course]:
             assert known_champion(session.study) is None
             champion = finish_study(session)
             assert champion is not None
-            session.tracker.flush()
+            session.tracker.flush(120)
             yield Course(spec, storage, session, champion, events, held.close)
 
 
@@ -120,11 +125,17 @@ def test_it_is_no_study_of_its_own_where_people_look(course: Course, locations: 
     assert seen.progress.confirmation.finished == TOP * SEEDS
     assert seen.progress.is_done
     assert not studies_with_work(course.storage)
-    found = runs(locations.tracking_uri, NAME)
-    names = [run.info.run_name for run in found]
-    assert sum(name.startswith("confirmation-") for name in names) == TOP * SEEDS
-    assert sum(name.startswith("trial-") for name in names) == TRIALS
-    assert confirmation_name(NAME) in names
+
+
+def test_its_trainings_are_runs_of_their_own_in_the_experiment_of_the_study(
+    course: Course, locations: Locations
+) -> None:
+    def kinds() -> Counter[str]:
+        found = runs(locations.tracking_uri, NAME)
+        return Counter(run.info.run_name.partition("-")[0] for run in found)
+
+    expected = {"confirmation": TOP * SEEDS, "trial": TRIALS, confirmation_name(NAME): 1, NAME: 1}
+    wait_until(lambda: kinds() == expected, "all runs have arrived", seconds=120, poll_seconds=1)
 
 
 def test_what_is_told_of_it_is_told_apart_from_the_search(course: Course) -> None:
@@ -142,6 +153,42 @@ def test_once_confirmed_there_is_nothing_left_to_do(course: Course) -> None:
         assert again.next_trial() is NoTrial.DONE
     assert finish_study(course.session) == course.champion
     assert len(course.confirming) == before
+
+
+def test_the_champion_is_trained_once_more_on_all_texts_and_registered_beside_it(
+    course: Course, locations: Locations
+) -> None:
+    confirm = course.spec.confirm.model_copy(update={"refit": "all"})
+    submit(course.storage, course.spec.model_copy(update={"confirm": confirm}))
+    prepared = course.session.prepared
+    with open_session(course.storage, NAME, locations, prepared=prepared) as session:
+        assert finish_study(session) == course.champion
+        assert finish_study(session) == course.champion  # and it is not done twice
+        made = known_refit(session.study)
+        session.tracker.flush(120)
+    assert made is not None
+    data = prepared.context.data
+    assert made.texts == len(data.train) + len(data.validation) + len(data.test)
+    assert (made.number, made.epochs) == (course.champion.number, 1.0)
+    registry = client(locations.tracking_uri)
+    versions = registry.search_model_versions(f"name='{NAME}'")
+    assert len(versions) == 2
+    champion, refit = (
+        registry.get_model_version_by_alias(NAME, alias) for alias in ("champion", "refit")
+    )
+    assert champion.version != refit.version
+    assert "No text is left that it was not trained on" in refit.description
+
+
+def test_splits_are_joined_text_by_text(course: Course) -> None:
+    data = course.session.prepared.context.data
+    both = joined([data.train, data.validation])
+    assert len(both) == len(data.train) + len(data.validation)
+    for split, offset in ((data.train, 0), (data.validation, len(data.train))):
+        for index in (0, len(split) - 1):
+            there = both.tokens[both.rows(np.array([offset + index]))]
+            assert np.array_equal(there, split.tokens[split.rows(np.array([index]))])
+            assert both.labels[offset + index] == split.labels[index]
 
 
 def test_a_raised_budget_confirms_what_is_not_confirmed_yet(
