@@ -15,6 +15,7 @@ from hpo.errors import HpoError, OptionError, nearest_name
 from hpo.printable import printable, replace_unencodable
 from hpo.redaction import RedactingFormatter
 from hpo.spec.numbers import whole_number
+from hpo.waiting import BreakOff
 
 if TYPE_CHECKING:
     from hpo.spec.locations import Locations
@@ -244,11 +245,13 @@ def settle_places(locations: Locations) -> None:
 
 
 def stop_on_signals(stop: Callable[[], Any]) -> None:
-    """Call `stop` at the first SIGINT or SIGTERM; a second one ends this process and its workers at once."""
+    """Call `stop` at the first SIGINT or SIGTERM, or break off what may be; a second one ends all at once."""
 
     def handle(number: int, _frame: object) -> None:
         signal.signal(signal.SIGINT, _leave_at_once)
         signal.signal(signal.SIGTERM, _leave_at_once)
+        if BreakOff.is_due():
+            raise KeyboardInterrupt
         stop()
 
     signal.signal(signal.SIGINT, handle)
