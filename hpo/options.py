@@ -16,6 +16,7 @@ from hpo.printable import replace_unencodable
 from hpo.quiet import quiet_libraries
 from hpo.redaction import RedactingFormatter
 from hpo.spec.numbers import whole_number
+from hpo.waiting import BreakOff
 from hpo.wrapping import wrapped
 
 if TYPE_CHECKING:
@@ -241,11 +242,13 @@ def settle_places(locations: Locations) -> None:
 
 
 def stop_on_signals(stop: Callable[[], Any]) -> None:
-    """Call `stop` at the first SIGINT or SIGTERM; a second one ends this process and its workers at once."""
+    """Call `stop` at the first SIGINT or SIGTERM, or break off what may be; a second one ends all at once."""
 
     def handle(number: int, _frame: object) -> None:
         signal.signal(signal.SIGINT, _leave_at_once)
         signal.signal(signal.SIGTERM, _leave_at_once)
+        if BreakOff.is_due():
+            raise KeyboardInterrupt
         stop()
 
     signal.signal(signal.SIGINT, handle)

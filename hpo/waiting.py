@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -33,6 +34,30 @@ class Deadline:
     def is_over(self) -> bool:
         """Whether the moment has come."""
         return time.monotonic() >= self._end
+
+
+class BreakOff:
+    """Whether the main thread is at what a signal may break off at once, for it is simply done again."""
+
+    _depth = 0
+
+    @classmethod
+    def is_due(cls) -> bool:
+        """Whether it is."""
+        return cls._depth > 0
+
+    @classmethod
+    @contextmanager
+    def allowed(cls) -> Iterator[None]:
+        """While it lasts, it is."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        cls._depth += 1
+        try:
+            yield
+        finally:
+            cls._depth -= 1
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, *, poll_seconds: float) -> bool:

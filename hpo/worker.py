@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hpo.options import (
@@ -72,6 +73,7 @@ def _work(options: argparse.Namespace) -> int:
     settle_places(locations)
     WorkerResources(options.threads or available_cores()).take()
     with (
+        suppress(KeyboardInterrupt),  # while data are fetched
         open_storage(locations.storage_url, wait_seconds=_WAIT_SECONDS) as storage,
         Service(
             storage,

@@ -25,6 +25,7 @@ from hpo.spec.addresses import shown, with_secrets
 from hpo.spec.locations import Locations, set_in
 from hpo.spec.numbers import parse_duration, parse_size
 
+_FOLDER: Final = "downloads"
 _FACTS: Final = "download.json"
 _CONTENT: Final = "content"
 _LONGEST_TAG: Final = 1_000
@@ -109,7 +110,7 @@ class Downloads:
 
     @property
     def _folder(self) -> Path:
-        return self.cache / "downloads"
+        return self.cache / _FOLDER
 
     def _limits(self) -> Limits:
         seconds = set_in(self.environment, "HPO_DOWNLOAD_TIMEOUT") or "10m"
@@ -156,6 +157,15 @@ class Downloads:
         with suppress(OSError):
             self._folder.rmdir()
             self.cache.rmdir()
+
+
+def size_of_downloads(cache: Path) -> int:
+    """Bytes that are kept of files from addresses."""
+    size = 0
+    for path in (cache / _FOLDER).rglob("*"):
+        with suppress(OSError):  # another process may replace it meanwhile
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 @dataclass(frozen=True)

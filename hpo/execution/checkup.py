@@ -190,17 +190,21 @@ def _outbox(locations: Locations) -> Finding:
 
 
 def _cache(locations: Locations) -> Finding:
+    from hpo.data.downloads import size_of_downloads
     from hpo.model.feature_cache import FeatureCache
 
     if locations.cache_limit is None:
         return Finding("note", "cache", "off")
     entries = FeatureCache(locations.cache / "prefix", locations.cache_limit).entries()
-    size = sum(entry.size for entry in entries)
-    return Finding(
-        "ok",
-        "cache",
-        f"{locations.cache}: {len(entries)} files of hidden states, {_size(size)} of {_size(locations.cache_limit)}",
-    )
+    states, downloads = sum(each.size for each in entries), size_of_downloads(locations.cache)
+    words = f"{locations.cache}: {len(entries)} files of hidden states, {_size(states)}"
+    if downloads:
+        words = f"{words}, and downloads, {_size(downloads)};"
+    words = f"{words} of {_size(locations.cache_limit)}"
+    if downloads > locations.cache_limit:
+        hint = f"Raise HPO_CACHE_LIMIT, or remove {locations.cache / 'downloads'}: no hidden states are kept."
+        return Finding("note", "cache", words, hint)
+    return Finding("ok", "cache", words)
 
 
 def _disks(locations: Locations) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ import torch
 
 from hpo.data.cleaning import cleaning_steps
 from hpo.data.dataset import LabelledData, load_data
-from hpo.data.downloads import Downloads
+from hpo.data.downloads import Downloads, size_of_downloads
 from hpo.data.folds import fingerprint_of
 from hpo.data.preprocessing import Preprocessing
 from hpo.data.reading import Reading, reading_of
@@ -47,6 +47,7 @@ from hpo.training.precision import pick_device, pick_dtype
 from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import StoredTexts, TrialData
 from hpo.training.variants import TextVariants
+from hpo.waiting import BreakOff
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +138,7 @@ class Prepared:
         }
 
 
+@BreakOff.allowed()
 def prepare(
     spec: StudySpec, locations: Locations, say: Callable[[str], None] = logger.info
 ) -> Prepared:
@@ -180,7 +182,8 @@ def prepare(
     device = pick_device()
     cache = None
     if locations.cache_limit is not None:
-        cache = FeatureCache(locations.cache / "prefix", locations.cache_limit)
+        room = max(0, locations.cache_limit - size_of_downloads(locations.cache))
+        cache = FeatureCache(locations.cache / "prefix", room)
     features = FrozenFeatures(
         model,
         cache=cache,

@@ -55,9 +55,24 @@ def in_words(point: Point) -> str:
     return ", ".join(f"{name} = {point[name]}" for name in sorted(point))
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The keys and values of an object. Raises OptionError for a key that is there twice."""
+    document: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in document:
+            raise OptionError(
+                OPTION,
+                found=f"{_shown(key)} twice",
+                expected="each key once",
+                hint="Give each point an --enqueue of its own.",
+            )
+        document[key] = value
+    return document
+
+
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        document = parse_json(text)
+        document = parse_json(text, _each_once)
     except ValueError as error:
         raise OptionError(
             OPTION, found=repr(_shown(text)), expected="a JSON object", hint=_EXAMPLE

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MODEL_URIS: Final = "models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN/PATH, or a model's folder"
 _IN_MLFLOW: Final = re.compile(r"(models|runs):/")
+# A version has a number that a database holds; MLflow drops what cannot be printed without a word.
+_WHOLE_URI: Final = re.compile(r"models:/[^/@]+([/@](?![0-9]{10})[^/@]+)?|runs:/[^/@]+/.+")
 
 
 def load_model(place: str, tracking_uri: str) -> Predictor:
@@ -40,6 +42,8 @@ def check_place(place: str) -> Path | None:
         ModelError: It is neither.
     """
     if _IN_MLFLOW.match(place):
+        if not _WHOLE_URI.fullmatch(place) or not place.isprintable():
+            raise _no_model(place, "no such address")
         return None
     folder = path_of(place, lambda reason: _no_model(place, reason))
     if not folder.is_dir():
@@ -117,13 +121,13 @@ def _not_there(place: str, uri: str, refusal: Exception) -> ModelError:
 
 
 def _registered_names(uri: str) -> list[str]:
-    from mlflow.exceptions import MlflowException
-
+    from hpo.tracking.answers import PermanentError, RetryableError, answers
     from hpo.tracking.gateway import Gateway
 
     try:
-        found: list[Any] = Gateway(uri).client.search_registered_models(max_results=100)
-    except MlflowException:
+        with answers():
+            found: list[Any] = Gateway(uri).client.search_registered_models(max_results=100)
+    except (PermanentError, RetryableError):
         return []
     return [str(model.name) for model in found]
 

@@ -10,11 +10,13 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from tests.commands.shell import TINY_STUDY, Shell, clean_environment, killed
 from tests.commands.stores import assert_whole, embedded_uri, facts
+from tests.data.web_server import web_server
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -53,6 +55,36 @@ def test_a_second_ctrl_c_ends_at_once(shell: Shell) -> None:
     wait_until(lambda: not processes_of_group(process.pid), "the workers live on")
     shell.hpo(*command).done()
     assert_whole(facts(shell, embedded_uri(shell), "long"), trials=6)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_download_ends_at_the_first_signal(
+    shell: Shell, tmp_path: Path, number: signal.Signals
+) -> None:
+    began = threading.Event()
+
+    def never_ends(stream: BinaryIO) -> None:
+        stream.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\ntext,label\n")
+        stream.flush()
+        began.set()
+        with suppress(OSError):
+            while True:
+                stream.write(b"a")
+                stream.flush()
+                time.sleep(0.1)
+
+    with web_server() as server:
+        address = server.put_raw("/reviews.csv", never_ends)
+        cache = tmp_path / "cache"
+        process = shell.start("run", "--data", address, "--workers", "2", HPO_CACHE=str(cache))
+        assert began.wait(60)
+        process.send_signal(number)
+        assert process.wait(timeout=20) == INTERRUPTED
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+    assert not [path for path in cache.rglob("*") if path.is_file()]
+    assert shell.listing() == set()
 
 
 @pytest.mark.faults

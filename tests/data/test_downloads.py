@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hpo.data.downloads import size_of_downloads
 from hpo.errors import DataError, HpoError, OptionError
 from tests.data.conftest import Read
 from tests.data.web_server import WebServer, web_server
@@ -241,3 +242,9 @@ def test_what_is_kept_says_where_it_is_from(server: WebServer, read: Read, cache
         "etag": '"one"',
         "last_modified": "Mon, 01 Jan 2024",
     }
+
+
+def test_what_is_kept_is_counted(server: WebServer, read: Read, cache: Path) -> None:
+    assert size_of_downloads(cache) == 0
+    read(server.put("/reviews.csv", CSV))
+    assert len(CSV) < size_of_downloads(cache) < len(CSV) + 1_000

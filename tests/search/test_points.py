@@ -50,6 +50,7 @@ def test_a_point_of_the_space_is_taken(
     ("text", "says"),
     [
         ("{", "--enqueue: found '{'; expected a JSON object."),
+        ('{"a": 1, "a": 2}', "--enqueue: found a twice; expected each key once."),
         (
             "[1]",
             "--enqueue: found '[1]'; expected a JSON object with at least one searched option.",

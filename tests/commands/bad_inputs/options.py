@@ -201,4 +201,19 @@ OPTIONS = (
         "Did you mean quickstart? Data of the hub of that name are --data quickstrat.",
         command="data",
     ),
+    *(
+        Case(
+            f"a model's address that is none, {address!a}",
+            f"--model {address} x",
+            f"{said}: found no such address; expected models:/NAME@ALIAS, …. The last lines of …",
+            command="predict",
+        )
+        for address, said in (
+            ("models:/", "models:/"),
+            ("models:/a@b@c", "models:/a@b@c"),
+            ("models:/a/99999999999999999999", "models:/a/99999999999999999999"),
+            ("models:/a\x1b@champion", "models:/a\\x1b@champion"),
+            ("runs:/a", "runs:/a"),
+        )
+    ),
 )
