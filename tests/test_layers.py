@@ -52,7 +52,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hpo.results",),
     ("hpo.runtime",),
     ("hpo.execution",),
-    ("hpo.links", "hpo.model_option", "hpo.moving", "hpo.options", "hpo.replaying", "hpo.terminal"),
+    (
+        "hpo.help",
+        "hpo.links",
+        "hpo.log_level",
+        "hpo.model_option",
+        "hpo.moving",
+        "hpo.options",
+        "hpo.replaying",
+        "hpo.terminal",
+    ),
     (*sorted(COMMAND_MODULES), "hpo.__main__"),
 )
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
