@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hpo.documents import parse_json
 from hpo.execution.request_check import with_rewriting
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def with_cards(application: WSGIApplication) -> WSGIApplication:
 
 def _with_metric(body: bytes) -> bytes:
     """What the API says of a study, with its metric in its name: the legend of a comparison shows names alone."""
-    study = json.loads(body) if body else None
-    if not isinstance(study, dict) or not study.get("metric_names"):
+    study = parse_json(body) if body.startswith(b"{") else {}
+    if not study.get("metric_names"):
         return body
     return json.dumps({**study, "name": f"{study['name']} ({study['metric_names'][0]})"}).encode()
