@@ -42,6 +42,6 @@ def with_cards(application: WSGIApplication) -> WSGIApplication:
 def _with_metric(body: bytes) -> bytes:
     """What the API says of a study, with its metric in its name: the legend of a comparison shows names alone."""
     study = parse_json(body) if body.startswith(b"{") else {}
-    if not study.get("metric_names"):
+    if not study.get("objective_names"):
         return body
-    return json.dumps({**study, "name": f"{study['name']} ({study['metric_names'][0]})"}).encode()
+    return json.dumps({**study, "name": f"{study['name']} ({study['objective_names'][0]})"}).encode()
