@@ -17,7 +17,7 @@ FORMS = ("transformers", "onnx")
 _EXAMPLES = """\
 examples:
   hpo.export --model models:/quickstart@champion exported
-  hpo.export --model models:/quickstart@champion exported --format onnx --overwrite
+  hpo.export --model models:/quickstart@champion exported --format onnx
 """
 
 

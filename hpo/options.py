@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpo.errors import HpoError, OptionError, nearest_name
+from hpo.help import DATA, PLACES, STUDY, group, layout_of
+from hpo.log_level import log_level
 from hpo.moving import run_moving
 from hpo.printable import replace_unencodable
 from hpo.quiet import quiet_libraries
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from hpo.spec.study import StudySpec
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _NOTHING_AFTER_IT = "expected one argument"  # how argparse says it of an option
 
 # Option -> the study-file key that it overrides.
@@ -50,7 +51,7 @@ def command(main: Callable[[argparse.Namespace], int], parser: argparse.Argument
     for stream in (sys.stdout, sys.stderr):
         replace_unencodable(stream)
     try:
-        level = _log_level()
+        level = log_level(os.environ)
     except OptionError as error:
         say(f"error: {error}")
         return error.exit_code
@@ -83,18 +84,6 @@ def to_a_reader(main: Callable[[], int]) -> int:
         return FAILED
 
 
-def _log_level() -> str:
-    name = os.environ.get("HPO_LOG", "").strip().upper() or "WARNING"
-    if name not in _LOG_LEVELS:
-        raise OptionError(
-            "HPO_LOG",
-            found=repr(os.environ["HPO_LOG"]),
-            expected="one of " + ", ".join(_LOG_LEVELS),
-            hint="Set HPO_LOG=INFO, or leave it out.",
-        )
-    return name
-
-
 def say(text: str) -> None:
     """A line for people, on standard error; on a terminal no word of it is broken."""
     sys.stderr.write(wrapped(text, sys.stderr) + "\n")
@@ -109,7 +98,7 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
 
 def add_storage_option(parser: argparse.ArgumentParser) -> None:
     """--storage."""
-    parser.add_argument(
+    group(parser, PLACES).add_argument(
         "--storage",
         metavar="URL",
         help="where studies are kept (sqlite:///optuna.db, or HPO_STORAGE)",
@@ -118,7 +107,7 @@ def add_storage_option(parser: argparse.ArgumentParser) -> None:
 
 def add_tracking_option(parser: argparse.ArgumentParser) -> None:
     """--tracking-uri."""
-    parser.add_argument(
+    group(parser, PLACES).add_argument(
         "--tracking-uri",
         metavar="URI",
         help="MLflow server or store (MLFLOW_TRACKING_URI, or sqlite:///mlflow.db)",
@@ -127,24 +116,25 @@ def add_tracking_option(parser: argparse.ArgumentParser) -> None:
 
 def add_study_options(parser: argparse.ArgumentParser) -> None:
     """STUDY and everything that overrides its file."""
+    options = group(parser, STUDY)
     parser.add_argument(
         "study",
         nargs="?",
         metavar="STUDY",
         help="a file in studies/ by name, or a path (default: quickstart)",
     )
-    parser.add_argument(
+    options.add_argument(
         "--trials",
         type=whole_number("--trials"),
         metavar="N",
         help="finished trials that the study should have",
     )
-    parser.add_argument("--name", metavar="STUDY_NAME", help="name of the study")
+    options.add_argument("--name", metavar="STUDY_NAME", help="name of the study")
     add_data_options(parser)
-    parser.add_argument(
+    options.add_argument(
         "--keep", metavar="all|top:K|best", help="which trials' models stay in MLflow"
     )
-    parser.add_argument(
+    options.add_argument(
         "--enqueue",
         action="append",
         default=[],
@@ -155,35 +145,40 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """What says which data are read, how, and with which model; --set among them."""
-    parser.add_argument(
+    options = group(parser, DATA)
+    options.add_argument(
         "--model", metavar="NAME_OR_PATH", help='hub id or directory of a GPT-2 model, or "demo"'
     )
-    parser.add_argument(
+    options.add_argument(
         "--data",
         metavar="PATH_URL_OR_HUB_ID",
         help="a file, a folder of train/validation/test files, https://…, or a hub id",
     )
-    parser.add_argument("--text-column", metavar="NAME", help="column of the texts")
-    parser.add_argument("--label-column", metavar="NAME", help="column of the labels")
-    parser.add_argument(
+    options.add_argument(
+        "--text-column", metavar="NAME", help="column of the texts (default: found by its name)"
+    )
+    options.add_argument(
+        "--label-column", metavar="NAME", help="column of the labels (default: likewise)"
+    )
+    options.add_argument(
         "--seed",
         type=whole_number("--seed", most=2**32 - 1),
         metavar="N",
         help="everything random follows from it",
     )
-    parser.add_argument(
+    options.add_argument(
         "--max-train-examples",
         type=whole_number("--max-train-examples"),
         metavar="N",
-        help="train on a sample of this size",
+        help="train on a sample of this size (default: all)",
     )
-    parser.add_argument(
+    options.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         dest="settings",
-        help="any key of the study file",
+        help="any key of the study file, e.g. search.sampler.name=random",
     )
 
 
@@ -267,9 +262,8 @@ class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors look like all others. It takes no option by its beginning."""
 
     def __init__(self, *, prog: str, description: str) -> None:
-        super().__init__(
-            prog=prog, description=description, allow_abbrev=False, exit_on_error=False
-        )
+        layout = layout_of(prog, description)
+        super().__init__(prog=prog, allow_abbrev=False, exit_on_error=False, **layout)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Raises OptionError for whatever is wrong with the arguments, those left over included."""

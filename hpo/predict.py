@@ -31,7 +31,7 @@ _SHOWN_OF_A_TEXT = 60
 _EXAMPLES = """\
 examples:
   hpo.predict --model models:/quickstart@champion "A joy from start to finish."
-  hpo.predict --model models:/imdb@champion --input reviews.csv --output labelled.csv
+  hpo.predict --model models:/imdb@champion --input new.csv --output out.csv
   cat reviews.txt | hpo.predict --model ./exported --json
 """
 

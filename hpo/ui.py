@@ -43,17 +43,11 @@ def main() -> int:
         metavar="PORT",
         help="port of the Optuna dashboard (default: 8080, or a free one)",
     )
-    alone = parser.add_argument_group(
-        "the dashboard alone, for a service that puts it behind a password (docker-compose.yml)"
-    )
-    alone.add_argument("--only", choices=["dashboard"], help="serve the dashboard and no more")
-    alone.add_argument("--host", metavar="ADDRESS", help="where to listen (default: loopback)")
-    alone.add_argument(
-        "--links",
-        nargs=2,
-        metavar=("USUAL", "ACTUAL"),
-        help="show links to one address as links to another",
-    )
+    # The dashboard alone, for the service of docker-compose.yml that puts it behind a password.
+    parser.add_argument("--only", choices=["dashboard"], help=argparse.SUPPRESS)
+    parser.add_argument("--host", metavar="ADDRESS", help=argparse.SUPPRESS)
+    # One address in what it shows, and what to show instead.
+    parser.add_argument("--links", nargs=2, metavar=("USUAL", "ACTUAL"), help=argparse.SUPPRESS)
     return command(_serve, parser)
 
 

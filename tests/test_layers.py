@@ -53,7 +53,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hpo.runtime",),
     ("hpo.execution",),
     (
+        "hpo.help",
         "hpo.links",
+        "hpo.log_level",
         "hpo.model_option",
         "hpo.moving",
         "hpo.options",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from hpo.errors import OptionError, ServerError, StorageError
+from hpo.execution.dashboard_cards import with_cards
 from hpo.execution.request_check import with_links, with_request_check
 from hpo.redaction import redacted
 from hpo.spec.locations import Locations, dashboard_url
@@ -72,7 +73,7 @@ def dashboard_application(
     )
     if links is not None and links[0] != links[1]:
         application = with_links(application, *links)
-    return with_request_check(application, dashboard_url())
+    return with_request_check(with_cards(application), dashboard_url())
 
 
 def serve(application: WSGIApplication, host: str, port: int) -> None:

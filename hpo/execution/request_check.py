@@ -53,9 +53,30 @@ def with_links(application: WSGIApplication, usual: str, actual: str) -> WSGIApp
     Notes and attributes hold the address that MLflow's UI has as a rule; it may be served at another.
     """
 
+    return with_rewriting(
+        application,
+        lambda path: path.startswith("/api/studies"),
+        lambda body: body.replace(usual.encode(), actual.encode()),
+    )
+
+
+def with_rewriting(
+    application: WSGIApplication,
+    concerns: Callable[[str], bool],
+    rewrite: Callable[[bytes], bytes],
+) -> WSGIApplication:
+    """The application with what it answers rewritten.
+
+    Args:
+        application: What is asked.
+        concerns: Whether the answers of a path are.
+        rewrite: Called with the whole of an answer.
+    """
+
     def ask(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if not environ.get("PATH_INFO", "").startswith("/api/studies"):
+        if not concerns(environ.get("PATH_INFO", "")):
             return application(environ, start_response)
+        environ.pop("HTTP_IF_MODIFIED_SINCE", None)  # what the browser has may be of before
         begun: list[tuple[str, list[tuple[str, str]]]] = []
 
         def begin(
@@ -65,7 +86,7 @@ def with_links(application: WSGIApplication, usual: str, actual: str) -> WSGIApp
             return _nowhere
 
         parts = application(environ, begin)
-        body = b"".join(parts).replace(usual.encode(), actual.encode())
+        body = rewrite(b"".join(parts))
         if hasattr(parts, "close"):
             parts.close()
         status, headers = begun[-1]

@@ -61,7 +61,7 @@ def present_study(
     def write() -> None:
         with study.storage.write() as connection:
             set_metric_name(connection, study.study_id, spec.study.metric)
-            for key, value in _what_it_is(spec).items():
+            for key, value in (_what_it_is(spec) | _best(entries)).items():
                 set_attribute(connection, STUDY_USER_ATTRIBUTES, study.study_id, key, value)
             _write_note(connection, study.study_id, None, body)
 
@@ -166,6 +166,12 @@ def _what_it_is(spec: StudySpec) -> dict[str, str]:
         "sampler": spec.search.sampler.name,
         "pruner": spec.search.pruner.name,
     }
+
+
+def _best(entries: list[Entry]) -> dict[str, str]:
+    if not entries:
+        return {}
+    return {"best": f"{entries[0].score_in_words()} (trial {entries[0].number})"}
 
 
 def _write_note(connection: Connection, study_id: int, trial_id: int | None, body: str) -> None:

@@ -298,12 +298,13 @@ class TrialTraining:
             step=progress.step,
             epoch=epoch,
             examples_seen=progress.examples_seen,
+            # In the order in which MLflow's page of a run lists them.
             metrics={
+                **scores,
                 "train/loss": train_loss,
                 "train/learning_rate": self.params.learning_rate * self._factor(progress.step - 1),
                 "work/epoch": epoch,
                 "work/examples_per_second": progress.examples_seen / max(progress.seconds, 1e-9),
-                **scores,
                 **stage_metrics(self.stages, self.stage),
             },
         )

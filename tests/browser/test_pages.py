@@ -166,8 +166,15 @@ def test_a_trials_figure_is_shown_with_it(page: Page, links: Links) -> None:
 
 def test_the_dashboard_compares_two_studies(page: Page, links: Links) -> None:
     legend = open_comparison(page, links.dashboard, [1, 2])
-    assert "first" in legend
-    assert "second" in legend
+    assert "first (accuracy)" in legend
+    assert "second (accuracy)" in legend
+
+
+def test_the_dashboards_cards_tell_studies_apart(page: Page, links: Links) -> None:
+    go(page, f"{links.dashboard}/dashboard")
+    page.locator(".hpo-facts").nth(1).wait_for()
+    for told in page.locator(".hpo-facts").all_inner_texts():
+        assert re.fullmatch(r"accuracy · best 0\.\d{4} \(trial \d+\) · demo on demo", told)
 
 
 def test_a_page_of_another_origin_cannot_use_the_dashboard(page: Page, links: Links) -> None:

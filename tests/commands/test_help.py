@@ -26,8 +26,10 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_every_command_tells_its_options_with_nothing_slow_imported(
     command: str, shell: Shell, bare: str
 ) -> None:
-    answer = shell.hpo(command, "--help", PYTHONPATH=bare).done()
+    answer = shell.hpo(command, "--help", PYTHONPATH=bare, COLUMNS="80").done()
     assert answer.out.startswith(f"usage: hpo.{command} ")
+    assert "examples:" in answer.out
+    assert max(map(len, answer.out.splitlines())) <= 80
     assert answer.err == ""
     assert shell.listing() == set()
 

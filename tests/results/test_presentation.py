@@ -143,6 +143,7 @@ def test_the_study_is_described_in_both_places(
     assert "Best so far: trial 1" in note(study)
     assert study.load().metric_names == ["accuracy"]
     assert study.load().user_attrs["metric"] == "accuracy"
+    assert study.load().user_attrs["best"] == "0.9000 (trial 1)"
 
 
 def test_the_study_is_described_with_what_its_scores_are_held_against(study: OpenStudy) -> None:

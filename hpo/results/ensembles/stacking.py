@@ -7,8 +7,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from hpo.model.combination import LEAST, Combination
 from hpo.results.ensembles.honest import halves
@@ -35,6 +33,10 @@ def stack(of_members: Probabilities, labels: Labels, *, seed: int) -> Combinatio
 
 
 def _fit(of_members: Probabilities, labels: Labels, strength: float) -> Combination:
+    # Here, for it takes seconds to import, and few studies are stacked.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     members, _, classes = of_members.shape
     # One made-up text a class, on which all members are right, so that none is unheard of.
     right = np.full((classes, classes), (1 - _SURE) / max(classes - 1, 1), np.float32)
