@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from hpo.data.sealed import Sealed
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.predictor import Predictor
 from hpo.model.pretrained import PretrainedModel
@@ -18,6 +19,7 @@ from hpo.results.champion_model import load_champion, save_champion
 from hpo.results.champion_source import ChampionSource
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
+from hpo.results.score_card import score_sections
 from hpo.spec.study import Metric
 from hpo.tracking.keys import registered_name
 from hpo.tracking.tracker import StudyTracker
@@ -71,13 +73,14 @@ def promote(
     trained: Sequence[Path],
     *,
     model: PretrainedModel,
-    test: TokenizedSplit,
+    test: Sealed[TokenizedSplit],
     tracker: StudyTracker,
     study_name: str,
     metric: Metric,
     seed: int,
     times_tested_before: int,
     value: float | None = None,
+    calibrated: Callable[[Predictor], Predictor] = lambda predictor: predictor,
     before_publishing: Callable[[], None] = lambda: None,
 ) -> Champion:
     """Make the study's champion: test the classifier of the source's trials and publish it.
@@ -96,12 +99,13 @@ def promote(
         times_tested_before: How often a champion of this study was tested on the split.
         value: The metric on validation, of an ensemble an estimate on texts that it was not chosen by;
             None: the best trial's.
+        calibrated: Gives the classifier the temperature with which it is tested and published.
         before_publishing: Called when the test is done; what it raises leaves nothing published.
 
     Raises:
         ModelError: A folder is damaged.
     """
-    predictor = load_champion(source, trained, model)
+    predictor = calibrated(load_champion(source, trained, model))
     score = final_test(predictor, test, metric=metric, seed=seed)
     before_publishing()
     champion = Champion(
@@ -133,7 +137,7 @@ def publish_again(
     Args:
         trained: As for `promote`, and what is raised.
     """
-    predictor = load_champion(champion.source, trained, model)
+    predictor = load_champion(champion.source, trained, model).tempered(champion.test.temperature)
     _publish(champion, best, predictor, trained, tracker, study_name, metric)
 
 
@@ -200,7 +204,7 @@ def _card(
             "|---|---|---|",
             *rows,
             *card_section(champion.test, metric, label_names),
-            *_label_table(champion, label_names),
+            *score_sections(champion.test, label_names),
             "",
             "Parameters:" if champion.made_of is None else f"Parameters of trial {best.number}:",
             "",
@@ -230,16 +234,3 @@ def _what_it_is(champion: Champion, best: Entry, metric: Metric) -> list[str]:
         f"The best of the study's trials by validation {metric}: trial {best.number}, "
         f"{best.score_in_words()}{_over_folds(best)}.",
     ]
-
-
-def _label_table(champion: Champion, label_names: tuple[str, ...]) -> list[str]:
-    """Each label's precision, recall and F1, where a text may have several."""
-    rows = [
-        f"| {name.replace('|', chr(92) + '|')} | {texts} | {right / max(given, 1):.4f} "
-        f"| {right / max(texts, 1):.4f} | {2 * right / max(texts + given, 1):.4f} |"
-        for name, (texts, given, right) in zip(
-            label_names, champion.test.label_counts, strict=False
-        )
-    ]
-    head = ["", "| label | texts | precision | recall | F1 |", "|---|---|---|---|---|"]
-    return [*head, *rows] if rows else []

@@ -26,6 +26,7 @@ from hpo.results.ensembles.made import Ensemble
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
 from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_study
+from hpo.runtime.calibrating import calibrated
 from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.session import Session
 from hpo.runtime.study_drawings import show_drawings
@@ -207,6 +208,7 @@ def _promote(
             seed=study.spec.study.seed,
             times_tested_before=times_tested(study),
             value=value,
+            calibrated=lambda predictor: calibrated(session, predictor, source.lead),
             before_publishing=turn.check,
         )
     turn.end_with(CHAMPION_KEY, champion.as_json())
