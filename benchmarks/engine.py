@@ -22,6 +22,7 @@ import torch
 from random_gpt2 import save_random_gpt2, tokens_of
 
 from hpo.data.batches import epoch_batches
+from hpo.data.sealed import Sealed
 from hpo.data.tokens import TokenizedData, TokenizedSplit
 from hpo.model import packed
 from hpo.model.family import Architecture
@@ -82,7 +83,7 @@ def random_data(mean_length: int, texts: int, vocabulary: int) -> TokenizedData:
         return TokenizedSplit(tokens, offsets, random.integers(0, 2, count))
 
     fingerprint = f"random-{mean_length}-{texts}"
-    return TokenizedData(split(texts), split(8), split(8), ("a", "b"), fingerprint, 1000)
+    return TokenizedData(split(texts), split(8), Sealed(split(8)), ("a", "b"), fingerprint, 1000)
 
 
 def peak_gflops(dtype: torch.dtype, device: torch.device, seconds: float = 1.0) -> float:

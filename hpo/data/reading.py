@@ -177,7 +177,7 @@ def reading_of(
     if data.folds:
         splits["validation"] = data.train.take(validated_texts(data.folds))
     labels = data.train.labels
-    tokenized = (tokens.train, tokens.validation, tokens.test)
+    tokenized = (tokens.train, tokens.validation, tokens.test.unsealed())  # to count tokens
     cut = [split.cut for split in tokenized]
     tokens_cut = sum(int(each.sum()) for each in cut)
     return Reading(

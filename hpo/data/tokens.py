@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hpo.atomic import discard_folder, remove_abandoned, whole_folder
 from hpo.data.labelled import LabelledData, Labels, Split
 from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing, head_tokens
+from hpo.data.sealed import Sealed
 from hpo.data.table import shortened
 from hpo.digests import file_digest
 from hpo.documents import parse_json
@@ -88,6 +89,7 @@ class TokenizedData:
     """The data of a study as tokens.
 
     Attributes:
+        test: Sealed, for it is looked at once, when all is chosen.
         fingerprint: Of data, tokenizer, length and what is kept of long texts together.
         preprocessing: What was done to the texts.
         task: What the texts are asked: a name of `hpo.tasks`.
@@ -95,7 +97,7 @@ class TokenizedData:
 
     train: TokenizedSplit
     validation: TokenizedSplit
-    test: TokenizedSplit
+    test: Sealed[TokenizedSplit]
     label_names: tuple[str, ...]
     fingerprint: str
     max_length: int
@@ -147,7 +149,7 @@ def tokenize(
     return TokenizedData(
         train=splits["train"],
         validation=splits["validation"],
-        test=splits["test"],
+        test=Sealed(splits["test"]),
         label_names=data.label_names,
         fingerprint=fingerprint,
         max_length=max_length,

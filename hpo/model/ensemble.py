@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from hpo.model.pretrained import PretrainedModel
 from hpo.model.saved import TextClassifier
 from hpo.model.transfer import to_device
 from hpo.tasks.task import Probabilities, Task
+from hpo.tasks.temperature import tempered
 
 _ONE_CLASS = "single_label_classification"
 
@@ -34,10 +35,13 @@ class EnsembleClassifier:
     Attributes:
         members: Of one pretrained model, one kind of task and the same labels, with whole embedding tables.
         combination: What becomes of their probabilities.
+        temperature: What divides the logits of what they say together; their own are as they were when
+            the combination was chosen.
     """
 
     members: tuple[TextClassifier, ...]
     combination: Combination
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.members) != self.combination.members:
@@ -64,7 +68,8 @@ class EnsembleClassifier:
     def task(self) -> Task:
         """What the texts are asked, as all members together answer it."""
         task = self.members[0].task
-        return task.with_facts({**task.facts, **self.combination.task_facts})
+        together = task.with_facts({**task.facts, **self.combination.task_facts})
+        return together.tempered(self.temperature)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -81,6 +86,10 @@ class EnsembleClassifier:
         """What is done to a text before."""
         return self.members[0].preprocessing
 
+    def tempered(self, temperature: float) -> Self:
+        """As `Predictor.tempered`, of all members together."""
+        return replace(self, temperature=self.task.tempered(temperature).temperature)
+
     def classify(self, texts: Sequence[str]) -> tuple[list[Any], Probabilities]:
         """As `TextClassifier.classify`."""
         if not texts:
@@ -96,7 +105,9 @@ class EnsembleClassifier:
 
     def probabilities(self, split: TokenizedSplit, split_key: str) -> Probabilities:
         """As `TextClassifier.probabilities`, of all members together."""
-        return self.combination.of(self.member_probabilities(split, split_key))
+        together = self.combination.of(self.member_probabilities(split, split_key))
+        one_class = self.task.problem_type == _ONE_CLASS
+        return tempered(together, self.temperature, one_class=one_class)
 
     def member_probabilities(
         self, split: TokenizedSplit, split_key: str

@@ -15,7 +15,7 @@ from hpo.model.pretrained import PretrainedModel, load_pretrained
 from hpo.model.saved import TextClassifier
 from hpo.model.weight_files import read_tensors
 from hpo.tasks import task_named
-from hpo.tasks.task import Task
+from hpo.tasks.task import TEMPERATURE_IN_HEAD, Task
 
 _PLAIN_NUMBERS: Final = {"mean": 0.0, "scale": 1.0}  # an exported head is in the labels' own units
 
@@ -43,6 +43,7 @@ def load_exported(folder: Path) -> TextClassifier:
     head = stored[model.family.head].tensor.float()
     named: Any = model.config.id2label
     label_names = tuple(str(named[index]) for index in range(len(head)))
+    task = _task_of(model)
     features = FrozenFeatures(model, cache=None)
     classifier = Classifier(
         model,
@@ -53,12 +54,14 @@ def load_exported(folder: Path) -> TextClassifier:
         dtype=features.dtype,
         device=features.device,
     )
+    # The task divides by it, as it did when the model was measured.
+    head = head * task.temperature
     classifier.restore({**classifier.parameters, model.family.head: head}, decay=1.0)
     tokenizer: Any = model.tokenizer
     return TextClassifier(
         classifier,
         features,
-        _task_of(model),
+        task,
         label_names,
         int(min(tokenizer.model_max_length, model.architecture.n_positions)),
         # What the tokenizer cannot do by itself is to keep both ends of a text.
@@ -68,14 +71,15 @@ def load_exported(folder: Path) -> TextClassifier:
 
 def _task_of(model: PretrainedModel) -> Task:
     config = model.config
+    cooled = {"temperature": getattr(config, TEMPERATURE_IN_HEAD, None) or 1.0}
     match config.problem_type:
         case "regression":
             return task_named("regression").with_facts(_PLAIN_NUMBERS)
         case "multi_label_classification":
             thresholds = getattr(config, "thresholds", None) or ()
-            return task_named("multi_label").with_facts({"thresholds": thresholds})
+            return task_named("multi_label").with_facts({"thresholds": thresholds, **cooled})
         case _:
-            return task_named("single_label")
+            return task_named("single_label").with_facts(cooled)
 
 
 def _no_classifier(name: str, found: str, hint: str) -> ModelError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from hpo.data.preprocessing import Preprocessing
 from hpo.data.tokens import TokenizedSplit
@@ -33,6 +33,9 @@ class Predictor(Protocol):
     @property
     def preprocessing(self) -> Preprocessing:
         """What is done to a text before."""
+
+    def tempered(self, temperature: float) -> Self:
+        """The same, its logits divided by a temperature; its answers are the same."""
 
     def classify(self, texts: Sequence[str]) -> tuple[list[Any], Probabilities]:
         """The answer to each text, and its probabilities, (texts, classes) fp32."""

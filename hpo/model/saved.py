@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hpo.data.batches import evaluation_batches
 from hpo.data.preprocessing import AS_THEY_ARE, Preprocessing
 from hpo.data.tokens import TokenizedSplit, tokenize_texts
 from hpo.digests import damage_in, write_digests
@@ -23,18 +22,17 @@ from hpo.errors import ModelError, first_line
 from hpo.formats import TRAINED
 from hpo.model.base_place import base_place
 from hpo.model.classifier import Classifier
-from hpo.model.dropout import NO_DROPOUT
 from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.exported_tokenizer import save_tokenizer
 from hpo.model.family import Trained
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.inputs import SplitInputs
-from hpo.model.layout import PASS_TOKENS
+from hpo.model.prediction import predict
 from hpo.model.pretrained import PretrainedModel, load_pretrained
 from hpo.model.trial_facts import FACTS_FILE, read_facts
 from hpo.model.weights_file import write_weights
 from hpo.tasks import TASKS, task_named
-from hpo.tasks.task import Task
+from hpo.tasks.task import TEMPERATURE_IN_HEAD, Task
 
 TRAINED_FILE = "trained.safetensors"
 _TOKEN_IDS = "vocabulary.tokens"  # of the embedding rows; the name that files have
@@ -80,6 +78,10 @@ class TextClassifier:
         whole.restore(dict(trained.full_weights()), trained.decay)
         return TextClassifier(whole, features, task, label_names, max_length, preprocessing)
 
+    def tempered(self, temperature: float) -> Self:
+        """As `Predictor.tempered`."""
+        return replace(self, task=self.task.tempered(temperature))
+
     def classify(self, texts: Sequence[str]) -> tuple[list[Any], NDArray[np.float32]]:
         """The task's answer to each text, and what it is made of.
 
@@ -116,28 +118,6 @@ class TextClassifier:
             embedding_rows=self.classifier.embedding_rows,
         )
         return predict(self.classifier, inputs, self.task)
-
-
-def predict(classifier: Classifier, inputs: SplitInputs, task: Task) -> NDArray[np.float32]:
-    """The task's probabilities of every text that is read, without dropout.
-
-    Returns:
-        (texts, scores) fp32, in the order of the texts.
-    """
-    batches = evaluation_batches(inputs.lengths, PASS_TOKENS[classifier.device.type])
-    if not batches:
-        return np.asarray(task.probabilities(torch.empty(0, classifier.classes)))
-    found = []
-    with classifier.held_weights():
-        for texts in batches:
-            batch = inputs.batch(inputs.stored(texts))
-            logits = classifier.logits(batch.inputs, batch.layout, NO_DROPOUT)
-            found.append(task.probabilities(logits))
-    # Read from the device once, for each reading waits for all that came before it.
-    in_batches = torch.cat(found).cpu().numpy()
-    probabilities = np.empty_like(in_batches)
-    probabilities[np.concatenate(batches)] = in_batches
-    return probabilities
 
 
 def save_trained(
@@ -317,6 +297,7 @@ def save_transformers(
         task.problem_type,
     )
     write_weights(folder / "model.safetensors", weights, {"format": "pt"})
+    config.pop(TEMPERATURE_IN_HEAD, None)  # of another head, where the base model had one
     (folder / "config.json").write_text(
         json.dumps({**config, **task.config}, indent=2, ensure_ascii=False), encoding="utf-8"
     )

@@ -78,6 +78,7 @@ def save_ensemble(
         "members": members,
         "combination": ensemble.combination.as_json(),
         "problem_type": ensemble.task.problem_type,
+        "temperature": ensemble.temperature,
         "thresholds": list(ensemble.task.config.get("thresholds", ())),
         "label_names": list(ensemble.label_names),
         "max_length": ensemble.max_length,
@@ -107,7 +108,8 @@ def load_ensemble(folder: Path) -> EnsembleClassifier:
         places = [folder / member["folder"] for member in document["members"]]
         base = load_pretrained(str(folder / document["base"]))
         members = tuple(load_trained(place, lambda _name, _revision: base) for place in places)
-        return EnsembleClassifier(members, combination)
+        # Those of earlier releases lack it.
+        return EnsembleClassifier(members, combination, float(document.get("temperature", 1.0)))
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
         raise ModelError(
             str(folder),

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from hpo.data.sealed import Sealed
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.predictor import Predictor
 from hpo.model.pretrained import PretrainedModel
@@ -20,6 +21,7 @@ from hpo.results.confirmed import Confirmation
 from hpo.results.final_test import TestScore, final_test
 from hpo.results.leaderboard import Entry
 from hpo.results.markdown_table import markdown_table, rounded
+from hpo.results.score_card import score_sections
 from hpo.spec.study import Metric
 from hpo.tracking.keys import registered_name
 from hpo.tracking.tracker import StudyTracker
@@ -89,7 +91,7 @@ def promote(
     trained: Sequence[Path],
     *,
     model: PretrainedModel,
-    test: TokenizedSplit,
+    test: Sealed[TokenizedSplit],
     tracker: StudyTracker,
     study_name: str,
     metric: Metric,
@@ -97,6 +99,7 @@ def promote(
     times_tested_before: int,
     value: float | None = None,
     confirmation: Confirmation | None = None,
+    calibrated: Callable[[Predictor], Predictor] = lambda predictor: predictor,
     before_publishing: Callable[[], None] = lambda: None,
 ) -> Champion:
     """Make the study's champion: test the classifier of the source's trials and publish it.
@@ -116,12 +119,13 @@ def promote(
         value: The metric on validation, of an ensemble an estimate on texts that it was not chosen by;
             None: the best trial's.
         confirmation: How the trial was chosen, where it was confirmed.
+        calibrated: Gives the classifier the temperature with which it is tested and published.
         before_publishing: Called when the test is done; what it raises leaves nothing published.
 
     Raises:
         ModelError: A folder is damaged.
     """
-    predictor = load_champion(source, trained, model)
+    predictor = calibrated(load_champion(source, trained, model))
     score = final_test(predictor, test, metric=metric, seed=seed)
     before_publishing()
     champion = Champion(
@@ -155,7 +159,7 @@ def publish_again(
     Args:
         trained: As for `promote`, and what is raised.
     """
-    predictor = load_champion(champion.source, trained, model)
+    predictor = load_champion(champion.source, trained, model).tempered(champion.test.temperature)
     _publish(champion, best, predictor, trained, tracker, study_name, metric)
 
 
@@ -220,7 +224,7 @@ def _card(
             "",
             *markdown_table(("metric", "test", "95 % interval"), scores),
             *card_section(champion.test, metric, label_names),
-            *_label_table(champion, label_names),
+            *score_sections(champion.test, label_names),
             "",
             "Parameters:" if champion.made_of is None else f"Parameters of trial {best.number}:",
             "",
@@ -258,21 +262,3 @@ def _what_it_is(champion: Champion, best: Entry, metric: Metric) -> list[str]:
         "",
         " ".join(chosen.in_words(metric)),
     ]
-
-
-def _label_table(champion: Champion, label_names: tuple[str, ...]) -> list[str]:
-    """Each label's precision, recall and F1, where a text may have several."""
-    rows = [
-        (
-            name,
-            str(texts),
-            f"{right / max(given, 1):.4f}",
-            f"{right / max(texts, 1):.4f}",
-            f"{2 * right / max(texts + given, 1):.4f}",
-        )
-        for name, (texts, given, right) in zip(
-            label_names, champion.test.label_counts, strict=False
-        )
-    ]
-    header = ("label", "texts", "precision", "recall", "F1")
-    return ["", *markdown_table(header, rows)] if rows else []

@@ -93,10 +93,23 @@ def export_card(classifier: TextClassifier, place: str, form: str) -> str:
             *code,
             "```",
             "",
+            *_temperature(classifier),
             "`digests.json` has the SHA-256 of every file.",
             "",
         ]
     )
+
+
+def _temperature(classifier: TextClassifier) -> list[str]:
+    """A plain model has no place for it but the head, whose logits it changes and no answer."""
+    temperature = classifier.task.temperature
+    if temperature == 1:
+        return []
+    return [
+        f"Its probabilities are calibrated: the head has been divided by {temperature:.3g}, the temperature that "
+        "suits the validation texts best (Guo et al., 2017). Multiply the logits by it for those of training.",
+        "",
+    ]
 
 
 def _source(place: str) -> str:

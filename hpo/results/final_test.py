@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.data.sealed import Sealed
 from hpo.data.tokens import TokenizedSplit
 from hpo.model.predictor import Predictor
+from hpo.results.calibration import Calibration, calibration_of
 from hpo.spec.study import Metric
 from hpo.tasks.constant import same_answer
 from hpo.tasks.task import Labels, Task
@@ -27,6 +29,8 @@ class TestScore:
         baseline: What the same answer for every text gives at most, by metric.
         label_counts: Where a text may have several labels, the texts of each label, those that were
             given it, and those of them that have it.
+        calibration: How far its probabilities can be believed; None where it has none, or where an
+            earlier release tested it.
     """
 
     texts: int
@@ -35,6 +39,12 @@ class TestScore:
     confusion: tuple[tuple[int, ...], ...]
     baseline: Mapping[str, float] = field(default_factory=dict)
     label_counts: tuple[tuple[int, int, int], ...] = ()
+    calibration: Calibration | None = None
+
+    @property
+    def temperature(self) -> float:
+        """That of the classifier that was tested."""
+        return 1.0 if self.calibration is None else self.calibration.temperature
 
     @property
     def by_label(self) -> tuple[tuple[int, int, int], ...]:
@@ -47,32 +57,34 @@ class TestScore:
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> TestScore:
-        """The score whose fields a JSON document has; one of an earlier release lacks the last."""
+        """The score whose fields a JSON document has; one of an earlier release lacks the last ones."""
         values = dict(document)
         values["intervals"] = {name: tuple(pair) for name, pair in values["intervals"].items()}
         for name in ("confusion", "label_counts"):
             values[name] = tuple(tuple(row) for row in values.get(name, ()))
-        return TestScore(**values)
+        told = values.pop("calibration", None)
+        calibration = None if told is None else Calibration.from_json(told)
+        return TestScore(calibration=calibration, **values)
 
     __test__ = False  # not a test case, whatever its name says to pytest
 
 
 def final_test(
-    classifier: Predictor, test: TokenizedSplit, *, metric: Metric, seed: int
+    classifier: Predictor, test: Sealed[TokenizedSplit], *, metric: Metric, seed: int
 ) -> TestScore:
     """Classify the test split once and say how well, and how sure that is (Efron, 1979).
 
     Args:
         classifier: The best trial's, or an ensemble of several.
-        test: The test split.
+        test: The test split, which is opened here alone.
         metric: The study's, which is among the metrics whatever it is.
         seed: Of the texts that are drawn again.
 
     Returns:
         The metrics and their intervals.
     """
-    probabilities = classifier.probabilities(test, "")
-    labels = np.array(test.labels)
+    split = test.unsealed()
+    probabilities, labels = classifier.probabilities(split, ""), np.array(split.labels)
     task, names = classifier.task, classifier.label_names
     matrix = task.confusion(probabilities, labels)
     return TestScore(
@@ -82,6 +94,7 @@ def final_test(
         confusion=tuple(tuple(row) for row in matrix.tolist()),
         baseline=same_answer(task, labels, names, [metric]),
         label_counts=_label_counts(labels, task.predictions(probabilities)),
+        calibration=calibration_of(task, probabilities, labels),
     )
 
 

@@ -96,7 +96,9 @@ def publish_refit(
     Raises:
         TrackingError: The disk is full.
     """
-    predictor = load_champion(ChampionSource((made.number,)), [trained], model)
+    of_refit = load_champion(ChampionSource((made.number,)), [trained], model)
+    # No text is left to fit one of its own to.
+    predictor = of_refit.tempered(champion.test.temperature)
     calls = how_to_call(
         made.registered_name,
         predictor.max_length,

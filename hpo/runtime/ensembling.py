@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 from hpo.errors import ModelError, OptionError, TrackingError
 from hpo.leases.once import Once, Turn
 from hpo.model.ensemble import EnsembleClassifier
+from hpo.model.saved import TextClassifier
 from hpo.results.champion_source import ChampionSource
 from hpo.results.ensembles.honest import Comparison
 from hpo.results.ensembles.known import ENSEMBLES_KEY, made_ensembles, times_tested
@@ -18,6 +20,7 @@ from hpo.results.ensembles.made import TRAINED_METHODS, Ensemble
 from hpo.results.ensembles.publishing import find_ensemble, publish_ensemble
 from hpo.results.final_test import final_test
 from hpo.results.leaderboard import top_numbers
+from hpo.runtime.calibrating import calibrated
 from hpo.runtime.ensemble_choice import Assembled, EnsembleChoice, Tell, shares
 from hpo.runtime.member_training import MemberTraining
 from hpo.runtime.preparation import trial_params
@@ -73,6 +76,8 @@ def make_ensemble(
         else:
             assembled = choice.of_trials() if method in _CHOSEN_METHODS else choice.soup()
         turn.check()
+        known = known if known is not None and _is_of(known, assembled) else None
+        assembled = replace(assembled, model=_calibrated(choice, assembled, known))
         ensemble = _tested(choice, assembled, known)
         turn.check()
         study, metric = session.study, session.study.spec.study.metric
@@ -146,10 +151,23 @@ def _is_lost(ensemble: Ensemble, session: Session, tell: Tell) -> bool:
     return seen.uri is None
 
 
+def _is_of(known: Ensemble, made: Assembled) -> bool:
+    return (known.members, known.weights) == (made.members, made.weights)
+
+
+def _calibrated(
+    choice: EnsembleChoice, made: Assembled, known: Ensemble | None
+) -> EnsembleClassifier | TextClassifier:
+    """The model with its temperature, which is that of its test where it was tested before."""
+    if known is not None:
+        return made.model.tempered(known.test.temperature)
+    return calibrated(choice.session, made.model, choice.numbers[0])
+
+
 def _tested(choice: EnsembleChoice, made: Assembled, known: Ensemble | None) -> Ensemble:
     """The ensemble with its test score, which is known where the same was made before."""
     session, study = choice.session, choice.session.study
-    if known is not None and (known.members, known.weights) == (made.members, made.weights):
+    if known is not None:
         test, looks = known.test, known.times_tested
     else:
         split, metric = session.prepared.context.data.test, study.spec.study.metric

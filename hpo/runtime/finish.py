@@ -28,6 +28,7 @@ from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderbo
 from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_study
 from hpo.results.refitted import Refit, known_refit
+from hpo.runtime.calibrating import calibrated
 from hpo.runtime.course import StudyCourse, confirmation_of, is_unconfirmed
 from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.refitting import refit_champion
@@ -256,6 +257,7 @@ def _promote(
             times_tested_before=times_tested(study),
             value=value,
             confirmation=confirmation,
+            calibrated=lambda predictor: calibrated(session, predictor, source.lead),
             before_publishing=turn.check,
         )
     turn.end_with(CHAMPION_KEY, champion.as_json())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hpo.model.classifier import Classifier
 from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.family import Trained
+from hpo.model.predictor import Predictor
 from hpo.model.saved import TextClassifier, load_trained
 from hpo.results.ensembles.soup import mean_weights
 from hpo.results.leaderboard import Entry
@@ -84,7 +85,7 @@ def soup(parts: Sequence[TextClassifier]) -> TextClassifier:
     return replace(first, classifier=mixed)
 
 
-def validation_answers(session: Session, model: TextClassifier) -> NDArray[np.float32]:
+def validation_answers(session: Session, model: Predictor) -> NDArray[np.float32]:
     """The probabilities that a model gives the validation texts, (texts, scores)."""
     context = session.prepared.context
     texts = StoredTexts("validation")

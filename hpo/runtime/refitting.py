@@ -83,9 +83,10 @@ def wider(prepared: Prepared, on: str) -> TrialContext:
         on: "train+validation" or "all", which is the test split, too: to be called after the test.
     """
     context, data = prepared.context, prepared.data
-    tokens, names = context.data, ["train", "validation", *(["test"] if on == "all" else [])]
-    train = joined([getattr(tokens, name) for name in names])
-    texts = [text for name in names for text in getattr(data, name).texts]
+    tokens, with_test = context.data, on == "all"
+    splits = [tokens.train, tokens.validation]
+    train = joined([*splits, tokens.test.unsealed()] if with_test else splits)
+    texts = [*data.train.texts, *data.validation.texts, *(data.test.texts if with_test else ())]
     fingerprint = hashlib.sha256(f"{tokens.fingerprint}\n{on}".encode()).hexdigest()
     wide = replace(tokens, train=train, fingerprint=fingerprint)
     variants = variants_of(prepared.spec, texts, wide, context.model, prepared.table)

@@ -15,6 +15,7 @@ from hpo.tasks.losses import binary_cross_entropy
 from hpo.tasks.multi_label_metrics import multi_label_metrics
 from hpo.tasks.scorer import further_metrics
 from hpo.tasks.task import Labels, Probabilities, Task, Weights
+from hpo.tasks.temperature import tempered_threshold
 from hpo.tasks.thresholds import USUAL_THRESHOLD, best_thresholds
 
 
@@ -26,21 +27,35 @@ class MultiLabel(Task):
         thresholds: The least probability at which a text is given each label, or empty: one half.
             While a trial trains it is one half, so that its score owes nothing to thresholds that
             were fitted to the texts that it is measured on; they are tuned once, at its end.
+        temperature: What logits are divided by; 1 while a trial trains. The thresholds are of the
+            probabilities that come of it.
     """
 
     name: str = "multi_label"
     problem_type: str = "multi_label_classification"
     loss_metric: str = "log_loss"
     thresholds: tuple[float, ...] = ()
+    temperature: float = 1.0
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """The thresholds, in the order of the labels."""
-        return {"thresholds": list(self.thresholds)}
+        """The thresholds, in the order of the labels, and the temperature, unless it is 1."""
+        cooled = {} if self.temperature == 1 else {"temperature": self.temperature}
+        return {"thresholds": list(self.thresholds), **cooled}
 
     def with_facts(self, facts: Mapping[str, Any]) -> Task:
-        """With the thresholds that are told of."""
-        return replace(self, thresholds=tuple(map(float, facts.get("thresholds", ()))))
+        """With the thresholds and the temperature that are told of."""
+        thresholds = tuple(map(float, facts.get("thresholds", ())))
+        return replace(
+            self, thresholds=thresholds, temperature=float(facts.get("temperature", 1.0))
+        )
+
+    def tempered(self, temperature: float) -> Task:
+        """With this temperature, and thresholds that the same texts reach."""
+        moved = (
+            tempered_threshold(each, temperature / self.temperature) for each in self.thresholds
+        )
+        return replace(self, thresholds=tuple(moved), temperature=temperature)
 
     def tuned(self, probabilities: Probabilities, labels: Labels) -> Task:
         """With the threshold of each label that gives the best F1 on these texts."""
@@ -63,7 +78,7 @@ class MultiLabel(Task):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """The probability of each label by itself, (texts, labels)."""
-        return logits.sigmoid()
+        return (logits if self.temperature == 1 else logits / self.temperature).sigmoid()
 
     def predictions(self, probabilities: Probabilities) -> Labels:
         """1 for each label that reaches its threshold, else 0, (texts, labels) float32."""
@@ -85,8 +100,8 @@ class MultiLabel(Task):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The thresholds, which transformers does not read and our pyfunc does."""
-        return self.facts
+        """The thresholds, which transformers does not read and our pyfunc does, and the temperature."""
+        return {"thresholds": list(self.thresholds), **super().config}
 
 
 MULTI_LABEL: Final[Task] = MultiLabel()

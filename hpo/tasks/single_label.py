@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -15,16 +15,34 @@ from hpo.spec.training import TrialParams
 from hpo.tasks.class_weights import balanced
 from hpo.tasks.losses import binary_cross_entropy, cross_entropy
 from hpo.tasks.metrics import classification_metrics, confusion
-from hpo.tasks.task import Labels, Probabilities, Task, Weights
+from hpo.tasks.task import Labels, Probabilities, Task, Weights, cooled_head
 
 
 @dataclass(frozen=True)
 class SingleLabel(Task):
-    """Each text is of one of the classes. Labels are class indices, (texts,) int64."""
+    """Each text is of one of the classes. Labels are class indices, (texts,) int64.
+
+    Attributes:
+        temperature: What logits are divided by; 1 while a trial trains.
+    """
 
     name: str = "single_label"
     problem_type: str = "single_label_classification"
     loss_metric: str = "log_loss"
+    temperature: float = 1.0
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The temperature, unless it is 1."""
+        return {} if self.temperature == 1 else {"temperature": self.temperature}
+
+    def with_facts(self, facts: Mapping[str, Any]) -> Task:
+        """With the temperature that is told of."""
+        return replace(self, temperature=float(facts.get("temperature", 1.0)))
+
+    def tempered(self, temperature: float) -> Task:
+        """With this temperature, which leaves the likeliest class what it is."""
+        return replace(self, temperature=temperature)
 
     def of_trial(self, labels: Labels, params: TrialParams) -> Task:
         """With the trial's head."""
@@ -47,7 +65,7 @@ class SingleLabel(Task):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Class probabilities, (texts, classes), which add up to 1."""
-        return logits.softmax(-1)
+        return (logits if self.temperature == 1 else logits / self.temperature).softmax(-1)
 
     def predictions(self, probabilities: Probabilities) -> Labels:
         """The likeliest class of each text, (texts,) int64."""
@@ -85,11 +103,13 @@ class SingleLabelSigmoid(SingleLabel):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Class probabilities, (texts, 2), which add up to 1."""
-        return torch.cat([-logits, logits], 1).sigmoid()
+        cooled = logits if self.temperature == 1 else logits / self.temperature
+        return torch.cat([-cooled, cooled], 1).sigmoid()
 
     def plain_head(self, head: Tensor, norm_bias: Tensor) -> tuple[Tensor, Tensor]:
         """Two rows, the first of zeros: the softmax of 0 and z is the sigmoid of z, with both names."""
-        return torch.cat([torch.zeros_like(head), head]), norm_bias
+        cooled = cooled_head(head, self.temperature)
+        return torch.cat([torch.zeros_like(cooled), cooled]), norm_bias
 
 
 SINGLE_LABEL: Final[Task] = SingleLabel()

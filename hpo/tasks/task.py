@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ Labels = NDArray[Any]
 
 Probabilities = NDArray[np.float32]
 """(texts, scores): what `Task.probabilities` makes of logits."""
+
+TEMPERATURE_IN_HEAD: Final = "temperature_in_head"
+"""In the configuration of a plain model: what the rows of its head have been divided by."""
 
 Weights = NDArray[np.float32]
 """What each text counts for in the loss, (texts,), or each of its outputs, (texts, outputs)."""
@@ -66,6 +69,18 @@ class Task(Protocol):
         Args:
             probabilities: The trial's of these texts, (texts, scores).
             labels: Theirs.
+        """
+        return self
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before they become probabilities."""
+        return 1.0
+
+    def tempered(self, temperature: float) -> Task:
+        """The task whose probabilities are of so many times smaller logits, and whose answers are the same.
+
+        It is the task itself where there are no probabilities.
         """
         return self
 
@@ -142,12 +157,17 @@ class Task(Protocol):
         Returns:
             A head with a row for each label name, and a norm bias.
         """
-        return head, norm_bias
+        return cooled_head(head, self.temperature), norm_bias
 
     @property
     def config(self) -> Mapping[str, Any]:
         """What a plain transformers model keeps of it in its configuration, besides its problem type."""
-        return {}
+        return {TEMPERATURE_IN_HEAD: self.temperature} if self.temperature != 1 else {}
+
+
+def cooled_head(head: Tensor, temperature: float) -> Tensor:
+    """The head whose logits are those of `head` divided by a temperature; computed in fp64, rounded once."""
+    return head if temperature == 1 else (head.double() / temperature).to(head.dtype)
 
 
 def tuned_facts(task: Task, probabilities: Probabilities, labels: Labels) -> dict[str, Any]:

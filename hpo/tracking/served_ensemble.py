@@ -1,6 +1,6 @@
 """The pyfunc of a registered ensemble: what its members have frozen alike runs once for all of them.
 
-Publishing copies this file into the model's folder, with the two of ours that it imports, and MLflow
+Publishing copies this file into the model's folder, with the three of ours that it imports, and MLflow
 loads it from there, in environments that need not have hpo.
 """
 
@@ -19,9 +19,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from hpo.model.combination import ENSEMBLE_FILE, Combination
+from hpo.tasks.temperature import tempered
 from hpo.tracking.served_classifier import MODEL_FOLDER, Answers, ServedModel, check_digests
 
 Weights = Mapping[str, Tensor]
+
+_ONE_CLASS = "single_label_classification"
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class ServedEnsemble(ServedModel):
             int(document["max_length"]),
         )
         self._combination = Combination.from_json(document["combination"])
+        self._temperature = float(document["temperature"])
         self._model: dict[str, Any] = document["model"]
         self._activation = ACT2FN[self._model["activation"]]
         self._members = [
@@ -78,7 +82,8 @@ class ServedEnsemble(ServedModel):
             self._probabilities(member, ids, hidden, last)
             for member, hidden in zip(self._members, self._shared(ids), strict=True)
         ]
-        return self._combination.of(found)
+        one_class = self.answers.problem_type == _ONE_CLASS
+        return tempered(self._combination.of(found), self._temperature, one_class=one_class)
 
     def _shared(self, ids: Tensor) -> list[Tensor | None]:
         """What enters each member's first trained block; None where its embeddings are trained."""

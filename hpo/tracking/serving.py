@@ -10,6 +10,7 @@ from typing import Any
 
 _SOURCE = Path(__file__).with_name("served_classifier.py")
 _ENSEMBLE_SOURCES = (
+    Path(__file__).parents[1] / "tasks" / "temperature.py",
     Path(__file__).parents[1] / "model" / "combination.py",
     _SOURCE,
     Path(__file__).with_name("served_ensemble.py"),

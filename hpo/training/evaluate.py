@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hpo.model.classifier import Classifier
 from hpo.model.inputs import SplitInputs
-from hpo.model.saved import predict
+from hpo.model.prediction import predict
 from hpo.spec.study import Metric, direction_of
 from hpo.tasks.task import Task
 from hpo.training.result import Evaluation

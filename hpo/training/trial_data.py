@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hpo.data.tokens import TokenizedData, TokenizedSplit
 
-SplitName = Literal["train", "validation", "test"]
+SplitName = Literal["train", "validation"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,7 +74,7 @@ def plain(tokens: TokenizedData) -> list[list[list[int]]]:
             split.tokens[start:end].tolist()
             for start, end in zip(split.offsets[:-1], split.offsets[1:], strict=True)
         ]
-        for split in (tokens.train, tokens.validation, tokens.test)
+        for split in (tokens.train, tokens.validation, tokens.test.unsealed())
     ]
 
 
@@ -85,11 +85,11 @@ EXPECTED = [[[2, 3, 4], [5]], [[6, 7]], [[8], [9], [10, 11, 10, 11]]]
 def test_splits_become_runs_of_tokens_with_offsets(tmp_path: Path, cached: bool) -> None:
     tokens = stored(tmp_path if cached else None)
     assert plain(tokens) == EXPECTED
-    assert tokens.test.tokens.dtype == np.int32
-    assert tokens.test.offsets.dtype == tokens.test.labels.dtype == np.int64
-    assert tokens.test.offsets.tolist() == [0, 1, 2, 6]
-    assert tokens.test.lengths.tolist() == [1, 1, 4]
-    assert tokens.test.labels.tolist() == [0, 1, 0]
+    assert tokens.test.unsealed().tokens.dtype == np.int32
+    assert tokens.test.unsealed().offsets.dtype == tokens.test.unsealed().labels.dtype == np.int64
+    assert tokens.test.unsealed().offsets.tolist() == [0, 1, 2, 6]
+    assert tokens.test.unsealed().lengths.tolist() == [1, 1, 4]
+    assert tokens.test.unsealed().labels.tolist() == [0, 1, 0]
     assert len(tokens.test) == 3
     assert (tokens.label_names, tokens.max_length) == (("bad", "good"), 4)
     assert list(tmp_path.iterdir()) == ([tmp_path / "tokens"] if cached else [])
@@ -114,7 +114,7 @@ def test_data_tokenizer_and_length_each_have_entries_of_their_own(tmp_path: Path
     ]
     assert len({some.fingerprint for some in tokens}) == 4
     assert len(list((tmp_path / "tokens").iterdir())) == 4
-    assert tokens[1].test.lengths.tolist() == [1, 1, 2]
+    assert tokens[1].test.unsealed().lengths.tolist() == [1, 1, 2]
 
 
 def entry_of(cache: Path) -> Path:
@@ -258,7 +258,7 @@ def test_what_is_beyond_the_length_is_counted_and_kept_with_the_tokens(
         tokens = stored(tmp_path if cached else None, tokenizer, data_of(train=texts))
         assert tokens.train.lengths.tolist() == [3, 4, 4, 4]
         assert tokens.train.cut.tolist() == [0, 0, 1, 4_996]
-        assert tokens.test.cut.tolist() == [0, 0, 2]
+        assert tokens.test.unsealed().cut.tolist() == [0, 0, 2]
     assert tokenize_texts(texts, word_tokenizer(), max_length=3).cut.tolist() == [0, 1, 2, 4_997]
 
 

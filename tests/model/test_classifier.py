@@ -17,7 +17,8 @@ from hpo.model.embedding_rows import EmbeddingRows
 from hpo.model.family import Trained
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.inputs import SplitInputs
-from hpo.model.saved import load_trained, predict, save_trained
+from hpo.model.prediction import predict
+from hpo.model.saved import load_trained, save_trained
 from hpo.tasks.single_label import SINGLE_LABEL
 from tests.model.tiny_gpt2 import classifier_over, random_split, tiny
 

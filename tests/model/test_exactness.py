@@ -20,8 +20,8 @@ from hpo.model.family import Trained, trained_names
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.gpt2 import HEAD, POSITION_EMBEDDING, TOKEN_EMBEDDING
 from hpo.model.layout import COARSE, FINE, Rounding
+from hpo.model.prediction import predict
 from hpo.model.pretrained import PretrainedModel
-from hpo.model.saved import predict
 from hpo.tasks.single_label import SINGLE_LABEL
 from tests.model.tiny_gpt2 import classifier_over, padded, random_split, reference_for, tiny
 

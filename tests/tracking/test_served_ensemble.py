@@ -126,6 +126,9 @@ def test_every_task_and_head_is_served(
     )
     facts = {"thresholds": [0.45, 0.55, 0.5]} if tasks[1] is MULTI_LABEL else {}
     ensemble = EnsembleClassifier(members, replace(Combination.mean([1, 2]), task_facts=facts))
+    as_sure = ensemble.classify(TEXTS)[0]
+    ensemble = ensemble.tempered(1.8)
+    assert ensemble.classify(TEXTS)[0] == as_sure
     answers, expected = ensemble.classify(TEXTS)
     folder = publish(tmp_path / "published", ensemble)
     assert load_ensemble(folder / "model").classify(TEXTS)[0] == answers

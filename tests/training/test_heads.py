@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from hpo.data.sealed import Sealed
 from hpo.data.tokens import TokenizedData
 from hpo.model.gpt2 import HEAD
 from hpo.tasks.multi_label import MULTI_LABEL
@@ -44,9 +45,9 @@ class Kind:
             of_class = np.array([1000, 1020], np.float32)
         train, validation, test = (
             replace(split, labels=of_class[split.labels])
-            for split in (data.train, data.validation, data.test)
+            for split in (data.train, data.validation, data.test.unsealed())
         )
-        return replace(data, train=train, validation=validation, test=test)
+        return replace(data, train=train, validation=validation, test=Sealed(test))
 
 
 BALANCED = {"class_weight": "balanced"}

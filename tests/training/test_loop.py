@@ -16,7 +16,7 @@ from hpo.data.batches import epoch_batches
 from hpo.model.family import Trained, trained_names
 from hpo.model.gpt2 import GPT2, HEAD
 from hpo.model.inputs import Batch
-from hpo.model.saved import predict
+from hpo.model.prediction import predict
 from hpo.spec.training import TrialParams
 from hpo.tasks.metrics import classification_metrics
 from hpo.tasks.single_label import SINGLE_LABEL

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from hpo.data.sealed import Sealed
 from hpo.data.tokens import TokenizedData
 from hpo.model.gpt2 import HEAD
 from hpo.model.saved import save_transformers
@@ -97,9 +98,11 @@ class SeveralLabels(Task):
 def with_label_rows(data: TokenizedData) -> TokenizedData:
     """The same texts, each labelled with its class's row of the unit matrix."""
     rows: Any = np.eye(2, dtype=np.float32)
-    splits = (data.train, data.validation, data.test)
+    splits = (data.train, data.validation, data.test.unsealed())
     train, validation, test = (replace(split, labels=rows[split.labels]) for split in splits)
-    return replace(data, train=train, validation=validation, test=test, fingerprint="label rows")
+    return replace(
+        data, train=train, validation=validation, test=Sealed(test), fingerprint="label rows"
+    )
 
 
 def bench_of(task: Task, folder: Path, **settings: Any) -> TrialContext:

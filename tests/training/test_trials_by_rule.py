@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.model.saved import predict
+from hpo.model.prediction import predict
 from hpo.spec.registries import OPTIMIZERS, SCHEDULES
 from hpo.training.loop import TrialTraining
 from hpo.training.result import Evaluation, Verdict

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hpo.model.dropout import NO_DROPOUT
 from hpo.model.family import trained_names
 from hpo.model.gpt2 import GPT2
-from hpo.model.saved import load_trained, predict, save_trained
+from hpo.model.prediction import predict
+from hpo.model.saved import load_trained, save_trained
 from hpo.spec.registries import OPTIMIZERS
 from hpo.spec.training import TrialParams
 from hpo.tasks.single_label import SINGLE_LABEL

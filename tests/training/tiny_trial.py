@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hpo.data.sealed import Sealed
 from hpo.data.tokens import TokenizedData, TokenizedSplit
 from hpo.model.feature_cache import FeatureCache
 from hpo.model.frozen_features import FrozenFeatures
@@ -39,7 +40,7 @@ def tiny_data(*, train: int = 42, validation: int = 24, fingerprint: str = "data
     return TokenizedData(
         labelled_split(train, seed=1),
         labelled_split(validation, seed=2),
-        labelled_split(4, seed=3),
+        Sealed(labelled_split(4, seed=3)),
         ("no", "yes"),
         fingerprint,
         12,

@@ -11,6 +11,7 @@ from typing import Any
 from hpo.results.card import purpose
 from hpo.results.ensembles.honest import Comparison
 from hpo.results.final_test import TestScore
+from hpo.results.score_card import score_sections
 from hpo.spec.ensemble_methods import EnsembleMethod
 from hpo.spec.study import Metric
 
@@ -101,6 +102,7 @@ class Ensemble:
                 f"{purpose(self.test, labels)}.",
                 "",
                 *told,
+                *score_sections(self.test, labels),
             ]
         )
 

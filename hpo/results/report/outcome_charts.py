@@ -38,7 +38,10 @@ def against_seconds(facts: StudyFacts) -> Chart:
     traces = [points("complete", timed, ACCENT, 0.9, xs=seconds), edge]
     upright = score_axis(f"validation {facts.metric}", scores, facts.sign)
     layout = {"xaxis": axis("seconds of training", type="log"), "yaxis": upright}
-    note = "On the line lie the trials that no other beats in both score and time."
+    note = (
+        "On the line lie the trials that no other beats in both score and time. All are of one model, and so "
+        "equally large."
+    )
     return Chart("What a score costs", note + left_out(upright, scores), traces, layout)
 
 

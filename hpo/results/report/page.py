@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from hpo.printable import printable
+from hpo.results.report.calibration_chart import reliability
 from hpo.results.report.comparison import comparison_charts, comparison_table
 from hpo.results.report.facts import StudyFacts
 from hpo.results.report.headline import caveats, figures, headline
@@ -122,7 +123,7 @@ def _charts(page: _Page, facts: StudyFacts, *, folded: bool) -> str:
     if not facts.scored:
         return _board(facts) if facts.trials else ""
     times = times_of(facts)
-    outcomes = [confusion(facts)]
+    outcomes = [confusion(facts), reliability(facts)]
     outcomes += [time_spent(times), against_seconds(facts)] if times else []
     outcomes += [importance(facts)] if facts.importances else []
     return "".join(

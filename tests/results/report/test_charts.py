@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.results.calibration import Bin, Calibration
+from hpo.results.report.calibration_chart import reliability
 from hpo.results.report.facts import StudyFacts, score
 from hpo.results.report.outcome_charts import confusion, pareto_front
 from hpo.results.report.parts import left_out, score_axis, shown
@@ -92,3 +94,16 @@ def test_of_very_many_classes_the_largest_are_shown(facts: StudyFacts) -> None:
     assert chart is not None
     assert "The 60 largest of 90 classes." in chart.note
     assert len(chart.traces[0]["z"]) == 60
+
+
+def test_calibration_is_drawn_with_and_without_the_temperature(facts: StudyFacts) -> None:
+    assert reliability(facts) is None  # tested by an earlier release
+    assert facts.champion is not None
+    bins = (Bin(20, 0.6, 0.5), Bin(80, 0.95, 0.85))
+    calibration = Calibration(1.4, bins, (Bin(100, 0.8, 0.78),))
+    test = replace(facts.champion.test, calibration=calibration)
+    chart = reliability(replace(facts, champion=replace(facts.champion, test=test)))
+    assert chart is not None
+    assert [trace["name"] for trace in chart.traces[1:]] == ["without temperature", "as served"]
+    assert (chart.traces[1]["x"], chart.traces[1]["y"]) == ([0.6, 0.95], [0.5, 0.85])
+    assert "0.0200 (without temperature 1.4: 0.1000)" in chart.note
