@@ -44,4 +44,6 @@ def _with_metric(body: bytes) -> bytes:
     study = parse_json(body) if body.startswith(b"{") else {}
     if not study.get("objective_names"):
         return body
-    return json.dumps({**study, "name": f"{study['name']} ({study['objective_names'][0]})"}).encode()
+    return json.dumps(
+        {**study, "name": f"{study['name']} ({study['objective_names'][0]})"}
+    ).encode()
