@@ -1,4 +1,4 @@
-"""The test split is opened by one function that measures, by one that counts, and by the refit; held over the source."""
+"""The test split is opened by who measures, by who counts and by the refit alone; held over the source."""
 
 from __future__ import annotations
 
