@@ -92,7 +92,11 @@ def tokens(cache: Path) -> object:
         max_length=4,
         cache_dir=cache,
     )
-    return [made.train.tokens.tolist(), made.test.cut.tolist(), made.validation.labels.tolist()]
+    return [
+        made.train.tokens.tolist(),
+        made.test.unsealed().cut.tolist(),
+        made.validation.labels.tolist(),
+    ]
 
 
 DOCUMENTS = {

@@ -82,19 +82,9 @@ STORAGE_MAKERS = {
     "GrpcStorageProxy",
     "run_grpc_proxy_server",
 }
-HEAVY = (
-    "datasets",
-    "mlflow",
-    "numpy",
-    "optuna",
-    "pandas",
-    "pydantic",
-    "rich",
-    "scipy",
-    "sklearn",
-    "sqlalchemy",
-    "torch",
-    "transformers",
+HEAVY = re.findall(
+    r"\w+",
+    "datasets mlflow numpy optuna pandas pydantic rich scipy sklearn sqlalchemy torch transformers",
 )
 
 

@@ -91,10 +91,12 @@ def _fetched(place: str, tracking_uri: str) -> Path:
     from mlflow.artifacts import download_artifacts
 
     from hpo.tracking.answers import PermanentError, RetryableError, answers
+    from hpo.tracking.gateway import Gateway
 
     try:
         with answers():
-            return Path(download_artifacts(artifact_uri=place, tracking_uri=uri))
+            location = _location(Gateway(uri).client, place)
+            return Path(download_artifacts(artifact_uri=location, tracking_uri=uri))
     except PermanentError as refusal:
         raise _not_there(place, uri, refusal) from refusal
     except RetryableError as away:
@@ -104,6 +106,23 @@ def _fetched(place: str, tracking_uri: str) -> Path:
             expected=place,
             hint="Start it, and run the same command again.",
         ) from away
+
+
+def _location(client: Any, place: str) -> str:
+    """Where the files of a model are; asked of one store, for MLflow's own way asks whichever is the default."""
+    from mlflow.store.artifact.utils import models
+
+    named: Any = models.get_model_name_and_version
+    for _ in range(2):  # a version may be of a logged model, which has a place of its own
+        if not place.startswith("models:/"):
+            break
+        found: tuple[str, ...] = named(client, place)
+        place = str(
+            client.get_logged_model(*found).artifact_location
+            if len(found) == 1
+            else client.get_model_version_download_uri(*found)
+        )
+    return place
 
 
 def _not_there(place: str, uri: str, refusal: Exception) -> ModelError:

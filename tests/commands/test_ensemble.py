@@ -28,7 +28,7 @@ def test_no_storage_yet(shell: Shell) -> None:
     before = set(shell.contents())
     answer = shell.hpo("ensemble", "tiny", "--method", "vote")
     assert answer.code == 2
-    assert "expected a study that was run" in answer.err
+    assert "expected a study that was submitted" in answer.err
     assert set(shell.contents()) == before
 
 

@@ -13,6 +13,7 @@ from hpo.errors import TrackingError
 from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.tracking import StudyTracker, registered_name
 from hpo.tracking.answers import RetryableError
+from hpo.tracking.loading import load_model
 from hpo.tracking.pyfunc import TrialModel
 from tests.tracking.reading import client, run_named
 from tests.tracking.tiny import save_tiny_classifier
@@ -205,8 +206,12 @@ def test_the_champion_loads_with_mlflow_and_with_transformers_alone(
     logged = {m.metrics[0].value for m in models_of(store, request.node.name)}
     assert logged == {0.8, 0.9}
 
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     uri = f"models:/{name}@champion"
+    for place in (uri, f"models:/{name}/2"):
+        found_labels, _ = load_model(place, store).classify(TEXTS)
+        assert found_labels == [answer["label"] for answer in expected]
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     answers = mlflow.transformers.load_model(uri)(TEXTS)
     assert [a["label"] for a in answers] == [a["label"] for a in expected]
     assert [a["score"] for a in answers] == pytest.approx([a["score"] for a in expected])
