@@ -58,11 +58,10 @@ class Confirmed:
 class Confirmation:
     """The configurations that were trained again, the best mean first, and what the search had said.
 
-    The mean of a configuration over new seeds is free of the luck that made its trial one of the best.
-    That of the champion is the best of a few means, and so a little too good still: by much less than
-    its standard error where it can be told from the others', and by no more than about that where not.
-    The standard error is that of seeds. All trainings are scored on the same texts; how sure a score is
-    that has so few of them, the interval of the test says.
+    The mean of a configuration over new seeds is free of the luck of the seed that made its trial one of
+    the best, not of that of the validation texts: all trainings are scored on the same, and each takes
+    its best evaluation there. The standard error is that of seeds. How sure a score is that has so few
+    texts, the interval of the test says; `benchmarks/coverage.py` measures what is left.
 
     Attributes:
         direction: Whether more or less of the metric is better.
