@@ -43,7 +43,11 @@ class MlflowServer:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+        health = f"{self.uri}/health"
+        # One that an interrupted test left would be taken for this one.
+        assert not answers(health), f"something answers at {self.uri} already"
+        command = [sys.executable, "-m", "hpo.execution.die_with_parent"]
+        command += [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--backend-store-uri", "sqlite:///server.db"]
         log = (self.folder / "server.log").open("ab")
@@ -51,11 +55,11 @@ class MlflowServer:
             command,
             cwd=self.folder,
             env=environment,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
-        health = f"{self.uri}/health"
         if not waiting.wait_until(lambda: answers(health), 90, poll_seconds=0.2):
             raise AssertionError((self.folder / "server.log").read_text()[-3000:])
 
