@@ -217,7 +217,8 @@ def ranking(candidates: Sequence[Confirmed], direction: Direction) -> Confirmati
     return Confirmation(
         direction=direction,
         found=candidates[0],
-        ranked=tuple(sorted(alive, key=lambda each: sign * each.mean)),
+        # Rounded, for means that are equal as fractions may differ as floats.
+        ranked=tuple(sorted(alive, key=lambda each: sign * round(each.mean, 12))),
         failed=tuple(each for each in candidates if not each.runs),
     )
 
