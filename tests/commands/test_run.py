@@ -221,11 +221,10 @@ def test_my_own_table_and_my_own_model_are_enough(shell: Shell) -> None:
     document = json.loads(answer.out)
     assert document["study"] == "my-reviews-small-gpt2"
     assert document["trials"]["finished"] == 2
-    assert statuses(embedded_uri(shell), "my-reviews-small-gpt2") == {
-        "my-reviews-small-gpt2": "FINISHED",
-        "trial-0000": "FINISHED",
-        "trial-0001": "FINISHED",
-    }
+    runs = statuses(embedded_uri(shell), "my-reviews-small-gpt2")
+    confirming = {f"confirmation-000{trial}-seed-{seed}" for trial in (0, 1) for seed in (1, 2, 3)}
+    studies = {"my-reviews-small-gpt2", "my-reviews-small-gpt2/confirmation"}
+    assert runs == dict.fromkeys(studies | {"trial-0000", "trial-0001"} | confirming, "FINISHED")
 
 
 def test_an_edited_table_does_not_go_on_with_the_study_of_the_old_one(shell: Shell) -> None:

@@ -201,12 +201,15 @@ def test_the_study_is_in_mlflow_for_those_who_know_the_password(service: Service
     runs = answer(service.mlflow_port, "/api/2.0/mlflow/runs/search", body=body)[1]["runs"]
     assert len(runs) == TRIALS + 1
     assert {run["info"]["status"] for run in runs} <= {"FINISHED", "KILLED"}
-    notes = [
-        t["value"] for r in runs for t in r["data"]["tags"] if t["key"] == "mlflow.note.content"
-    ]
-    assert len(notes) == 1
-    assert "https://dashboard.example.org/dashboard/studies/1" in notes[0]
-    assert "Registered as `models:/first@champion`" in notes[0]
+    notes = {
+        run["info"]["run_name"]: tag["value"]
+        for run in runs
+        for tag in run["data"]["tags"]
+        if tag["key"] == "mlflow.note.content"
+    }
+    assert len(notes) == TRIALS + 1
+    assert "https://dashboard.example.org/dashboard/studies/1" in notes["first"]
+    assert "Registered as `models:/first@champion`" in notes["first"]
 
 
 def test_both_answer_under_their_public_names_and_no_others(service: Service) -> None:
