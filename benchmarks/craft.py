@@ -62,8 +62,9 @@ def _run(data: str, technique: str, seed: int, keys: Mapping[str, object]) -> Ru
     classifier = TextClassifier.of(
         trial.classifier, context.features, trial.tuned_task, tokens.label_names, tokens.max_length
     )
-    found = classifier.probabilities(tokens.test, f"{tokens.fingerprint}:test")
-    scores = context.task.metrics(found, tokens.test.labels, [metric])
+    test = tokens.test.unsealed()
+    found = classifier.probabilities(test, f"{tokens.fingerprint}:test")
+    scores = context.task.metrics(found, test.labels, [metric])
     return Run(data, technique, seed, scores[metric], result.value, seconds)
 
 

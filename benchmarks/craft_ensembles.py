@@ -21,6 +21,7 @@ from craft_data import baseline_keys
 from craft_runs import Run, Runs, craft_options, table
 
 from hpo.results.champion import Champion
+from hpo.runtime.course import StudyCourse
 from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.finish import finish_study
 from hpo.runtime.preparation import prepare
@@ -38,6 +39,7 @@ FOLDS: Final = "folds = 5"
 _SIZES: Final[Mapping[EnsembleMethod, int]] = {"bagging": 3, "boosting": 3}  # the others' are usual
 _SEARCH: Final[Mapping[str, object]] = {
     "study.trials": 8,
+    "confirm.seeds": 0,
     "search.sampler": "random",
     "search.pruner": "none",
     "search.space": {"learning_rate": {"low": 3e-4, "high": 3e-3, "log": True}},
@@ -119,7 +121,7 @@ def _searched(
         submit(storage, prepared.spec, fingerprints=prepared.fingerprints)
         with open_session(storage, name, locations, prepared=prepared) as session:
             started = time.process_time()
-            session.work.until_done()
+            StudyCourse(session).until_done()
             champion = finish_study(session)
             assert champion is not None
             yield session, champion, time.process_time() - started

@@ -69,7 +69,7 @@ PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
         (TrialRun, "log_model"),
     ),
     "checkpoints": ((CheckpointFile, "write"), (CheckpointFile, "remove")),
-    "model": ((study_work, "save_trained"),),
+    "model": ((study_work, "keep_trained"),),
     "notes and figures": (
         (trial_report, "draw_confusion"),
         (study_work, "show_with_trial"),
@@ -271,6 +271,7 @@ def _spec(
         {
             "study": {"name": "overhead", "trials": trials},
             "data": {"source": "demo", "max_train_examples": 256},
+            "confirm": {"seeds": 0},
             "model": {"name": model},
             "search": {"sampler": "tpe", "pruner": pruner, "space": space},
             "training": {

@@ -85,6 +85,7 @@ def _run(folder: Path, cache: Path, workers: int, threads: int, trials: int, see
     command = [sys.executable, "-m", "hpo.run", "--trials", str(trials), "--workers", str(workers)]
     # Random points without pruning: every setting trains the same trials.
     command += ["--set", "search.sampler=random", "--set", "search.pruner=none"]
+    command += ["--set", "confirm.seeds=0"]
     command += ["--name", "workers", "--seed", str(seed), "--json", "--quiet"]
     cores = sorted(os.sched_getaffinity(0))[: workers * threads]
     assert len(cores) == workers * threads, f"{workers} x {threads} threads need as many cores"

@@ -26,18 +26,11 @@ if TYPE_CHECKING:
     from hpo.spec.study import StudySpec
 
 _SILENT_SECONDS: Final = 2.0
-_DESCRIPTION: Final = """\
-Show what data are understood to be, before any study: files, columns, classes,
-lengths, splits, copies, what a score is to be held against, and what to type
-next. Trains no GPT-2, writes nothing, and scores nothing on the test split."""
-_EXAMPLES: Final = """\
-examples:
-  python -m hpo.data reviews.csv --model gpt2
-  python -m hpo.data spam.csv --text-column v2 --label-column v1
-  python -m hpo.data ratings.csv --set data.task=regression
-  python -m hpo.data imdb             the data of studies/imdb.toml
-  python -m hpo.data folder --json    all that is found, for programs
-"""
+_DESCRIPTION: Final = (
+    "Show what data are understood to be, before any study: files, columns, classes, lengths, splits, "
+    "copies, what a score is to be held against, and what to type next. Trains no GPT-2, writes nothing, "
+    "and scores nothing on the test split."
+)
 
 
 def main() -> int:
@@ -45,9 +38,14 @@ def main() -> int:
     parser = OneLineParser(
         prog="hpo.data",
         description=_DESCRIPTION,
+        examples=(
+            "hpo.data reviews.csv --model gpt2",
+            "hpo.data spam.csv --text-column v2 --label-column v1",
+            "hpo.data ratings.csv --set data.task=regression",
+            "hpo.data imdb             the data of studies/imdb.toml",
+            "hpo.data folder --json    all that is found, for programs",
+        ),
     )
-    parser.epilog = _EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "source",
         nargs="?",

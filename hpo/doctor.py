@@ -28,6 +28,7 @@ def main() -> int:
     parser = OneLineParser(
         prog="hpo.doctor",
         description="Check what a study needs, say what is wrong and how to mend it. Exit code 1 if anything is.",
+        examples=("hpo.doctor", "hpo.doctor --flush"),
     )
     add_place_options(parser)
     parser.add_argument(

@@ -40,6 +40,7 @@ def main() -> int:
         description="Make an ensemble of a study's complete trials, compare it with the best single "
         "trial on validation texts that neither was chosen by, test it once, and register it "
         "beside the study's champion with the alias `ensemble`.",
+        examples=("hpo.ensemble quickstart --method greedy",),
     )
     parser.add_argument(
         "study",
@@ -138,12 +139,9 @@ def _tell_of_mlflow(session: Session, ensemble: Ensemble) -> None:
 
 def _check_name(name: str, locations: Locations) -> None:
     """Raise StudyGoneError for a study that is not there, before anything slow is imported."""
-    from hpo.storage.storage import registered_names
-    from hpo.studies.renamed import study_not_found
+    from hpo.studies.renamed import check_registered
 
-    known = registered_names(locations.storage_url)
-    if name not in known:
-        raise study_not_found(locations.storage_url, name, known)
+    check_registered(locations.storage_url, name)
 
 
 if __name__ == "__main__":

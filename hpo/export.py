@@ -14,11 +14,6 @@ from hpo.options import DONE, OneLineParser, command, say
 from hpo.spec.locations import Locations, path_of
 
 FORMS = ("transformers", "onnx")
-_EXAMPLES = """\
-examples:
-  hpo.export --model models:/quickstart@champion exported
-  hpo.export --model models:/quickstart@champion exported --format onnx
-"""
 
 
 def main() -> int:
@@ -28,9 +23,11 @@ def main() -> int:
         description="Write a registered, logged or kept model as a folder that needs neither hpo nor MLflow: "
         "weights or graph, the tokenizer that cleans and truncates, a card. It is there once its answers to "
         "sample texts are found to be the measured ones.",
+        examples=(
+            "hpo.export --model models:/quickstart@champion exported",
+            "hpo.export --model models:/quickstart@champion exported --format onnx",
+        ),
     )
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLES
     parser.add_argument("folder", metavar="DIR", help="the folder to write")
     add_finished_model_option(parser)
     parser.add_argument(

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpo.errors import HpoError, OptionError, nearest_name
@@ -261,8 +261,8 @@ def _leave_at_once(_number: int, _frame: object) -> None:
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors look like all others. It takes no option by its beginning."""
 
-    def __init__(self, *, prog: str, description: str) -> None:
-        layout = layout_of(prog, description)
+    def __init__(self, *, prog: str, description: str, examples: Sequence[str] = ()) -> None:
+        layout = layout_of(description, examples)
         super().__init__(prog=prog, allow_abbrev=False, exit_on_error=False, **layout)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:

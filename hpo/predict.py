@@ -28,12 +28,6 @@ if TYPE_CHECKING:
 
 _TELL_SECONDS = 2.0
 _SHOWN_OF_A_TEXT = 60
-_EXAMPLES = """\
-examples:
-  hpo.predict --model models:/quickstart@champion "A joy from start to finish."
-  hpo.predict --model models:/imdb@champion --input new.csv --output out.csv
-  cat reviews.txt | hpo.predict --model ./exported --json
-"""
 
 
 def main() -> int:
@@ -42,9 +36,12 @@ def main() -> int:
         prog="hpo.predict",
         description="Label texts with a registered, logged or exported model, or an ensemble, as it was "
         "measured. Texts are given as arguments, in a file, or a line each on standard input.",
+        examples=(
+            'hpo.predict --model models:/quickstart@champion "A joy from start to finish."',
+            "hpo.predict --model models:/imdb@champion --input new.csv --output out.csv",
+            "cat reviews.txt | hpo.predict --model ./exported --json",
+        ),
     )
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLES
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="a text to label")
     add_finished_model_option(parser)
     parser.add_argument(

@@ -8,12 +8,6 @@ import sys
 from hpo.options import DONE, OneLineParser, add_storage_option, command, say
 from hpo.spec.locations import Locations
 
-_EXAMPLES = """\
-examples:
-  hpo.report quickstart
-  hpo.report first second --output comparison.html --overwrite
-"""
-
 
 def main() -> int:
     """Write one HTML page about a study, or several side by side."""
@@ -21,9 +15,11 @@ def main() -> int:
         prog="hpo.report",
         description="Write one HTML page about a study, finished or under way, or about several side by "
         "side. It needs no network: it can be sent, kept and printed.",
+        examples=(
+            "hpo.report quickstart",
+            "hpo.report first second --output comparison.html --overwrite",
+        ),
     )
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLES
     parser.add_argument("studies", nargs="+", metavar="STUDY", help="the name of a study")
     parser.add_argument("--output", metavar="FILE", default="report.html", help="(report.html)")
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")

@@ -39,6 +39,12 @@ def main() -> int:
         prog="hpo.run",
         description="Create or continue a study, work on it until it has N finished trials, "
         "and say what came of it.",
+        examples=(
+            "hpo.run --trials 20",
+            "hpo.run --data reviews.csv --model gpt2 --trials 50 --workers 2",
+            "hpo.run study.toml --set training.weight_decay=0.1 --dry-run",
+            "hpo.run --replay quickstart#17",
+        ),
     )
     add_study_options(parser)
     add_place_options(parser)

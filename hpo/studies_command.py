@@ -31,13 +31,6 @@ if TYPE_CHECKING:
     from hpo.studies.overview import Overview
 
 _FORMATS = (".csv", ".json")
-_EXAMPLES = """\
-examples:
-  hpo.studies list --json
-  hpo.studies export quickstart --output trials.csv --overwrite
-  hpo.studies delete quickstart --dry-run
-  hpo.studies delete quickstart --yes
-"""
 
 
 class _Parser(OneLineParser):
@@ -55,9 +48,13 @@ def main() -> int:
     parser = _Parser(
         prog="hpo.studies",
         description="Look after the studies of a storage: how far they are and what they found.",
+        examples=(
+            "hpo.studies list --json",
+            "hpo.studies export quickstart --output trials.csv --overwrite",
+            "hpo.studies delete quickstart --dry-run",
+            "hpo.studies delete quickstart --yes",
+        ),
     )
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLES
     actions = parser.add_subparsers(
         dest="action", metavar="ACTION", required=True, parser_class=OneLineParser
     )
@@ -226,13 +223,9 @@ def _agreed(name: str) -> bool:
 
 def _check_name(name: str, locations: Locations) -> None:
     """Raise StudyGoneError for a study that is not there, with nothing made."""
-    from hpo.storage.storage import registered_names
+    from hpo.studies.renamed import check_registered
 
-    known = registered_names(locations.storage_url)
-    if name not in known:
-        from hpo.studies.renamed import study_not_found
-
-        raise study_not_found(locations.storage_url, name, known)
+    check_registered(locations.storage_url, name)
 
 
 @contextmanager

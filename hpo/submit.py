@@ -28,6 +28,7 @@ def main() -> int:
         prog="hpo.submit",
         description="Register a study and its budget in the storage for workers elsewhere, and return. "
         "Again with another --trials, it sets the budget anew.",
+        examples=("hpo.submit study.toml --trials 100",),
     )
     add_study_options(parser)
     add_place_options(parser)

@@ -28,6 +28,7 @@ def main() -> int:
         prog="hpo.ui",
         description="Serve the MLflow UI and the Optuna dashboard for the current storage and "
         "tracking store on this machine alone, print both links, and end both on Ctrl-C.",
+        examples=("hpo.ui --open", "hpo.ui --storage sqlite:///other.db --mlflow-port 6001"),
     )
     add_place_options(parser)
     parser.add_argument("--open", action="store_true", help="open both in the browser")

@@ -37,6 +37,7 @@ def main() -> int:
         prog="hpo.worker",
         description="Take trials of any (or one) study in the storage whose budget is not met, the highest "
         "priority first; wait for more; stop cleanly on SIGTERM, the trial at work given back.",
+        examples=("hpo.worker", "hpo.worker --storage postgresql://user@host/hpo"),
     )
     parser.add_argument("--study", metavar="NAME", help="work on this study only")
     add_place_options(parser)

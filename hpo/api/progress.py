@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.options import say
 from hpo.printable import printable
-from hpo.runtime.events import Event, TrialEnded, View
+from hpo.runtime.events import Event, TrialEnded, View, bare
 from hpo.study_state import StudyState
 from hpo.terminal import PlainView, SilentView
 
@@ -57,7 +57,7 @@ class NotebookView:
     def on_event(self, event: Event) -> None:
         """Take note of an event, and show it, unless that was done a moment ago."""
         self._state.update(event)
-        if isinstance(event, TrialEnded) or time.monotonic() - self._last >= _SECONDS_BETWEEN:
+        if isinstance(bare(event), TrialEnded) or time.monotonic() - self._last >= _SECONDS_BETWEEN:
             self._show()
 
     def close(self) -> None:

@@ -35,14 +35,11 @@ class StudyReader:
         Raises:
             StudyGoneError: There is none of this name.
         """
-        from hpo.redaction import redacted
-        from hpo.storage.storage import open_storage, registered_names
-        from hpo.studies.progress import no_such_study
+        from hpo.storage.storage import open_storage
+        from hpo.studies.renamed import check_registered
         from hpo.studies.studies import load_spec
 
-        known = registered_names(locations.storage_url)
-        if name not in known:
-            raise no_such_study(redacted(locations.storage_url), name, known)
+        check_registered(locations.storage_url, name)
         with open_storage(locations.storage_url) as storage:
             return load_spec(storage, name)
 

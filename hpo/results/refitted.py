@@ -134,8 +134,12 @@ def _card(made: Refit, champion: Champion, study_name: str, metric: Metric) -> s
             f"# {study_name}, trained once more",
             "",
             f"The parameters of the champion, trial {made.number}, trained on {made.on} "
-            f"({made.texts:,} texts) for {made.epochs:.2f} epochs, the mean of those after which the "
-            "trainings with new seeds were best.",
+            f"({made.texts:,} texts) for {made.epochs:.2f} epochs, after which "
+            + (
+                "it was best in its own training."
+                if champion.confirmation is None
+                else "its trainings with new seeds were best on average."
+            ),
             "",
             f"{none_left} What is known of it is what the champion, trained on the training split "
             f"alone, had on the test split: {metric} {test.metrics[metric]:.4f} (95 % interval "

@@ -6,34 +6,39 @@ from collections.abc import Sequence
 from typing import Final
 
 from hpo.results.final_test import TestScore
+from hpo.results.markdown_table import markdown_table
 
 _MOST_CLASSES: Final = 10  # of a confusion that can be read as a table
 
 
 def score_sections(test: TestScore, label_names: Sequence[str]) -> list[str]:
     """Lines of Markdown, each table or paragraph after an empty one."""
-    names = [_cell(name) for name in label_names]
-    return [*_label_table(test, names), *_confusion(test, names), *_calibration(test)]
+    return [*_label_table(test, label_names), *_confusion(test, label_names), *_calibration(test)]
 
 
 def _label_table(test: TestScore, names: Sequence[str]) -> list[str]:
     """Each class's or label's precision, recall and F1."""
     rows = [
-        f"| {name} | {texts} | {right / max(given, 1):.4f} "
-        f"| {right / max(texts, 1):.4f} | {2 * right / max(texts + given, 1):.4f} |"
+        (
+            name,
+            str(texts),
+            f"{right / max(given, 1):.4f}",
+            f"{right / max(texts, 1):.4f}",
+            f"{2 * right / max(texts + given, 1):.4f}",
+        )
         for name, (texts, given, right) in zip(names, test.by_label, strict=False)
     ]
-    head = ["", "| label | texts | precision | recall | F1 |", "|---|---|---|---|---|"]
-    return [*head, *rows] if rows else []
+    header = ("label", "texts", "precision", "recall", "F1")
+    return ["", *markdown_table(header, rows)] if rows else []
 
 
 def _confusion(test: TestScore, names: Sequence[str]) -> list[str]:
     """The texts of each class by what was answered, where the classes are few."""
     if not 0 < len(test.confusion) <= _MOST_CLASSES:
         return []
-    head = ["", f"| true \\ answered | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     rows = zip(names, test.confusion, strict=False)
-    return [*head, *(f"| {name} | {' | '.join(map(str, row))} |" for name, row in rows)]
+    cells = [(name, *map(str, row)) for name, row in rows]
+    return ["", *markdown_table(("true \\ answered", *names), cells)]
 
 
 def _calibration(test: TestScore) -> list[str]:
@@ -47,7 +52,3 @@ def _calibration(test: TestScore) -> list[str]:
         else ""
     )
     return ["", f"{test.calibration.in_words()}{divided}"]
-
-
-def _cell(name: str) -> str:
-    return name.replace("|", "\\|")

@@ -6,7 +6,6 @@ side, before one of them becomes the champion and the test split is looked at.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 
@@ -18,6 +17,7 @@ from hpo.results.confirmed import Confirmation, Confirmed, ranking
 from hpo.results.leaderboard import Entry, leaderboard
 from hpo.runtime.events import ConfirmationEvent, Event, FeatureProgress, bare
 from hpo.runtime.session import Session, open_session
+from hpo.runtime.study_work import until_done
 from hpo.spec.names import confirmation_name
 from hpo.studies.confirmations import (
     ConfirmationRun,
@@ -28,8 +28,6 @@ from hpo.studies.confirmations import (
     want_runs,
 )
 from hpo.studies.studies import OpenStudy
-
-_WAIT_SECONDS = 0.5
 
 
 class StudyCourse(Closing):
@@ -47,13 +45,7 @@ class StudyCourse(Closing):
             StudyFailedError: Many trials in a row have failed.
             StorageError: The database stays away.
         """
-        while not self._session.work.should_stop():
-            outcome = self.next_trial()
-            if outcome is NoTrial.DONE:
-                return True
-            if outcome is NoTrial.WAIT:
-                time.sleep(_WAIT_SECONDS)
-        return False
+        return until_done(self.next_trial, self._session.work.should_stop)
 
     def next_trial(self) -> NoTrial | None:
         """Take one trial and bring it to its end; why there was none, where there was none."""

@@ -14,22 +14,16 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.data.tokens import TokenizedSplit
-from hpo.errors import ModelError
 from hpo.leases.once import Once, Turn, TurnLost
 from hpo.model.saved import load_trained, save_trained
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import leaderboard
 from hpo.results.refitted import REFIT_KEY, Refit, known_refit, publish_refit
-from hpo.runtime.outcomes import THREADS
 from hpo.runtime.preparation import Prepared, variants_of
 from hpo.runtime.session import Session
-from hpo.runtime.trained_part import as_many_threads, point_of, shown, trained_part
+from hpo.runtime.trained_part import train_on, trained_part
 from hpo.studies.confirmations import confirmation_trials, run_key
 from hpo.studies.studies import OpenStudy
-from hpo.training.evaluate import TrainingDiverged
-from hpo.training.loop import TrialTraining
-from hpo.training.micro_batches import BatchTooLarge
-from hpo.training.refit import refit
 from hpo.training.trial_context import TrialContext
 
 logger = logging.getLogger(__name__)
@@ -122,29 +116,13 @@ def _best_step(trial: FrozenTrial) -> int:
 
 def _trained(session: Session, context: TrialContext, made: Refit, folder: Path) -> Path:
     """The training; where it is then. What was tuned on validation is the champion's."""
-    work, study = session.work, session.study
-    stored, params, seed = point_of(session, made.number)
+    study = session.study
     [best] = [each for each in study.read(leaderboard) if each.number == made.number]
     champion = load_trained(
         trained_part(session, best, folder / "champion"), lambda _name, _revision: context.model
     )
-    try:
-        with shown(session, made.number), as_many_threads(stored.user_attrs.get(THREADS)):
-            trial: TrialTraining = refit(
-                context,
-                params,
-                seed=seed,
-                epochs=made.epochs,
-                micro_batches=work.micro_batches,
-                should_stop=work.should_stop,
-            )
-    except (TrainingDiverged, BatchTooLarge) as error:
-        raise ModelError(
-            f"trial {made.number}, trained on {made.on}",
-            found=f"a training that failed: {error}",
-            expected="a training as in its trial",
-            hint='Set confirm.refit to "none".',
-        ) from error
+    hint = 'Set confirm.refit to "none".'
+    trial = train_on(session, best, context, made.epochs, on=made.on, hint=hint)
     data, path = context.data, folder / "refit"
     facts = {"study": study.name, "number": made.number, "refit": made.on, "epochs": made.epochs}
     save_trained(

@@ -106,21 +106,6 @@ class StudyWork:
         self.micro_batches = MicroBatches(known if isinstance(known, int) else None)
         self._models = KeptModels(self.state, self.study.name, self.study.uid)
 
-    def until_done(self) -> bool:
-        """Take trials until the budget is met (True) or somebody asks to stop (False).
-
-        Raises:
-            StudyFailedError: Many trials in a row have failed.
-            StorageError: The database stays away.
-        """
-        while not self.should_stop():
-            outcome = self.next_trial()
-            if outcome is NoTrial.DONE:
-                return True
-            if outcome is NoTrial.WAIT:
-                time.sleep(_WAIT_SECONDS)
-        return False
-
     def next_trial(self) -> NoTrial | None:
         """Take one trial and bring it to its end; why there was none, where there was none."""
         claim = claim_trial(self.study, self.worker)
@@ -319,3 +304,19 @@ class StudyWork:
                 expected="trials that train",
                 hint="Narrow the search space (a lower learning rate, smaller batches) or mend the data.",
             )
+
+
+def until_done(next_trial: Callable[[], NoTrial | None], should_stop: Callable[[], bool]) -> bool:
+    """Take trials until no budget has one left (True) or somebody asks to stop (False).
+
+    Args:
+        next_trial: Brings one to its end, or says why there was none; what it raises is raised.
+        should_stop: Asked before each.
+    """
+    while not should_stop():
+        outcome = next_trial()
+        if outcome is NoTrial.DONE:
+            return True
+        if outcome is NoTrial.WAIT:
+            time.sleep(_WAIT_SECONDS)
+    return False

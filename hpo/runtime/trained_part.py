@@ -36,6 +36,7 @@ from hpo.training.loop import TrialInterrupted, TrialTraining
 from hpo.training.micro_batches import BatchTooLarge
 from hpo.training.refit import refit
 from hpo.training.result import Evaluation, TrialResult, Verdict
+from hpo.training.trial_context import TrialContext
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ def _is_of(folder: Path, study_name: str, number: int) -> bool:
 def _train_again(session: Session, best: Entry) -> Path:
     """Train a complete trial once more, unpruned, and keep it if it comes out as it did."""
     spec, work = session.study.spec, session.work
-    stored, params, seed = point_of(session, best.number)
+    stored, params, seed = _point(session, best.number)
     trial = TrialTraining(
         session.prepared.context, params, seed=seed, micro_batches=work.micro_batches
     )
@@ -133,7 +134,7 @@ def _train_again(session: Session, best: Entry) -> Path:
         return Verdict.GO_ON
 
     try:
-        with shown(session, best.number), as_many_threads(stored.user_attrs.get(THREADS)):
+        with _shown(session, best.number), as_many_threads(stored.user_attrs.get(THREADS)):
             result = trial.run(on_evaluation, should_stop=work.should_stop)
     except (TrainingDiverged, BatchTooLarge) as error:
         raise _not_the_same(best, str(error)) from error
@@ -156,14 +157,53 @@ def _refit(session: Session, best: Entry) -> Path:
 
     With as many threads as the trial had, it is the same classifier whenever it is done.
     """
-    work, number = session.work, best.number
-    stored, params, seed = point_of(session, number)
+    number = best.number
+    stored, params, _ = _point(session, number)
     epochs = params.epochs if best.best_epoch is None else best.best_epoch
     logger.info("trial %d is trained on all the training texts for %.2f epochs", number, epochs)
+    trial = train_on(
+        session,
+        best,
+        session.prepared.context,
+        epochs,
+        on="all the training texts",
+        hint="Search lower learning rates, or set validation.folds to 0.",
+    )
+    facts = {"folds": best.folds, "epochs_on_all_texts": epochs}
+    # What was tuned on the texts that the folds left out; on texts that were trained on it would be wrong.
+    task = trial.task.with_facts({**trial.task.facts, **stored.user_attrs.get(TUNED, {})})
+    spec = session.study.spec
+    return keep_trained(session.models, spec, number, trial, task, best.value, **facts)
+
+
+def train_on(
+    session: Session,
+    best: Entry,
+    context: TrialContext,
+    epochs: float,
+    *,
+    on: str,
+    hint: str,
+) -> TrialTraining:
+    """Train the parameters of a trial once more, on all the training texts of a context, unevaluated.
+
+    Args:
+        session: Of the study.
+        best: The trial, whose seed and number of threads are taken too.
+        context: With the texts.
+        epochs: For how long.
+        on: What the texts are called, should it fail.
+        hint: What helps then.
+
+    Raises:
+        ModelError: It fails.
+    """
+    work, number = session.work, best.number
+    stored, params, seed = _point(session, number)
     try:
-        with shown(session, number), as_many_threads(stored.user_attrs.get(THREADS)):
-            trial = refit(
-                session.prepared.context,
+        with _shown(session, number), as_many_threads(stored.user_attrs.get(THREADS)):
+            return refit(
+                context,
                 params,
                 seed=seed,
                 epochs=epochs,
@@ -173,19 +213,14 @@ def _refit(session: Session, best: Entry) -> Path:
             )
     except (TrainingDiverged, BatchTooLarge) as error:
         raise ModelError(
-            f"trial {number}, the best",
-            found=f"a training on all the training texts that failed: {error}",
-            expected="a training as in its folds",
-            hint="Search lower learning rates, or set validation.folds to 0.",
+            f"trial {number}, trained on {on}",
+            found=f"a training that failed: {error}",
+            expected="a training as in its trial",
+            hint=hint,
         ) from error
-    facts = {"folds": best.folds, "epochs_on_all_texts": epochs}
-    # What was tuned on the texts that the folds left out; on texts that were trained on it would be wrong.
-    task = trial.task.with_facts({**trial.task.facts, **stored.user_attrs.get(TUNED, {})})
-    spec = session.study.spec
-    return keep_trained(session.models, spec, number, trial, task, best.value, **facts)
 
 
-def point_of(session: Session, number: int) -> tuple[FrozenTrial, TrialParams, int]:
+def _point(session: Session, number: int) -> tuple[FrozenTrial, TrialParams, int]:
     """A trial as the storage has it, its parameters and its seed."""
     study = session.study
     stored = study.read(lambda read: _trial(read, number))
@@ -194,7 +229,7 @@ def point_of(session: Session, number: int) -> tuple[FrozenTrial, TrialParams, i
 
 
 @contextmanager
-def shown(session: Session, number: int) -> Iterator[None]:
+def _shown(session: Session, number: int) -> Iterator[None]:
     """Tell of a training of a trial that is over, which can be stopped and not given back."""
     started, tell, state = time.monotonic(), session.work.on_event, "RELEASED"
     tell(TrialStarted(number, 1))

@@ -8,9 +8,9 @@ from typing import Final
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.errors import OptionError
-from hpo.storage.storage import Storage, registered_names
+from hpo.storage.storage import Storage
 from hpo.studies.progress import FINISHED
-from hpo.studies.renamed import study_not_found
+from hpo.studies.renamed import check_registered
 
 OPTION: Final = "--replay"
 _REASON: Final = "hpo.reason"
@@ -31,9 +31,7 @@ def named_trial(named: str, storage_url: str) -> tuple[str, int]:
             expected="a study and the number of one of its trials",
             hint="Write e.g. --replay 'quickstart#17'.",
         )
-    names = registered_names(storage_url)
-    if name not in names:
-        raise study_not_found(storage_url, name, names)
+    check_registered(storage_url, name)
     return name, int(number)
 
 

@@ -10,7 +10,7 @@ from hpo.errors import StudyGoneError
 from hpo.redaction import redacted
 from hpo.storage.optuna_tables import STUDIES, TRIAL_SYSTEM_ATTRIBUTES, TRIALS
 from hpo.storage.seals import TRIAL_SEAL
-from hpo.storage.storage import look_into
+from hpo.storage.storage import look_into, registered_names
 from hpo.storage.tables import HPO_STUDIES
 from hpo.studies.progress import no_such_study
 
@@ -31,6 +31,18 @@ def copies(connection: Connection) -> list[str]:
         .order_by(STUDIES.c.study_name)
     )
     return list(connection.execute(query).scalars())
+
+
+def check_registered(url: str, name: str) -> None:
+    """Look for a study of ours in a storage, with nothing made.
+
+    Raises:
+        StudyGoneError: There is none of this name.
+        StorageError: The storage cannot be used.
+    """
+    known = registered_names(url)
+    if name not in known:
+        raise study_not_found(url, name, known)
 
 
 def study_not_found(url: str, name: str, known: Sequence[str]) -> StudyGoneError:

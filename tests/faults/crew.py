@@ -34,6 +34,7 @@ import hpo.runtime.session as sessions
 import hpo.runtime.study_work as study_work
 from hpo.errors import HpoError
 from hpo.leases.claims import Claim
+from hpo.runtime.course import StudyCourse
 from hpo.runtime.finish import finish_study, tidy
 from hpo.storage.storage import open_storage
 from hpo.studies.registration import submit
@@ -157,7 +158,7 @@ def work(order: Order) -> None:
                 if order.doom is not None and order.doom.point in IN_QUIET:
                     session.tracker.flush(30)
                     time.sleep(3)
-                done = session.work.until_done()
+                done = StudyCourse(session).until_done()
                 if order.finish and done:
                     finish_study(session)
                     session.tracker.flush(order.flush_seconds)

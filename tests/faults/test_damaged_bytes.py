@@ -25,6 +25,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hpo.errors import HpoError
 from hpo.results.leaderboard import leaderboard
+from hpo.runtime.course import StudyCourse
 from hpo.runtime.finish import finish_study, tidy
 from hpo.runtime.session import open_session
 from hpo.storage.storage import open_storage
@@ -134,7 +135,7 @@ def work(place: Place, evaluations: int = 10**6) -> None:
             should_stop=lambda: len(seen) >= evaluations,
         ) as session,
     ):
-        session.work.until_done()
+        StudyCourse(session).until_done()
 
 
 def in_a_process(stage: Callable[[Place], Result | None], place: Place) -> Result | str | None:
@@ -172,7 +173,7 @@ def finish(place: Place) -> Result:
     """What `hpo.run` does, and what its user then has."""
     with open_storage(place.storage_url) as storage:
         with open_session(storage, STUDY, place.locations) as session:
-            assert session.work.until_done()
+            assert StudyCourse(session).until_done()
             champion = finish_study(session)
             session.tracker.flush(30.0)
         tidy(session)

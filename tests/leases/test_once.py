@@ -20,6 +20,7 @@ from hpo.errors import StudyGoneError
 from hpo.leases.liveness import this_worker
 from hpo.leases.once import Once, TurnLost
 from hpo.runtime import finish
+from hpo.runtime.course import StudyCourse
 from hpo.runtime.finish import finish_study, known_champion
 from hpo.runtime.preparation import prepare
 from hpo.runtime.session import Session, open_session
@@ -267,7 +268,7 @@ class Promotion:
             self.sessions[name] = self.held.enter_context(
                 open_session(storage, spec.name, locations, prepared=prepared)
             )
-        assert self.sessions["right"].work.until_done()
+        assert StudyCourse(self.sessions["right"]).until_done()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
+from hpo.runtime.course import StudyCourse
 from hpo.runtime.finish import finish_study
 from hpo.runtime.preparation import prepare
 from hpo.runtime.session import Session, open_session
@@ -54,7 +55,7 @@ def finished_study(locations: Locations, make_spec: SpecFactory) -> FinishedStud
         with open_storage(locations.storage_url) as storage:
             submit(storage, prepared.spec)
             with open_session(storage, NAME, locations, prepared=prepared) as opened:
-                assert opened.work.until_done()
+                assert StudyCourse(opened).until_done()
                 assert finish_study(opened) is not None
                 yield opened
 

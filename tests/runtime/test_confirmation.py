@@ -15,6 +15,7 @@ import pytest
 from hpo.errors import StorageError
 from hpo.runtime import confirmation
 from hpo.runtime.confirmation import confirm_champion
+from hpo.runtime.course import StudyCourse
 from hpo.runtime.finish import finish_study, summarise, tidy
 from hpo.runtime.preparation import Prepared, prepare
 from hpo.runtime.service import Service
@@ -62,7 +63,7 @@ class Stage:
         with open_storage(where.storage_url) as storage:
             submit(storage, self.prepared.spec)
             with open_session(storage, NAME, where, prepared=self.prepared) as session:
-                assert session.work.until_done()
+                assert StudyCourse(session).until_done()
                 champion = finish_study(session)
                 assert champion is not None
                 seen = confirm_champion(session, champion)

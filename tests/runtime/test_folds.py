@@ -19,6 +19,7 @@ from hpo.errors import ModelError
 from hpo.model.saved import TRAINED_FILE
 from hpo.results.leaderboard import leaderboard
 from hpo.runtime.confirmation import confirm_champion
+from hpo.runtime.course import StudyCourse
 from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.events import Event, TrialEnded, TrialEvaluated
 from hpo.runtime.finish import finish_study, tidy
@@ -91,7 +92,7 @@ def test_the_champion_is_trained_on_all_texts_once_and_again_where_it_is_lost(
         with open_session(
             storage, "study", locations, prepared=prepared, on_event=events.append
         ) as session:
-            assert session.work.until_done()
+            assert StudyCourse(session).until_done()
             assert not session.models.numbers()
             champion = finish_study(session)
             assert champion is not None
@@ -187,7 +188,7 @@ def test_a_worker_killed_in_the_third_fold_makes_no_difference(
                 prepared=prepared,
                 on_event=events.append,
             ) as session:
-                assert session.work.until_done()
+                assert StudyCourse(session).until_done()
                 first, second = trials_of(session)
             outcomes.append(
                 [
@@ -219,7 +220,7 @@ def hear(event):
 
 with open_storage(where.storage_url) as storage:
     with open_session(storage, "study", where, on_event=hear) as session:
-        assert session.work.until_done()
+        assert StudyCourse(session).until_done()
         done.append(True)
         finish_study(session)
 """
@@ -238,7 +239,7 @@ def test_killed_in_the_training_on_all_texts_there_is_the_same_champion_once(
             if kill:
                 kill_in(KILLED_IN_THE_REFIT, folder)
             with open_session(storage, "study", where, prepared=prepared) as session:
-                assert session.work.until_done()
+                assert StudyCourse(session).until_done()
                 champion = finish_study(session)
                 assert champion is not None
                 assert session.tracker.flush(120) == 0

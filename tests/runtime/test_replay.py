@@ -14,6 +14,7 @@ from hpo.errors import DataError, OptionError, StorageError, StudyGoneError
 from hpo.leases.budget import claim_trial
 from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
+from hpo.runtime.course import StudyCourse
 from hpo.runtime.preparation import prepare
 from hpo.runtime.replay import replay
 from hpo.runtime.session import open_session
@@ -74,7 +75,7 @@ def trained(locations: Locations, reviews: Path, make_spec: SpecFactory) -> Call
         with open_storage(locations.storage_url) as storage:
             submit(storage, spec)
             with open_session(storage, "study", locations, prepared=prepared) as session:
-                assert session.work.until_done()
+                assert StudyCourse(session).until_done()
 
     return train
 

@@ -22,6 +22,7 @@ from hpo.errors import (
 from hpo.model import frozen_features
 from hpo.outbox.spool import Spool, Spooled
 from hpo.runtime import study_work
+from hpo.runtime.course import StudyCourse
 from hpo.runtime.events import Event, FeatureProgress, TrialEnded, TrialEvaluated, TrialStarted
 from hpo.runtime.preparation import Prepared, prepare
 from hpo.runtime.service import Service
@@ -136,7 +137,7 @@ def test_a_stop_while_hidden_states_are_computed_gives_the_trial_back_at_once(
         on_event=listen,
         should_stop=stop.is_set,
     ) as session:
-        assert not session.work.until_done()
+        assert not StudyCourse(session).until_done()
     computed = [each for each in events if isinstance(each, FeatureProgress)]
     assert len(computed) == 1
     assert computed[0].done < computed[0].total
@@ -236,7 +237,7 @@ def test_a_model_that_finds_no_room_in_the_outbox_is_logged_when_the_run_is_clos
     submit(opened, named(spec, "crowded"))
     monkeypatch.setattr(Spool, "add_folder", full)
     with open_session(opened, "crowded", locations, prepared=prepare(spec, locations)) as session:
-        assert session.work.until_done()
+        assert StudyCourse(session).until_done()
         tracker = session.work.tracker
     assert tracker.trials_with_models() == {0, 1}
     for name in ("trial-0000", "trial-0001"):
@@ -259,9 +260,9 @@ def test_a_model_is_not_lost_where_the_storage_fails_right_after_its_trial_has_e
             pytest.raises(StorageError),
             open_session(opened, "unlucky", locations, prepared=prepared) as session,
         ):
-            session.work.until_done()
+            StudyCourse(session).until_done()
     with open_session(opened, "unlucky", locations, prepared=prepared) as session:
-        assert session.work.until_done()
+        assert StudyCourse(session).until_done()
         tracker = session.work.tracker
     assert tracker.trials_with_models() == {0, 1}
     for name in ("trial-0000", "trial-0001", "unlucky"):

@@ -19,7 +19,7 @@ from hpo.leases.lease import LeaseLost
 from hpo.runtime import kept_models, study_work
 from hpo.runtime.events import Event, TrialEnded
 from hpo.runtime.preparation import Prepared
-from hpo.runtime.study_work import StudyWork
+from hpo.runtime.study_work import StudyWork, until_done
 from hpo.storage.storage import Storage
 from hpo.storage.tables import FREE, HELD, HPO_CLAIMS, OVER
 from hpo.studies.registration import submit
@@ -303,11 +303,11 @@ def test_failures_in_a_row_stop_the_study_and_a_trial_that_trains_between_them_d
     odd = ValueError("odd")
     let_training(monkeypatch, odd, "pruned", odd)
     with pytest.raises(StudyFailedError, match="5 failed trials in a row, the last because"):
-        work.until_done()
+        until_done(work.next_trial, work.should_stop)
     states = [trial.state.name for trial in study.load().get_trials()]
     assert states == ["FAIL", "PRUNED", *["FAIL"] * 5]
 
 
 def test_work_is_done_when_the_budget_is_met(work: StudyWork) -> None:
-    assert work.until_done()
+    assert until_done(work.next_trial, work.should_stop)
     assert work.next_trial() is NoTrial.DONE

@@ -65,13 +65,11 @@ def _unusable(found: str) -> OptionError:
 
 
 def _page(names: Sequence[str], url: str) -> str:
-    from hpo.storage.storage import open_storage, registered_names
-    from hpo.studies.renamed import study_not_found
+    from hpo.storage.storage import open_storage
+    from hpo.studies.renamed import check_registered
 
-    known = registered_names(url)
     for name in names:
-        if name not in known:
-            raise study_not_found(url, name, known)
+        check_registered(url, name)
     from hpo.results.report.facts import read_facts
     from hpo.results.report.page import report_page
 
