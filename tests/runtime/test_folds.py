@@ -205,6 +205,7 @@ def test_a_worker_killed_in_the_third_fold_makes_no_difference(
 KILLED_IN_THE_REFIT = """
 import os, signal, sys
 from pathlib import Path
+from hpo.runtime.course import StudyCourse
 from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.events import TrialEvaluated
 from hpo.runtime.finish import finish_study
