@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m hpo.run [STUDY] --trials N`: work on a study until it has N finished trials."""
 
 from __future__ import annotations

@@ -53,6 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hpo.runtime",),
     ("hpo.execution",),
     (
+        "hpo.completion",
         "hpo.help",
         "hpo.links",
         "hpo.log_level",
