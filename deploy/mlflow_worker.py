@@ -7,6 +7,7 @@ from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
 
 WORKER = "worker"
+# As those releases named it, which this is about; later ones hide it behind `mlflow.`.
 _MARK = "tags.`hpo.run_key` != ''"
 
 

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`hpo COMMAND` and `python -m hpo COMMAND`: the same commands as `python -m hpo.COMMAND`."""
 
 from __future__ import annotations
@@ -5,12 +6,13 @@ from __future__ import annotations
 import sys
 
 from hpo import __version__
+from hpo.completion import command_typed, is_asked
 from hpo.spec.registries import COMMANDS
 
 
 def main() -> int:
     """Hand over to a command; without one, say which there are."""
-    arguments = sys.argv[1:]
+    arguments = [command_typed(COMMANDS)] if is_asked() else sys.argv[1:]
     if arguments and arguments[0] in COMMANDS:
         sys.argv = [f"hpo {arguments[0]}", *arguments[1:]]
         return int(COMMANDS[arguments[0]]())

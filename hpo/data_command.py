@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hpo.completion import offering, sources
 from hpo.options import (
     DONE,
     STUDY_OPTIONS,
@@ -46,13 +47,14 @@ def main() -> int:
             "hpo.data folder --json    all that is found, for programs",
         ),
     )
-    parser.add_argument(
+    source = parser.add_argument(
         "source",
         nargs="?",
         metavar="SOURCE",
         help="a file, a folder, a hub id or demo; or a study, by name or file, whose data are meant "
         "(default: quickstart)",
     )
+    offering(source, sources)
     add_data_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     return command(_show, parser)

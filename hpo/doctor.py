@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m hpo.doctor`: check storage, tracking server, device, hub, cache and disk."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m hpo.ensemble STUDY --method M`: make an ensemble of a finished study's trials."""
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from hpo.completion import offering, stored_studies
 from hpo.options import (
     DONE,
     Interrupted,
@@ -42,13 +44,14 @@ def main() -> int:
         "beside the study's champion with the alias `ensemble`.",
         examples=("hpo.ensemble quickstart --method greedy",),
     )
-    parser.add_argument(
+    study = parser.add_argument(
         "study",
         nargs="?",
         default="quickstart",
         metavar="STUDY",
         help="name of a study in the storage (quickstart)",
     )
+    offering(study, stored_studies)
     parser.add_argument(
         "--method",
         default="greedy",

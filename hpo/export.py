@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m hpo.export --model URI DIR`: write a finished model as transformers or ONNX read it."""
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from hpo.completion import offering
 from hpo.digests import DIGESTS_FILE, digested_files
 from hpo.errors import OptionError
 from hpo.model_option import add_finished_model_option
@@ -30,9 +32,10 @@ def main() -> int:
     )
     parser.add_argument("folder", metavar="DIR", help="the folder to write")
     add_finished_model_option(parser)
-    parser.add_argument(
+    form = parser.add_argument(
         "--format", default=FORMS[0], metavar="|".join(FORMS), help=f"what reads it ({FORMS[0]})"
     )
+    offering(form, lambda **_: FORMS)
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier export")
     return command(_export, parser)
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hpo.completion import complete, is_asked, offering, study_files, study_keys
 from hpo.errors import HpoError, OptionError, nearest_name
 from hpo.help import DATA, PLACES, STUDY, group, layout_of
 from hpo.log_level import log_level
@@ -48,6 +49,8 @@ class Interrupted(Exception):  # noqa: N818 - it is no error
 
 def command(main: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser) -> int:
     """Parse, run, and turn errors into one line and an exit code. The only place that does."""
+    if is_asked():
+        complete(parser)
     for stream in (sys.stdout, sys.stderr):
         replace_unencodable(stream)
     try:
@@ -117,12 +120,13 @@ def add_tracking_option(parser: argparse.ArgumentParser) -> None:
 def add_study_options(parser: argparse.ArgumentParser) -> None:
     """STUDY and everything that overrides its file."""
     options = group(parser, STUDY)
-    parser.add_argument(
+    study = parser.add_argument(
         "study",
         nargs="?",
         metavar="STUDY",
         help="a file in studies/ by name, or a path (default: quickstart)",
     )
+    offering(study, study_files)
     options.add_argument(
         "--trials",
         type=whole_number("--trials"),
@@ -131,9 +135,10 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     )
     options.add_argument("--name", metavar="STUDY_NAME", help="name of the study")
     add_data_options(parser)
-    options.add_argument(
+    keep = options.add_argument(
         "--keep", metavar="all|top:K|best", help="which trials' models stay in MLflow"
     )
+    offering(keep, lambda **_: ("all", "best", "top:"))
     options.add_argument(
         "--enqueue",
         action="append",
@@ -172,7 +177,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="train on a sample of this size (default: all)",
     )
-    options.add_argument(
+    setting = options.add_argument(
         "--set",
         action="append",
         default=[],
@@ -180,6 +185,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         help="any key of the study file, e.g. search.sampler.name=random",
     )
+    offering(setting, study_keys)
 
 
 def read_spec(options: argparse.Namespace) -> StudySpec:

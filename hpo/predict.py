@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m hpo.predict --model URI (TEXT… | --input FILE --output FILE)`: label texts with a finished model."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m hpo.report STUDY… [--output FILE]`: one HTML page about a study, or several side by side."""
 
 from __future__ import annotations
@@ -5,6 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from hpo.completion import offering, stored_studies
 from hpo.options import DONE, OneLineParser, add_storage_option, command, say
 from hpo.spec.locations import Locations
 
@@ -20,7 +22,8 @@ def main() -> int:
             "hpo.report first second --output comparison.html --overwrite",
         ),
     )
-    parser.add_argument("studies", nargs="+", metavar="STUDY", help="the name of a study")
+    studies = parser.add_argument("studies", nargs="+", metavar="STUDY", help="the name of a study")
+    offering(studies, stored_studies)
     parser.add_argument("--output", metavar="FILE", default="report.html", help="(report.html)")
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     add_storage_option(parser)

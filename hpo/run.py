@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m hpo.run [STUDY] --trials N`: work on a study until it has N finished trials."""
 
 from __future__ import annotations
@@ -170,13 +171,12 @@ def _say_stopped(summary: Summary, *, out_of_time: bool) -> None:
 
 def _tell(summary: Summary, locations: Locations) -> None:
     from hpo.links import after_a_run
-    from hpo.outbox.outbox import blocked_in
     from hpo.terminal import print_summary, waiting_in_words
 
     print_summary(summary, sys.stdout)
     lines = ["", *after_a_run(locations, summary.study_url)]
     if summary.waiting_for_mlflow:
-        lines.append(waiting_in_words(summary.waiting_for_mlflow, blocked_in(locations.state)))
+        lines.append(waiting_in_words(summary.waiting_for_mlflow, summary.blocked))
     sys.stdout.write("\n".join(map(printable, lines)) + "\n")
 
 

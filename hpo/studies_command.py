@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo.completion import offering, stored_studies
 from hpo.errors import OptionError
 from hpo.options import (
     DONE,
@@ -69,7 +70,8 @@ def main() -> int:
         actions, "delete", _delete, "delete it and all that is its own, after a question"
     )
     for each in (showing, export, deletion):
-        each.add_argument("study", metavar="STUDY", help="name of a study in the storage")
+        study = each.add_argument("study", metavar="STUDY", help="name of a study in the storage")
+        offering(study, stored_studies)
     export.add_argument("--output", metavar="FILE", help=".csv or .json (default: csv on output)")
     export.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     deletion.add_argument("--yes", action="store_true", help="ask nothing")

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m hpo.submit STUDY --trials N`: register a study and its budget for workers elsewhere."""
 
 from __future__ import annotations

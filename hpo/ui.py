@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m hpo.ui`: the MLflow UI and the Optuna dashboard of the current storage, on loopback."""
 
 from __future__ import annotations

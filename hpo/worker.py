@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m hpo.worker`: take trials of the studies in a storage whose budgets are not met."""
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hpo.completion import offering, stored_studies
 from hpo.options import (
     DONE,
     OneLineParser,
@@ -39,7 +41,8 @@ def main() -> int:
         "priority first; wait for more; stop cleanly on SIGTERM, the trial at work given back.",
         examples=("hpo.worker", "hpo.worker --storage postgresql://user@host/hpo"),
     )
-    parser.add_argument("--study", metavar="NAME", help="work on this study only")
+    study = parser.add_argument("--study", metavar="NAME", help="work on this study only")
+    offering(study, stored_studies)
     add_place_options(parser)
     parser.add_argument(
         "--threads",

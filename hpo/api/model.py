@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo.api.wording import speaking_python, speaks_python
 from hpo.errors import DataError, OptionError
 from hpo.spec.numbers import whole_number
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from hpo.model.predictor import Predictor
 
 
+@speaks_python
 class Model:
     """A finished classifier, or an ensemble of them.
 
@@ -79,6 +81,7 @@ class Model:
         return self._loaded
 
 
+@speaking_python
 def load_model(model: str | Path, *, tracking: str | None = None) -> Model:
     """Load a finished model.
 

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from hpo.api.wording import in_python
 from hpo.options import say
 from hpo.printable import printable
 from hpo.runtime.events import Event, TrialEnded, View, bare
@@ -30,7 +31,8 @@ def kernel() -> Any | None:
 
 def teller() -> Callable[[str], None]:
     """Where lines for people go: below the cell of a notebook, or to standard error."""
-    return say if kernel() is None else _say_below
+    tell = say if kernel() is None else _say_below
+    return lambda text: tell(in_python(text))
 
 
 def _say_below(text: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from hpo.api.reading import StudyReader
 from hpo.api.settings import Settings, spec_of
 from hpo.api.tables import KeptTables, kept_tables
+from hpo.api.wording import speaks_python
 from hpo.errors import HpoError
 from hpo.quiet import quiet_caller
 from hpo.spec.locations import Locations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hpo.spec.study import StudySpec
 
 
+@speaks_python
 class Study:
     """A hyperparameter search: data, a model, a space, and what came of them.
 

@@ -176,9 +176,9 @@ def _mend(table: Table, role: Role, near: str | None, other: str | None) -> str:
     unnamed = _without_names(table)
     if unnamed:
         return unnamed
-    return (
-        f"Perhaps --{role}-column {shlex.quote(near)}?" if near else _proposal(table, role, other)
-    )
+    if near:
+        return f"Perhaps `--{role}-column {shlex.quote(near)}`?"
+    return _proposal(table, role, other)
 
 
 def _without_names(table: Table) -> str | None:

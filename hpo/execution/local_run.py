@@ -74,7 +74,7 @@ def asked_workers(text: str) -> int:
     if text.isdecimal() and len(text) > 4:
         expected = "auto, or a number of four digits at most"
     raise OptionError(
-        "--workers", found=repr(text), expected=expected, hint="Write e.g. --workers 2."
+        "--workers", found=repr(text), expected=expected, hint="Write e.g. `--workers 2`."
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hpo.execution.executor import Executor, Job
 from hpo.execution.machine_resources import machine_resources
-from hpo.outbox.outbox import waiting_in
+from hpo.outbox.outbox import blocked_in, waiting_in
 from hpo.results.leaderboard import leaderboard
 from hpo.runtime.confirmation import confirm_champion
 from hpo.runtime.course import StudyCourse, is_unconfirmed
@@ -90,8 +90,10 @@ def run_study(
                 registered = confirm_champion(session, champion, republish=done)
             study_url = session.tracker.study_url
         # Workers that ended with the server away have left outboxes too.
-        waiting = waiting_in(locations.state)
-        summary = summarise(session.study, champion, study_url, waiting, registered)
+        waiting, blocked = waiting_in(locations.state), blocked_in(locations.state)
+        summary = summarise(
+            session.study, champion, study_url, waiting, registered, blocked=blocked
+        )
         if done:
             tidy(session)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,6 +54,7 @@ class Summary:
         registered: What MLflow has of the champion, where that was looked at.
         ensembles: Those that were made of it, by method.
         is_confirmed: Whether its best are trained again before one is chosen.
+        blocked: Why MLflow does not take what waits before somebody mends it.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Summary:
     waiting_for_mlflow: int
     is_confirmed: bool = True
     refit: Refit | None = None
+    blocked: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
         """One JSON document for programs."""
@@ -91,6 +93,7 @@ class Summary:
             "baseline": None if self.reading is None else self._baselines(self.reading),
             "study_url": self.study_url,
             "waiting_for_mlflow": self.waiting_for_mlflow,
+            "blocked": list(self.blocked),
         }
 
     @property
@@ -318,6 +321,7 @@ def summarise(
     study_url: str,
     waiting_for_mlflow: int,
     registered: Registered | None = None,
+    blocked: Sequence[str] = (),
 ) -> Summary:
     """The study as it stands, for people and programs."""
     metric, entries = study.spec.study.metric, linked_leaderboard(study)
@@ -341,4 +345,5 @@ def summarise(
         waiting_for_mlflow=waiting_for_mlflow,
         is_confirmed=study.spec.confirm.seeds > 0,
         refit=known_refit(study),
+        blocked=blocked,
     )

@@ -20,7 +20,7 @@ Point = Mapping[str, OptionValue]
 """Values of some of the searched options; a sampler chooses the others."""
 
 OPTION: Final = "--enqueue"
-_EXAMPLE: Final = """Write e.g. --enqueue '{"learning_rate": 3e-5}'."""
+_EXAMPLE: Final = """Write e.g. `--enqueue '{"learning_rate": 3e-5}'`."""
 _MOST_SHOWN: Final = 60  # characters of a wrong value
 
 

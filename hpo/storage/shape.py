@@ -98,7 +98,7 @@ def _check_version(revisions: list[object], schemas: list[object], place: str) -
         place,
         found=f"tables of another version of Optuna ({said})",
         expected=f"those of the installed one ({newest}, {SCHEMA_VERSION})",
-        hint="Run optuna storage upgrade --storage URL, or install the Optuna that wrote them.",
+        hint="Run `optuna storage upgrade --storage URL`, or install the Optuna that wrote them.",
     )
 
 

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m hpo.studies`: the command, which stands in `hpo/studies_command.py` with the others."""
 
 from __future__ import annotations

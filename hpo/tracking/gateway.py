@@ -17,7 +17,8 @@ from hpo.errors import TrackingError
 from hpo.outbox.records import LogDataset, MetricPoint, OpenRun, RunStatus
 from hpo.spec.names import file_name
 from hpo.tracking.answers import BlockedError, PermanentError, RetryableError, answers
-from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG, SETTLED_TAG
+from hpo.tracking.hidden_tags import name_in_mlflow, read, sent
+from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG, SETTLED_TAG, uid_in
 from hpo.tracking.limits import (
     MAX_METRICS_PER_BATCH,
     MAX_PARAM_CHARACTERS,
@@ -29,11 +30,7 @@ from hpo.tracking.limits import (
     cut,
     upload_time,
 )
-from hpo.tracking.local_store import (
-    importing_mlflow,
-    make_local_store,
-    store_lock,
-)
+from hpo.tracking.local_store import importing_mlflow, make_local_store, store_lock
 from hpo.tracking.moved import repair_moves
 from hpo.tracking.uri import artifact_location, artifact_root, database_file, run_url
 
@@ -115,11 +112,20 @@ class Gateway:
         return experiment_id
 
     def find_runs(self, experiment: str, run_key: str) -> list[FoundRun]:
-        """All runs of this key that are not deleted, the oldest first."""
+        """All runs of this key that are not deleted, the oldest first.
+
+        Where an earlier release wrote them, all runs of their study are named anew by the way.
+        """
         experiment_id = self.experiment_id(experiment, create=False)
         if experiment_id is None:
             return []
-        return self.search_runs(experiment_id, f"tags.`{RUN_KEY_TAG}` = '{run_key}'")
+        now, before = (f"tags.`{name}`" for name in (name_in_mlflow(RUN_KEY_TAG), RUN_KEY_TAG))
+        found = self.search_runs(experiment_id, f"{now} = '{run_key}'")
+        if not found and self.search_runs(experiment_id, f"{before} = '{run_key}'"):
+            for run in self.search_runs(experiment_id, f"{before} LIKE '%:{uid_in(run_key)}%'"):
+                self.log_batch(run.run_id, tags={RUN_KEY_TAG: run.tags[RUN_KEY_TAG]})
+            found = self.search_runs(experiment_id, f"{now} = '{run_key}'")
+        return found
 
     def search_runs(self, experiment_id: str, condition: str) -> list[FoundRun]:
         """Runs that fit MLflow's filter, the oldest first, through all pages."""
@@ -206,7 +212,7 @@ class Gateway:
         for batch in chunks(cut_params, MAX_PARAMS_PER_BATCH, characters_of):
             with answers():
                 client.log_batch(run_id, params=batch, synchronous=True)
-        cut_tags = [RunTag(k, cut(v, MAX_TAG_CHARACTERS)) for k, v in (tags or {}).items()]
+        cut_tags = [RunTag(k, cut(v, MAX_TAG_CHARACTERS)) for k, v in sent(tags or {}).items()]
         for batch in chunks(cut_tags, MAX_TAGS_PER_BATCH, characters_of):
             with answers():
                 client.log_batch(run_id, tags=batch, synchronous=True)
@@ -253,7 +259,7 @@ class Gateway:
     def run_tags(self, run_id: str) -> Mapping[str, str]:
         client = self.client
         with answers():
-            return dict(client.get_run(run_id).data.tags)
+            return read(client.get_run(run_id).data.tags)
 
     def has_run(self, run_id: str) -> bool:
         """Whether a run is there, and not deleted."""
@@ -294,7 +300,7 @@ class Gateway:
 
     def _create_run(self, wanted: OpenRun, tags: Mapping[str, str]) -> FoundRun:
         client = self.client
-        shown = {k: cut(v, MAX_TAG_CHARACTERS) for k, v in {**wanted.tags, **tags}.items()}
+        shown = {k: cut(v, MAX_TAG_CHARACTERS) for k, v in sent({**wanted.tags, **tags}).items()}
         for last in (False, True):
             experiment_id = self.experiment_id(wanted.run.experiment)
             try:
@@ -340,5 +346,5 @@ def _found(run: Any) -> FoundRun:
         name=str(run.info.run_name),
         status=str(run.info.status),
         start_ms=int(run.info.start_time or 0),
-        tags=dict(run.data.tags),
+        tags=read(run.data.tags),
     )

@@ -22,7 +22,7 @@ from hpo.tracking.serving import add_own_pyfunc, describe
 logger = logging.getLogger(__name__)
 
 _FIRST_PROBLEM_TYPE = "single_label_classification"  # of what was kept before there were others
-_REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch", "transformers")
+_REQUIRED = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "torch", "transformers")
 _TOKENIZER_FILES = re.compile(
     r"tokenizer.*|vocab\..*|merges\.txt|special_tokens_map\.json|added_tokens\.json|config\.json"
 )

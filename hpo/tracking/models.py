@@ -13,6 +13,7 @@ from hpo.spec.names import logged_name
 from hpo.tracking import registry
 from hpo.tracking.answers import PermanentError, RetryableError, answers
 from hpo.tracking.gateway import Gateway
+from hpo.tracking.hidden_tags import read, sent, spellings
 from hpo.tracking.keys import (
     ALIAS_TAG,
     ATTEMPT_TAG,
@@ -53,7 +54,7 @@ def log_trial_model(
 def has_other_model(gateway: Gateway, operation: LogModel, run: KnownRun) -> bool:
     """Whether a model with the operation's tags is there that another operation logged."""
     found = find_models(gateway, run.experiment_id, operation.tags)
-    return any(model.tags.get(OPERATION_TAG) != operation.operation_id for model in found)
+    return any(read(model.tags).get(OPERATION_TAG) != operation.operation_id for model in found)
 
 
 def publish_model(
@@ -124,7 +125,7 @@ def _logged_model(
             run.experiment_id,
             name=logged_name(name),
             source_run_id=run.run_id,
-            tags={**operation.tags, OPERATION_TAG: operation.operation_id},
+            tags=sent({**operation.tags, OPERATION_TAG: operation.operation_id}),
             model_type="text-classification",
         )
     return str(model.model_id)
@@ -132,7 +133,15 @@ def _logged_model(
 
 def find_models(gateway: Gateway, experiment_id: str, tags: Mapping[str, str]) -> list[Any]:
     """The logged models that carry all of the tags: by attempts at their trials, then the oldest first."""
-    condition = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    found: list[Any] = []
+    for spelling in spellings(tags):
+        condition = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in spelling.items())
+        found += _search_models(gateway, experiment_id, condition)
+    return sorted(found, key=_age)
+
+
+def _search_models(gateway: Gateway, experiment_id: str, condition: str) -> list[Any]:
+    """The logged models that fit MLflow's filter, through all pages."""
     client = gateway.client
     found: list[Any] = []
     token = None
@@ -142,7 +151,7 @@ def find_models(gateway: Gateway, experiment_id: str, tags: Mapping[str, str]) -
         found += page
         token = page.token
         if not token:
-            return sorted(found, key=_age)
+            return found
 
 
 def _age(model: Any) -> tuple[int, int, str]:
@@ -189,7 +198,7 @@ def _register(
     with answers():
         versions = client.search_model_versions(f"name = '{name}'")
     # One whose files are gone may be left of the same operation.
-    mine = [v for v in versions if v.tags.get(OPERATION_TAG) == operation.operation_id]
+    mine = [v for v in versions if read(v.tags).get(OPERATION_TAG) == operation.operation_id]
     mine = [v for v in mine if model_id in (v.model_id, *(v.source or "").split("/"))]
     if mine:
         version = mine[0].version
@@ -204,13 +213,13 @@ def _register(
                 name,
                 source,
                 run_id=run_id,
-                tags=tags,
+                tags=sent(tags),
                 description=description,
                 await_creation_for=0,
                 model_id=model_id,
             )
         version = created.version
-    if any(_is_newer(v.tags, tags, late=late) for v in versions):
+    if any(_is_newer(read(v.tags), tags, late=late) for v in versions):
         return
     if operation.alias == CHAMPION_ALIAS:
         with answers():

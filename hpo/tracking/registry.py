@@ -13,6 +13,7 @@ from typing import Any
 from hpo.digests import DIGESTS_FILE, damage_in
 from hpo.tracking.answers import PermanentError, answers
 from hpo.tracking.gateway import Gateway
+from hpo.tracking.hidden_tags import read, sent
 from hpo.tracking.keys import (
     CHAMPION_ALIAS,
     SOURCE_TAG,
@@ -73,13 +74,13 @@ def make(gateway: Gateway, name: str, uid: str, study_name: str) -> None:
     marks = {STUDY_TAG: study_name, STUDY_UID_TAG: uid}
     try:
         with answers():
-            client.create_registered_model(name, tags=marks)
+            client.create_registered_model(name, tags=sent(marks))
     except PermanentError:
         # It exists already, or the next call says what is wrong.
         with answers():
-            known = client.get_registered_model(name).tags
+            known = read(client.get_registered_model(name).tags)
         if STUDY_UID_TAG not in known:  # by an earlier version
-            for key, value in marks.items():
+            for key, value in sent(marks).items():
                 with answers():
                     client.set_registered_model_tag(name, key, value)
 
@@ -111,7 +112,7 @@ def unregister(gateway: Gateway, versions: Sequence[tuple[str, str]], uid: str) 
             gateway.client.delete_model_version(name, version)
     for name in dict.fromkeys(name for name, _ in versions):
         model = _registered_model(gateway, name)
-        mine = model is not None and model.tags.get(STUDY_UID_TAG, uid) == uid
+        mine = model is not None and read(model.tags).get(STUDY_UID_TAG, uid) == uid
         if mine and not _versions(gateway, name):
             with answers():
                 gateway.client.delete_registered_model(name)
@@ -180,7 +181,7 @@ def _versions(gateway: Gateway, name: str) -> list[Any]:
 
 def _is_of(gateway: Gateway, model: Any, versions: Sequence[Any], uid: str) -> bool:
     """Whether a registered model is the study's: by its mark, or since all versions in it are."""
-    marked = model.tags.get(STUDY_UID_TAG)
+    marked = read(model.tags).get(STUDY_UID_TAG)
     if marked is not None:
         return bool(marked == uid)
     return bool(versions) and all(_uid_of(gateway, version) == uid for version in versions)
@@ -188,13 +189,13 @@ def _is_of(gateway: Gateway, model: Any, versions: Sequence[Any], uid: str) -> b
 
 def _uid_of(gateway: Gateway, version: Any) -> str | None:
     """The study that a version belongs to; by its run where an earlier version of hpo made it."""
-    uid = version.tags.get(STUDY_UID_TAG)
+    uid = read(version.tags).get(STUDY_UID_TAG)
     if uid is None and version.run_id:
         try:
             return gateway.run_tags(version.run_id).get(STUDY_UID_TAG)
         except PermanentError:  # the run is gone
             return None
-    return None if uid is None else str(uid)
+    return uid
 
 
 def _what_is_wrong(gateway: Gateway, name: str, version: Any) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.outbox.outbox import waiting_runs
 from hpo.spec.names import key_part
 from hpo.tracking.download import asking
+from hpo.tracking.hidden_tags import name_in_mlflow
 from hpo.tracking.identity import StudyIdentity
 from hpo.tracking.keys import RUN_KEY_TAG, uid_in
 from hpo.tracking.uri import checked_uri, database_file
@@ -108,8 +109,12 @@ def _found(gateway: Gateway, study: StudyIdentity) -> _Found:
     models: list[Any] = []
     if experiment_id is not None:
         uid = key_part(study.uid)
-        keyed = gateway.search_runs(experiment_id, f"tags.`{RUN_KEY_TAG}` LIKE '%:{uid}%'")
-        runs = [run.run_id for run in keyed if uid_in(run.tags[RUN_KEY_TAG]) == uid]
+        named = [
+            gateway.search_runs(experiment_id, f"tags.`{name}` LIKE '%:{uid}%'")
+            for name in (name_in_mlflow(RUN_KEY_TAG), RUN_KEY_TAG)
+        ]
+        keyed = {run.run_id: run.tags[RUN_KEY_TAG] for runs in named for run in runs}
+        runs = [run for run, key in keyed.items() if uid_in(key) == uid]
         models = [m for m in find_models(gateway, experiment_id, {}) if m.source_run_id in runs]
     shown = InMlflow(
         runs=tuple(runs),

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+_ROOT = Path(__file__).parents[1]
 _SOURCE = Path(__file__).with_name("served_classifier.py")
 _ENSEMBLE_SOURCES = (
-    Path(__file__).parents[1] / "tasks" / "temperature.py",
-    Path(__file__).parents[1] / "model" / "combination.py",
+    _ROOT / "documents.py",
+    _ROOT / "tasks" / "temperature.py",
+    _ROOT / "model" / "combination.py",
     _SOURCE,
     Path(__file__).with_name("served_ensemble.py"),
 )
@@ -64,7 +66,8 @@ def _copy_code(sources: Sequence[Path], code: Path) -> str:
     for source, text in zip(sources, texts, strict=True):
         for ours, copied in renamed.items():
             text = text.replace(f"from {ours} import", f"from {copied} import")
-        renamed[f"hpo.{source.parent.name}.{source.stem}"] = name = f"{source.stem}_{suffix}"
+        dotted = ".".join(source.relative_to(_ROOT.parent).with_suffix("").parts)
+        renamed[dotted] = name = f"{source.stem}_{suffix}"
         (code / f"{name}.py").write_text(text, encoding="utf-8")
     return name
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo.spec.names import key_part
+from hpo.tracking.hidden_tags import name_in_mlflow
 from hpo.tracking.keys import RUN_KEY_TAG
 
 _KEY = "hpo-trials"
@@ -45,7 +46,7 @@ def experiment_tags(table: TrialsTable, study_uid: str, now_ms: int) -> Mapping[
     """
     best = f"val/best_{table.metric}"
     state = {
-        "searchFilter": f"tags.`{RUN_KEY_TAG}` LIKE 'trial:%:{key_part(study_uid)}:%'",
+        "searchFilter": f"tags.`{name_in_mlflow(RUN_KEY_TAG)}` LIKE 'trial:%:{key_part(study_uid)}:%'",
         "orderByKey": f"metrics.`{best}`",
         "orderByAsc": not table.maximize,
         "startTime": "ALL",

@@ -55,7 +55,7 @@ def unloaded() -> hpo.Model:
     ("make", "words"),
     [
         (lambda: hpo.Study(trails=3), "trails: found an unknown keyword"),  # type: ignore[call-arg]
-        (lambda: hpo.Study(trials=0), "--trials: found 0"),
+        (lambda: hpo.Study(trials=0), "trials: found 0"),
         (lambda: hpo.Study(metric="acuracy"), "Did you mean accuracy?"),
         (lambda: hpo.Study(space={"epoch": [1]}), "search.space.epoch"),
         (lambda: hpo.Study(seed=2**70), "found a whole number of more than 64 bits"),
@@ -70,7 +70,7 @@ def unloaded() -> hpo.Model:
         (lambda: hpo.Study().test_score, "study study: found no champion"),
         (lambda: hpo.Study().report(), "found no study study"),
         (lambda: hpo.Study().ensemble(), "found no study study"),
-        (lambda: hpo.Study().run(workers=0), "--workers: found '0'"),
+        (lambda: hpo.Study().run(workers=0), "workers: found '0'"),
         (lambda: hpo.Study().run(trials=0), "trials: found '0'"),
         (lambda: hpo.Study().run(timeout="soon"), "timeout: found 'soon'"),
         (lambda: hpo.Study("nowhere.csv").run(workers=1), "nowhere.csv: found no such file"),

@@ -114,7 +114,7 @@ def test_json_is_one_document_and_nothing_else_on_standard_output(story: Story) 
     assert document["champion"]["number"] == document["best"]["number"]
     assert document["champion"]["times_tested"] == 1
     assert 0.5 < document["champion"]["test"]["metrics"]["accuracy"] < 1
-    assert document["waiting_for_mlflow"] == 0
+    assert (document["waiting_for_mlflow"], document["blocked"]) == (0, [])
 
 
 def test_more_trials_later_are_added_to_those_there_are(story: Story) -> None:

@@ -73,10 +73,10 @@ def find_runs(place: Place) -> dict[str, list[Run]]:
                 for key in run.data.metrics
             }
             tags = dict(run.data.tags)
-            runs[tags.get("hpo.run_key", "")].append(
+            runs[tags.get("mlflow.hpo.run_key", "")].append(
                 Run(
                     run.info.run_id,
-                    tags.get("hpo.run_key", ""),
+                    tags.get("mlflow.hpo.run_key", ""),
                     run.info.run_name,
                     run.info.status,
                     tags,

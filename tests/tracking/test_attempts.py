@@ -18,7 +18,7 @@ from tests.tracking.tracked import open_study
 
 def of_attempts(store: str, study: str) -> dict[str, Any]:
     """The runs of a study's trials, by their keys."""
-    return {run.data.tags["hpo.run_key"]: run for run in runs(store, study)}
+    return {run.data.tags["mlflow.hpo.run_key"]: run for run in runs(store, study)}
 
 
 def test_the_run_of_a_worker_whose_machine_is_gone_ends_when_its_trial_goes_on(

@@ -65,7 +65,7 @@ def test_kill_9_in_the_middle_of_draining_loses_and_doubles_nothing(
     assert drain_abandoned(state, timeout_seconds=90).waiting == 0
     assert list((state / "outbox").iterdir()) == []
 
-    stored = {run.data.tags["hpo.run_key"]: run for run in runs(uri, "killed")}
+    stored = {run.data.tags["mlflow.hpo.run_key"]: run for run in runs(uri, "killed")}
     assert len(stored) == len(runs(uri, "killed"))
     finished = {key for key, what in acknowledged if what == "COMPLETE"}
     assert len(finished) > 20

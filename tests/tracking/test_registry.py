@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hpo.tracking import StudyTracker, drain_abandoned, registered_name
+from hpo.tracking.hidden_tags import name_in_mlflow
 from hpo.tracking.keys import STUDY_UID_TAG
 from hpo.tracking.registry import Registered
 from tests.tracking.reading import client
@@ -121,11 +122,11 @@ def test_whose_a_version_of_an_earlier_hpo_is_its_run_tells(
 ) -> None:
     publish("tiny")
     mlflow = client(local_store)
-    mlflow.delete_registered_model_tag("tiny", STUDY_UID_TAG)
-    mlflow.delete_model_version_tag("tiny", "1", STUDY_UID_TAG)
+    mlflow.delete_registered_model_tag("tiny", name_in_mlflow(STUDY_UID_TAG))
+    mlflow.delete_model_version_tag("tiny", "1", name_in_mlflow(STUDY_UID_TAG))
     assert publish("tiny", UIDS["second"]).uri == "models:/tiny-bbbbbbbb@champion"
     assert publish("tiny", UIDS["first"], 4).uri == "models:/tiny@champion"
-    assert mlflow.get_registered_model("tiny").tags[STUDY_UID_TAG] == UIDS["first"]
+    assert mlflow.get_registered_model("tiny").tags[name_in_mlflow(STUDY_UID_TAG)] == UIDS["first"]
     # One more by hand, in a model that is the study's, changes nothing.
     mlflow.create_model_version("tiny", "/somewhere", await_creation_for=0)
     assert publish("tiny", UIDS["first"], 5).uri == "models:/tiny@champion"

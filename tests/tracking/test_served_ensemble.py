@@ -29,6 +29,7 @@ from hpo.tasks.task import Task
 from hpo.tracking.model_folder import build, champion_flavor
 from hpo.tracking.served_ensemble import ServedEnsemble
 from hpo.tracking.serving import _ENSEMBLE_SOURCES
+from tests.edited import edited
 from tests.model.ensembles import LABELS, ensemble_of, member_of
 from tests.model.tiny_gpt2 import tiny
 from tests.tracking.ways_in import CLOSE, PROBABILITIES
@@ -205,7 +206,9 @@ def test_the_copied_code_needs_nothing_of_ours_but_itself(
             elif isinstance(node, ast.ImportFrom):
                 imported.add(str(node.module).partition(".")[0])
     others = imported - sys.stdlib_module_names - {path.stem for path in copied}
-    assert others == {"mlflow", "numpy", "pandas", "safetensors", "torch", "transformers"}
+    usual = {"mlflow", "numpy", "pandas", "safetensors", "torch", "transformers"}
+    # The checks of its document stand on what MLflow itself needs.
+    assert others == {*usual, "annotated_types", "pydantic"}
 
 
 def test_mlflow_shows_what_goes_in_and_out(served: Any) -> None:
@@ -222,3 +225,21 @@ def test_a_damaged_member_is_named_before_it_is_used(tmp_path: Path) -> None:
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(MlflowException, match=r"members/01/trained\.safetensors"):
         mlflow.pyfunc.load_model(str(folder))
+
+
+def test_a_document_that_was_edited_is_told_of_where_no_digests_are(tmp_path: Path) -> None:
+    folder = publish(tmp_path / "folder", ensemble_of(tiny(tmp_path / "base"), (1, 2)))
+    (folder / "digests.json").unlink()
+    path = folder / "model" / "ensemble.json"
+    whole = path.read_text()
+    told = {}
+    for edit, content in edited(whole):
+        path.write_bytes(content)
+        try:
+            mlflow.pyfunc.load_model(str(folder))
+        except MlflowException as error:
+            told[edit] = str(error)
+    assert len(told) > 50
+    for edit, message in told.items():
+        assert "is no ensemble that can be read (" in message, edit
+        assert len(message.splitlines()) == 1, edit

@@ -18,7 +18,7 @@ def test_the_view_ranks_the_trials_and_shows_what_was_searched() -> None:
     assert (kind, view["name"]) == ("deflate", "Trials")
     assert state["orderByKey"] == "metrics.`val/best_log_loss`"
     assert state["orderByAsc"] is True
-    assert state["searchFilter"] == "tags.`hpo.run_key` LIKE 'trial:%:u1:%'"
+    assert state["searchFilter"] == "tags.`mlflow.hpo.run_key` LIKE 'trial:%:u1:%'"
     assert "params.`epochs`" in state["selectedColumns"]
     assert len(state["selectedColumns"]) == len(set(state["selectedColumns"]))
     first = state["compareRunCharts"][0]

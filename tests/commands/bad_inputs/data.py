@@ -58,7 +58,7 @@ DATA = (
         "my.csv",
         GOOD_CSV,
         "my.csv: found no column 'txet', but the columns 'text', 'label'; expected a column of "
-        "this table. Perhaps --text-column text?",
+        "this table. Perhaps `--text-column text`?",
         "--text-column txet",
     ),
     data(

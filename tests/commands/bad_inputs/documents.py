@@ -72,7 +72,7 @@ def model(name: str, says: str, **files: str) -> Case:
 _TOO_DEEP = "nested more than 100 levels deep"
 _MADE = "expected the tables as hpo and Optuna … make them. Restore the database from a copy, or name another."
 _OTHER = "tables of another version of Optuna"
-_KNOWN = "expected those of the installed one (…). Run optuna storage upgrade …"
+_KNOWN = "expected those of the installed one (…). Run `optuna storage upgrade …"
 _COLUMN = "no column {} in the table {}; " + _MADE
 
 EARLY_DOCUMENTS = (

@@ -65,7 +65,7 @@ _CASES = (
         "a column that there is not",
         "my.csv --label-column lable",
         "my.csv: found no column 'lable', but the columns 'text', 'label'; expected a column of "
-        "this table. Perhaps --label-column label?",
+        "this table. Perhaps `--label-column label`?",
         {"my.csv": GOOD_CSV},
     ),
     Case(

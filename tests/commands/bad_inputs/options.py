@@ -41,12 +41,12 @@ OPTIONS = (
     Case(
         "no workers",
         "--workers 0",
-        "--workers: found '0'; expected auto, or a number of 1 or more. Write e.g. --workers 2.",
+        "--workers: found '0'; expected auto, or a number of 1 or more. Write e.g. `--workers 2`.",
     ),
     Case(
         "workers in letters",
         "--workers x",
-        "--workers: found 'x'; expected auto, or a number of 1 or more. Write e.g. --workers 2.",
+        "--workers: found 'x'; expected auto, or a number of 1 or more. Write e.g. `--workers 2`.",
     ),
     Case(
         "a duration in an unknown unit",
