@@ -27,7 +27,7 @@ from hpo.results.ensembles.known import made_ensembles, times_tested
 from hpo.results.ensembles.made import Ensemble
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
 from hpo.results.noise import Noise, noise_of, why_no_importances
-from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_study
+from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_champion
 from hpo.results.refitted import Refit, known_refit
 from hpo.runtime.calibrating import calibrated, keep_hard_texts, validated
 from hpo.runtime.course import StudyCourse, confirmation_of, is_unconfirmed
@@ -264,11 +264,12 @@ def _promote(
             before_publishing=turn.check,
         )
     keep_hard_texts(session, source, predictor.task, known)
+    former = known_champion(study)
     turn.end_with(CHAMPION_KEY, champion.as_json())
     kept = _kept_numbers(study, entries, champion)
     session.models.drop(session.models.numbers() - kept)
     show_drawings(session, entries, champion)
-    present_study(study, session.tracker, champion)
+    present_champion(study, session.tracker, champion, former)
     log_report(session)
     return champion
 

@@ -13,6 +13,7 @@ from hpo.results.calibration import temperature_for
 from hpo.results.ensembles.known import made_ensembles
 from hpo.results.hard_texts import beginning
 from hpo.results.leaderboard import leaderboard
+from hpo.results.presentation import trial_runs
 from hpo.results.report.facts import read_facts
 from hpo.results.report.hard_texts import hard_text_sections
 from hpo.runtime.calibrating import calibrated, validated
@@ -75,6 +76,16 @@ def test_the_texts_that_its_report_shows_are_those_of_the_champion_as_it_is_serv
     assert page.count("<tr") == 2 + len(found.surely_wrong) + len(found.undecided)
     other = replace(facts, champion=None, hard_texts=None)
     assert hard_text_sections(other) == ""
+
+
+def test_its_run_says_why_it_is_the_champion(session: Session, locations: Locations) -> None:
+    champion = known_champion(session.study)
+    assert champion is not None
+    session.tracker.flush(60)
+    run_id, _ = trial_runs(session.study.storage, session.study.study_id)[champion.number]
+    description = client(locations.tracking_uri).get_run(run_id).data.tags["mlflow.note.content"]
+    assert "Why it is the champion:" in description
+    assert description.endswith("It trained to its end, after 1.00 epochs.")
 
 
 def test_an_ensemble_has_one_as_a_whole(session: Session) -> None:
