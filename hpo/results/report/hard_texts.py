@@ -15,9 +15,9 @@ def hard_text_sections(facts: StudyFacts) -> str:
     """Panels with a table each; one that says why where none is kept, and nothing before there is a champion."""
     found = facts.hard_texts
     if found is None:
-        return "" if facts.champion is None else _panel("Hard validation texts", _why(facts))
+        return "" if facts.champion is None else _panel("Hardest validation texts", _why(facts))
     if found.wrong is None:
-        note = f"The largest errors of {found.texts:,} texts {_place(found)}."
+        note = f"The largest errors of {found.texts:,} validation texts {_place(found)}."
         return _panel("Furthest off", note, _table(found, found.surely_wrong))
     wrong = _panel("Most confidently wrong", _wrong(found), _table(found, found.surely_wrong))
     return wrong + (_undecided(found) if found.undecided else "")
@@ -34,8 +34,10 @@ def _why(facts: StudyFacts) -> str:
 def _wrong(found: HardTexts) -> str:
     """How many are wrong, and which of them are shown."""
     if not found.wrong:
-        return f"All {found.texts:,} texts {_place(found)} are answered rightly."
-    told = f"{found.wrong:,} of {found.texts:,} texts {_place(found)} are answered wrongly"
+        return f"All {found.texts:,} validation texts {_place(found)} are answered rightly."
+    told = (
+        f"{found.wrong:,} of {found.texts:,} validation texts {_place(found)} are answered wrongly"
+    )
     if len(found.surely_wrong) < found.wrong:
         told += f", these {len(found.surely_wrong)} with the highest probability"
     return f"{told}. Some may have a wrong label."
@@ -60,14 +62,14 @@ def _table(found: HardTexts, texts: Sequence[HardText]) -> str:
     if not texts:
         return ""
     numbers = found.wrong is None
-    columns = ("text", "true", "answered", "off by" if numbers else "probability", found.row_noun)
+    columns = ("text", "true", "answered", "off by" if numbers else "probability", "where")
     rows = [
         [
             Cell(each.text),
             Cell(each.true),
             Cell(each.answer),
             Cell(f"{each.sure:+.4g}" if numbers else f"{each.label} {each.sure:.3f}", each.sure),
-            Cell(str(each.row), each.row),
+            Cell(f"{found.row_noun} {each.row}", each.row),
         ]
         for each in texts
     ]

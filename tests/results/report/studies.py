@@ -17,7 +17,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.results.champion_source import ChampionSource
-from hpo.results.hard_texts import HARD_TEXTS_KEY, HardText, HardTexts
+from hpo.results.hard_texts import HARD_TEXTS_KEY, HardText, HardTexts, beginning
 from hpo.results.presentation import CHAMPION_KEY
 from hpo.spec.study import StudySpec
 from hpo.storage.storage import Storage
@@ -82,7 +82,7 @@ def add_study(
 
 def _hard_texts(source: ChampionSource) -> HardTexts:
     def told(row: int, sure: float) -> HardText:
-        return HardText(f"</td>{_EVIL_TEXT} and so on. " * 8, row, "good", "bad", sure)
+        return HardText(beginning(f"</td>{_EVIL_TEXT}, and so on; " * 8), row, "good", "bad", sure)
 
     return HardTexts(
         source=source.as_json(),
