@@ -150,6 +150,7 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "training.checkpoint": "nothing",
     "tracking.keep": "one model a trial",
     "tracking.system_metrics": "nothing",
+    "tracking.shown_texts": "nothing",
     "validation.folds": "nothing",
     "validation.group": "validation.folds of 2 or more",
     "validation.order": "validation.folds of 2 or more",
