@@ -6,7 +6,6 @@ have, its file is the study's own, its budget all that is queued in it. It choos
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import BaseTrial, FrozenTrial
 from sqlalchemy import Connection, insert, select, update
 
+from hpo.documents import parse_json
 from hpo.search.points import Point
 from hpo.spec.confirm import ConfirmedOn
 from hpo.spec.names import confirmation_name
@@ -195,7 +195,7 @@ def _queued(connection: Connection, study_id: int) -> set[RunKey]:
     )
     found: dict[int, dict[str, Any]] = {}
     for row in rows:
-        found.setdefault(row.trial_id, {})[row.key] = json.loads(row.value_json)
+        found.setdefault(row.trial_id, {})[row.key] = parse_json(row.value_json)
     return {_key(each) for each in found.values()}
 
 

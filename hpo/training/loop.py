@@ -46,11 +46,7 @@ class TrialInterrupted(Exception):  # noqa: N818
 
 
 class TrialTraining:
-    """One trial in training.
-
-    Attributes:
-        scored_at: The index of the evaluation that counts, chosen beforehand; None: the best.
-    """
+    """One trial in training. The evaluation with the index `scored_at` counts; where that is None, the best."""
 
     def __init__(
         self,
