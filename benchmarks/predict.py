@@ -2,6 +2,7 @@
 
 All of them label the same distinct lines with the same model. `hpo.predict` is a process of its own, whose
 rate, as it tells it, holds reading, tokens, the model and writing; the engine has its tokens already.
+Where other work takes the machine's cores in turns, `--processor-time` counts what each took of them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -30,16 +32,18 @@ from hpo.model.saved import TextClassifier
 from hpo.tracking.loading import load_folder
 
 BATCH_SIZES = (1, 8, 32, 128)
+Clock = Callable[[], float]
 _TOLD = re.compile(r"\(([\d,]+) rows/s\)")
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Lines a second, medians over the rounds."""
+    """Lines a second, of the clock or of one processor, medians over the rounds."""
 
     lines: int
     rounds: int
     threads: int
+    processor_time: bool
     predict: float
     engine: float
     pipeline: float
@@ -68,8 +72,23 @@ def write_lines(path: Path, count: int, words: int) -> None:
             file.write(" ".join([str(number), *text.split()[: words - 1]]) + "\n")
 
 
-def predict(model: Path, lines: Path, threads: int) -> tuple[float, float]:
-    """Lines a second, and the peak memory in MB, of `hpo.predict` as a process of its own."""
+@dataclass(frozen=True)
+class Run:
+    """What `hpo.predict` took as a process of its own.
+
+    Attributes:
+        rate: Lines a second, as it told it.
+        processor_seconds: Of all its threads, with its start.
+        peak_mb: The most memory that it had.
+    """
+
+    rate: float
+    processor_seconds: float
+    peak_mb: float
+
+
+def predict(model: Path, lines: Path, threads: int) -> Run:
+    """Label a file in a process of its own."""
     command = [sys.executable, "-m", "hpo.predict", "--model", str(model), "--overwrite"]
     command += ["--input", str(lines), "--output", str(lines.with_suffix(".csv"))]
     with tempfile.TemporaryFile("w+") as said:
@@ -82,62 +101,83 @@ def predict(model: Path, lines: Path, threads: int) -> tuple[float, float]:
     if process.returncode:
         raise RuntimeError(told)
     (rate,) = _TOLD.findall(told)
-    return float(rate.replace(",", "")), usage.ru_maxrss / 1024
+    seconds = usage.ru_utime + usage.ru_stime
+    return Run(float(rate.replace(",", "")), seconds, usage.ru_maxrss / 1024)
 
 
-def engine(model: Path, lines: list[str]) -> float:
+def predict_rate(model: Path, lines: Path, options: argparse.Namespace) -> float:
+    """Lines a second of `hpo.predict`, without its start."""
+    run = predict(model, lines, options.threads)
+    if not options.processor_time:
+        return run.rate
+    start = predict(model, one_line(lines, options.words), options.threads)
+    return float(options.lines / (run.processor_seconds - start.processor_seconds))
+
+
+def one_line(beside: Path, words: int) -> Path:
+    """A file of one line."""
+    path = beside.with_name("one.txt")
+    write_lines(path, 1, words)
+    return path
+
+
+def engine_rate(model: Path, lines: list[str], clock: Clock) -> float:
     """Lines a second of the engine's evaluation of texts whose tokens are there."""
     classifier = load_folder(model, str(model))
     assert isinstance(classifier, TextClassifier)
     split = tokenize_texts(lines, classifier.model.tokenizer, max_length=classifier.max_length)
     classifier.classify(lines[:100])
-    started = time.perf_counter()
-    classifier.probabilities(split, "")
-    return len(lines) / (time.perf_counter() - started)
+    started = clock()
+    with torch.inference_mode():  # as `hpo.predict` has it
+        classifier.probabilities(split, "")
+    return len(lines) / (clock() - started)
 
 
-def pipeline_rate(model: Path, lines: list[str], batch_size: int) -> float:
+def pipeline_rate(model: Path, lines: list[str], batch_size: int, clock: Clock) -> float:
     """Lines a second of transformers' pipeline."""
     classify = pipeline("text-classification", str(model), truncation=True, top_k=None)
     classify(lines[:100], batch_size=batch_size)
-    started = time.perf_counter()
+    started = clock()
     classify(lines, batch_size=batch_size)
-    return len(lines) / (time.perf_counter() - started)
+    return len(lines) / (clock() - started)
 
 
 def measure(options: argparse.Namespace, model: Path, file: Path) -> Rates:
     """All three in turns, `options.rounds` times."""
     lines = file.read_text(encoding="utf-8").splitlines()
     few = lines[: options.pipeline_lines]
-    best = max(BATCH_SIZES, key=lambda size: pipeline_rate(model, few[:1000], size))
+    clock = time.process_time if options.processor_time else time.perf_counter
+    best = max(BATCH_SIZES, key=lambda size: pipeline_rate(model, few[:1000], size, clock))
     rounds = [
         (
-            predict(model, file, options.threads)[0],
-            engine(model, lines),
-            pipeline_rate(model, few, best),
+            predict_rate(model, file, options),
+            engine_rate(model, lines, clock),
+            pipeline_rate(model, few, best, clock),
         )
         for _ in range(options.rounds)
     ]
     ours, alone, theirs = map(statistics.median, zip(*rounds, strict=True))
-    return Rates(options.lines, options.rounds, options.threads, ours, alone, theirs, best)
+    how = options.lines, options.rounds, options.threads, options.processor_time
+    return Rates(*how, ours, alone, theirs, best)
 
 
 def print_memory(options: argparse.Namespace, model: Path, file: Path) -> None:
     """What `hpo.predict` takes for the file beyond what it takes for a line."""
-    one = file.with_name("one.txt")
-    write_lines(one, 1, options.words)
-    rate, peak = predict(model, file, options.threads)
-    _, loaded = predict(model, one, options.threads)
+    whole = predict(model, file, options.threads)
+    one = predict(model, one_line(file, options.words), options.threads)
     print(
-        f"{options.lines:,} lines at {rate:,.0f} lines/s: {peak:,.0f} MB at the peak, "
-        f"{loaded:,.0f} MB for one line"
+        f"{options.lines:,} lines at {whole.rate:,.0f} lines/s: {whole.peak_mb:,.0f} MB at the peak, "
+        f"{one.peak_mb:,.0f} MB for one line"
     )
 
 
 def print_rates(rates: Rates) -> None:
     """Lines a second, and their ratios."""
     of_engine, of_pipeline = rates.predict / rates.engine, rates.predict / rates.pipeline
-    print(f"{rates.lines:,} lines, median of {rates.rounds}, {rates.threads} threads, lines/s")
+    second = "second of one core" if rates.processor_time else "second"
+    print(
+        f"{rates.lines:,} lines, median of {rates.rounds}, {rates.threads} threads, lines a {second}"
+    )
     print(f"hpo.predict    {rates.predict:10,.0f}")
     print(f"engine alone   {rates.engine:10,.0f}  predict is {of_engine:.2f} of it")
     print(f"pipeline       {rates.pipeline:10,.0f}  predict is {of_pipeline:.1f} times it", end="")
@@ -149,6 +189,7 @@ def main() -> None:
     parser.add_argument(
         "--model", type=Path, help="folder of a classifier (the demo's, with a random head)"
     )
+    parser.add_argument("--base", type=Path, help="or of a pretrained model, under a random head")
     parser.add_argument("--lines", type=int, default=20_000)
     parser.add_argument("--words", type=int, default=12, help="most words of a line")
     parser.add_argument(
@@ -156,13 +197,18 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="rates by the processors' time, not the clock's",
+    )
     parser.add_argument("--memory", action="store_true", help="the memory of hpo.predict alone")
     parser.add_argument("--output", type=Path, help="JSON of the figures")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = options.model or classifier_on(DEMO_MODEL_DIR, folder / "model")
+        model = options.model or classifier_on(options.base or DEMO_MODEL_DIR, folder / "model")
         write_lines(folder / "lines.txt", options.lines, options.words)
         if options.memory:
             print_memory(options, model, folder / "lines.txt")

@@ -172,12 +172,7 @@ def tokenize_texts(
 
 
 def unlabelled_split(ids: Sequence[list[int]], padding: int) -> TokenizedSplit:
-    """Texts without labels from the ids of each; of padding at their ends, a first token alone is read.
-
-    Args:
-        ids: Of each text, cut to its length; changed by the call.
-        padding: The padding token.
-    """
+    """Texts without labels from the ids of each, which lose the padding tokens that they end in."""
     for run in ids:
         _drop_padding(run, padding)
     runs = [run or [padding] for run in ids]

@@ -26,6 +26,9 @@ class WordTokens:
     space before a word to it. So the tokens of words with one space between them are those of each word,
     one after another. A text with any other white space goes to the tokenizer whole, and every text does
     where the tokenizer is of another kind.
+
+    Attributes:
+        is_by_word: Whether this tokenizer is of that kind.
     """
 
     def __init__(
@@ -44,13 +47,13 @@ class WordTokens:
         self._tokenizer = tokenizer
         self._max_length = max_length
         self._preprocessing = preprocessing
-        self._by_word = _reads_word_by_word(tokenizer)
+        self.is_by_word = _reads_word_by_word(tokenizer)
         self._at_start: _Known = {}
         self._after_space: _Known = {}
 
     def split(self, texts: Sequence[str]) -> TokenizedSplit:
         """As `tokenize_texts`, equal in every token; what was cut off is not counted."""
-        if not self._by_word:
+        if not self.is_by_word:
             return tokenize_texts(
                 texts,
                 self._tokenizer,
@@ -69,7 +72,9 @@ class WordTokens:
         _learn(self._at_start, first, "", self._whole)
         later = chain.from_iterable(each[1:] for each in words if each)
         _learn(self._after_space, later, " ", self._whole)
-        others = iter(self._whole([text for text, each in zip(texts, words, strict=True) if not each]))
+        others = iter(
+            self._whole([text for text, each in zip(texts, words, strict=True) if not each])
+        )
         return [self._of_words(each) if each else next(others) for each in words]
 
     def _of_words(self, words: Sequence[str]) -> TokenIds:

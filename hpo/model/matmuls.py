@@ -16,9 +16,7 @@ from torch import Tensor
 
 from hpo.model.activations import ACTIVATIONS, TANH_GELUS
 
-_HAS_ONEDNN: Final = torch.backends.mkldnn.is_available() and hasattr(
-    torch.ops.mkldnn, "_linear_pointwise"
-)
+_HAS_ONEDNN: Final = torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 # Without instructions for it oneDNN has no fused bf16 kernels, though PyTorch emulates the format.
 _FUSES_BF16: Final = _HAS_ONEDNN and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 
 import pytest
@@ -15,7 +16,7 @@ from hpo.data.preprocessing import Preprocessing
 from hpo.data.tokens import tokenize_texts
 from hpo.data.word_tokens import WordTokens
 from hpo.demo import DEMO_MODEL_DIR
-from hpo.spec.cleaning import CleaningSection
+from hpo.spec.cleaning import CleaningSection, Keep
 from tests.data.test_tokens import word_tokenizer
 
 
@@ -25,16 +26,26 @@ def byte_level_tokenizer() -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def check(tokens: WordTokens, tokenizer: PreTrainedTokenizerBase, texts: list[str], most: int, how: Preprocessing) -> None:
+def check(
+    tokens: WordTokens,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+    most: int,
+    how: Preprocessing,
+) -> None:
     expected = tokenize_texts(texts, tokenizer, max_length=most, preprocessing=how)
     found = tokens.split(texts)
     assert found.offsets.tolist() == expected.offsets.tolist()
     assert found.tokens.tolist() == expected.tokens.tolist()
 
 
-WORDS = st.sampled_from(
-    ["it's", "a", "don't", "'t", "É", "é", "42", "…!?", "<|endoftext|>", "x<|endoftext|>", "日本", "\u00a0", "", "\t", "the"]
-) | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+ODD_WORDS = [
+    *("it's", "a", "don't", "'t", "É", "é", "42", "…!?", "<|endoftext|>", "x<|endoftext|>"),
+    *("日本", "a\u00a0b", "the"),
+]
+WORDS = st.sampled_from([*ODD_WORDS, "", "\t"]) | st.text(
+    st.characters(exclude_categories=["Cs"]), max_size=6
+)
 
 
 @given(
@@ -44,7 +55,7 @@ WORDS = st.sampled_from(
     lower=st.booleans(),
 )
 def test_any_text_gives_the_tokens_that_the_tokenizer_gives(
-    texts: list[str], most: int, keep: str | None, lower: bool
+    texts: list[str], most: int, keep: Keep | None, lower: bool
 ) -> None:
     how = Preprocessing(CleaningSection(lowercase=lower), keep)
     tokens = WordTokens(byte_level_tokenizer(), most, how)
@@ -58,3 +69,13 @@ def test_words_are_forgotten_where_there_are_too_many(monkeypatch: pytest.Monkey
     for number in range(4):
         texts = [f"{number} word{number}", "the same"]
         check(tokens, byte_level_tokenizer(), texts, 8, Preprocessing())
+
+
+def test_tokenizers_of_other_kinds_read_texts_whole() -> None:
+    stripping = copy.deepcopy(byte_level_tokenizer())
+    stripping.add_tokens([AddedToken("<x>", lstrip=True)])
+    for tokenizer in (word_tokenizer(), stripping):
+        tokens = WordTokens(tokenizer, 8)
+        assert tokens.is_by_word is False
+        check(tokens, tokenizer, ["a <x> b", "a b <x>", "c  d."], 8, Preprocessing())
+    assert WordTokens(byte_level_tokenizer(), 8).is_by_word
