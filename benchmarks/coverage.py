@@ -1,10 +1,10 @@
 """Whether what a study tells of its champion is true: many small studies, each held against endless data.
 
 A world is a study of its own on texts that the embedded generator makes for it alone: a random search, its
-best trials trained again with new seeds, the champion's test. Thousands more texts of the same generator
-say what the champion's accuracy really is. Over all worlds: how often the test's 95 % interval holds it,
-and by how much the search's best value and the confirmed mean are off. Worlds that the output holds
-already are not made again.
+best trials trained again with new seeds on new validation texts, the champion's test. Thousands more texts
+of the same generator say what the champion's accuracy really is. Over all worlds: how often the test's
+95 % interval holds it, and by how much the search's best value and the confirmed mean are off. Worlds
+that the output holds already are not made again.
 """
 
 from __future__ import annotations
@@ -32,16 +32,19 @@ from hpo.model.saved import TextClassifier
 from hpo.results.confirmed import Confirmed, ranking
 from hpo.results.final_test import final_test
 from hpo.runtime.preparation import Prepared, prepare, trial_params
+from hpo.runtime.trainings import Confirming
 from hpo.spec.locations import Locations
+from hpo.spec.study import Direction
 from hpo.spec.study_file import find_study_file, read_study
+from hpo.studies.confirmations import confirmed_on
 from hpo.training.loop import TrialTraining
-from hpo.training.result import Verdict
+from hpo.training.micro_batches import MicroBatches
+from hpo.training.result import TrialResult, Verdict
 
 METRIC: Final = "accuracy"
+DIRECTION: Final[Direction] = "maximize"
 # No world's texts are the demo's own.
 _FIRST_SEED: Final = 10_000
-# A confirmation's seeds, far from those of trials.
-_NEW_SEEDS: Final = 1_000
 _KEYS: Final[Mapping[str, object]] = {
     "training.batch_size": 16,
     "training.epochs": 2,
@@ -51,8 +54,8 @@ _KEYS: Final[Mapping[str, object]] = {
     "search.space": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
 }
 
-# The metric on validation, and the classifier.
-Trained = tuple[float, TextClassifier]
+# What training told, and the classifier.
+Trained = tuple[TrialResult, TextClassifier]
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,8 @@ class World:
     Attributes:
         found: The search's best value, on validation.
         found_truth: The accuracy of that trial's classifier on endless texts.
-        confirmed: The champion's mean over new seeds, on validation.
-        confirmed_truth: The mean accuracy of those trainings' classifiers on endless texts.
+        confirmed: The mean that is told of the confirmation.
+        confirmed_truth: The mean accuracy on endless texts of the classifiers that it is of.
         test: The champion's accuracy on the test texts, with its interval.
         test_truth: The same classifier's on endless texts.
     """
@@ -106,6 +109,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--top", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--confirm-on", choices=("new", "same"), default="new")
     parser.add_argument("--train", type=int, default=100, help="training texts of a world")
     parser.add_argument("--validation", type=int, default=100)
     parser.add_argument("--test", type=int, default=300)
@@ -117,31 +121,44 @@ def _world(number: int, options: argparse.Namespace, folder: Path) -> World:
     prepared, test, truth = _prepared(number, options, folder)
     random = np.random.default_rng(number)
     points = [{"learning_rate": float(10 ** random.uniform(-4, -2))} for _ in range(options.trials)]
-    trials = [_trained(prepared, point, seed) for seed, point in enumerate(points)]
-    best = sorted(range(options.trials), key=lambda each: -trials[each][0])[: options.top]
+    trials = [
+        _trained(TrialTraining(prepared.context, trial_params(prepared.spec, point), seed=seed))
+        for seed, point in enumerate(points)
+    ]
+    values = [result.value for result, _ in trials]
+    best = sorted(range(options.trials), key=lambda each: -values[each])[: options.top]
+    on = confirmed_on(prepared.spec, prepared.data.split_off)
+    confirming = Confirming(prepared, MicroBatches())
     again = {
-        each: [_trained(prepared, points[each], _NEW_SEEDS + k) for k in range(options.seeds)]
+        (each, repetition): _trained(
+            confirming.training(
+                trial_params(prepared.spec, points[each]),
+                repetition,
+                on_new=on == "new",
+                scored_at=trials[each][0].best.index,
+            )
+        )
         for each in best
+        for repetition in range(options.seeds)
     }
-    confirmation = ranking(
-        [
-            Confirmed(each, trials[each][0], tuple(value for value, _ in again[each]))
-            for each in best
-        ],
-        "maximize",
-    )
-    champion = confirmation.champion
+    tried = [
+        Confirmed(each, values[each], tuple(again[each, k][0].value for k in range(options.seeds)))
+        for each in best
+    ]
+    confirmation = ranking(tried, DIRECTION, on)
+    champion, expected = confirmation.champion, confirmation.expected
     assert champion is not None
+    assert expected is not None
     classifier = trials[champion.number][1]
     score = final_test(classifier, Sealed(test), metric=METRIC, seed=number)
     low, high = score.intervals[METRIC]
-    truths = [_accuracy(each, truth) for _, each in again[champion.number]]
+    chosen = [again[pick.number, pick.repetition][1] for pick in expected.picks]
     return World(
         number=number,
-        found=trials[best[0]][0],
+        found=values[best[0]],
         found_truth=_accuracy(trials[best[0]][1], truth),
-        confirmed=champion.mean,
-        confirmed_truth=fmean(truths),
+        confirmed=expected.mean,
+        confirmed_truth=fmean(_accuracy(each, truth) for each in chosen),
         test=score.metrics[METRIC],
         low=low,
         high=high,
@@ -160,7 +177,8 @@ def _prepared(
             rows = csv.writer(file)
             rows.writerow(("text", "label"))
             rows.writerows((review.text, review.label) for review in islice(reviews, size))
-    keys = {**_KEYS, "data.source": str(folder), "study.seed": number}
+    confirm = {"confirm.validation": options.confirm_on}
+    keys = {**_KEYS, **confirm, "data.source": str(folder), "study.seed": number}
     spec = read_study(find_study_file("quickstart"), keys)
     prepared = prepare(spec, replace(Locations.of(), cache=folder / "cache"))
     held_out = prepared.context.data.test.unsealed()
@@ -173,13 +191,11 @@ def _part(split: TokenizedSplit, start: int, stop: int) -> TokenizedSplit:
     return TokenizedSplit(tokens, offsets - offsets[0], split.labels[start:stop])
 
 
-def _trained(prepared: Prepared, point: dict[str, float], seed: int) -> Trained:
-    context = prepared.context
-    trial = TrialTraining(context, trial_params(prepared.spec, point), seed=seed)
-    result = trial.run(lambda _evaluation: Verdict.GO_ON)
+def _trained(trial: TrialTraining) -> Trained:
+    result, context = trial.run(lambda _evaluation: Verdict.GO_ON), trial.context
     names, longest = context.data.label_names, context.data.max_length
     task = trial.tuned_task
-    return result.value, TextClassifier.of(trial.classifier, context.features, task, names, longest)
+    return result, TextClassifier.of(trial.classifier, context.features, task, names, longest)
 
 
 def _accuracy(classifier: TextClassifier, split: TokenizedSplit) -> float:

@@ -96,6 +96,7 @@ def _folds(runs: Runs, data: str, seed: int, keys: Mapping[str, object], folder:
     """The same search with the same texts, each trial judged by folds of them."""
     if "data.max_train_examples" in keys:
         keys = {**keys, "data.max_train_examples": _TEXTS_OF_FOLDS}
+        del keys["data.validation_fraction"]
     with _searched(f"{data}-folds-{seed}", {**keys, **_SEARCH, **_IN_FOLDS}, folder) as found:
         session, best, searched = found
         score = best.test.metrics[session.study.spec.study.metric]

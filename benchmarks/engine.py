@@ -24,7 +24,7 @@ from random_gpt2 import save_random_gpt2, tokens_of
 from hpo.data.batches import epoch_batches
 from hpo.data.sealed import Sealed
 from hpo.data.tokens import TokenizedData, TokenizedSplit
-from hpo.model import packed
+from hpo.model import matmuls, packed
 from hpo.model.family import Architecture
 from hpo.model.feature_cache import FeatureCache
 from hpo.model.frozen_features import FrozenFeatures
@@ -157,7 +157,7 @@ def measure(options: argparse.Namespace) -> Cell:
         # Shapes change from step to step; without this every one would be compiled anew.
         packed.block = torch.compile(packed.block, dynamic=True)
         torch._dynamo.config.recompile_limit = 100  # blocks differ in index, dropout, gradients
-        packed._FUSES_BF16 = False  # evaluations: the compiler knows no such call of oneDNN
+        matmuls._FUSES_BF16 = False  # evaluations: the compiler knows no such call of oneDNN
     device = pick_device()
     model = load_pretrained(options.model)
     architecture = model.architecture

@@ -155,7 +155,7 @@ def _load(options: argparse.Namespace) -> Predictor:
 def _label_file(options: argparse.Namespace, source: Path, target: Path, form: AnswerForm) -> None:
     from hpo.data.formats.options import ReadOptions
     from hpo.data.row_stream import open_rows
-    from hpo.data.row_writer import write_rows
+    from hpo.data.row_writer import in_background, write_rows
     from hpo.results.predictions import Labeller
 
     how = ReadOptions(encoding=options.encoding, header=not options.no_header)
@@ -167,10 +167,11 @@ def _label_file(options: argparse.Namespace, source: Path, target: Path, form: A
         pace = _Pace(stream)
         with (
             write_rows(target, stream.schema) as write,
+            in_background(write) as written,
             closing(labeller.label_each(stream.parts)) as parts,
         ):
             for columns in parts:
-                write(columns)
+                written(columns)
                 pace.tell(labeller.rows)
     say(_told(labeller, target, pace.seconds))
 

@@ -75,7 +75,11 @@ class Split:
         Args:
             index: Its position in the split, from 0.
         """
-        return f"{self.origin}, {self.row_noun} {self._numbers()[index]}"
+        return f"{self.origin}, {self.row_noun} {self.row(index)}"
+
+    def row(self, index: int) -> int:
+        """The number of a text's row in its file, without a file its place among the texts, from 1."""
+        return int(self._numbers()[index])
 
     def rows_named(self, indices: NDArray[np.int64]) -> str:
         """The first few of these rows, `lines 3, 17, 40, …`."""

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -71,6 +72,31 @@ def write_rows(
             io.TextIOWrapper(raw, "utf-8", errors="surrogateescape", newline="") as file,
         ):
             yield _json_lines(file) if kind == "jsonl" else _delimited(file, _DELIMITERS[kind])
+
+
+@contextmanager
+def in_background(write: Callable[[Columns], None]) -> Iterator[Callable[[Columns], None]]:
+    """Write rows while whoever has them works on the next; all are written where it ends without a fault.
+
+    Args:
+        write: Takes some rows.
+
+    Yields:
+        What takes some rows as `write` does, and waits for those before alone. It raises, and so does
+        the end, what writing them raised.
+    """
+    with ThreadPoolExecutor(1) as writer:
+        before: Future[None] | None = None
+
+        def take(columns: Columns) -> None:
+            nonlocal before
+            if before is not None:
+                before.result()
+            before = writer.submit(write, columns)
+
+        yield take
+        if before is not None:
+            before.result()
 
 
 def _opened(partial: Path, path: Path) -> IO[bytes]:

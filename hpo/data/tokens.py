@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -168,10 +168,22 @@ def tokenize_texts(
     """Texts without labels, cleaned, as one run of tokens; one that gives none gets the padding token."""
     clean = preprocessing.clean(texts)
     ids, cut = _token_ids(clean, tokenizer, max_length, preprocessing.keep)
-    runs = [run or [tokenizer.pad_token_id] for run in ids]
+    return replace(unlabelled_split(ids, tokenizer.pad_token_id), cut=cut)
+
+
+def unlabelled_split(ids: Sequence[list[int]], padding: int) -> TokenizedSplit:
+    """Texts without labels from the ids of each; of padding at their ends, a first token alone is read.
+
+    Args:
+        ids: Of each text, cut to its length; changed by the call.
+        padding: The padding token.
+    """
+    for run in ids:
+        _drop_padding(run, padding)
+    runs = [run or [padding] for run in ids]
     offsets = np.cumsum([0, *map(len, runs)], dtype=np.int64)
     tokens = np.fromiter(chain.from_iterable(runs), dtype=np.int32, count=int(offsets[-1]))
-    return TokenizedSplit(tokens, offsets, np.zeros(len(runs), dtype=np.int64), cut)
+    return TokenizedSplit(tokens, offsets, np.zeros(len(runs), dtype=np.int64))
 
 
 def _token_ids(

@@ -9,7 +9,7 @@ from hpo.execution.executor import Executor, Job
 from hpo.execution.machine_resources import machine_resources
 from hpo.outbox.outbox import blocked_in, waiting_in
 from hpo.results.leaderboard import leaderboard
-from hpo.runtime.confirmation import confirm_champion
+from hpo.runtime.announcement import announce_champion
 from hpo.runtime.course import StudyCourse, is_unconfirmed
 from hpo.runtime.events import View
 from hpo.runtime.finish import Summary, finish_study, known_champion, summarise, tidy
@@ -87,7 +87,7 @@ def run_study(
             view.close()
             registered = None
             if champion is not None:
-                registered = confirm_champion(session, champion, republish=done)
+                registered = announce_champion(session, champion, republish=done)
             study_url = session.tracker.study_url
         # Workers that ended with the server away have left outboxes too.
         waiting, blocked = waiting_in(locations.state), blocked_in(locations.state)

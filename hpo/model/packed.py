@@ -16,16 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hpo.model.activations import ACTIVATIONS, TANH_GELUS
 from hpo.model.block_weights import BlockWeights
 from hpo.model.dropout import Dropout
 from hpo.model.family import Architecture, AttentionMask, ModelFamily, Pooling
 from hpo.model.layout import Layout
-
-# Without instructions for it oneDNN has no fused bf16 kernels, though PyTorch emulates the format.
-_FUSES_BF16 = hasattr(torch.ops.mkldnn, "_linear_pointwise") and bool(
-    torch.ops.mkldnn._is_mkldnn_bf16_supported()
-)
+from hpo.model.matmuls import activated_linear, linear
 
 # Up to here, plain matmuls beat PyTorch's fused bf16 attention on a CPU, made for long texts.
 _LONGEST_FOR_MATMULS = 128
@@ -78,9 +73,9 @@ def block(
         (tokens, width) fp32.
     """
     normed = _norm(hidden, weights.norm_1_weight, weights.norm_1_bias, architecture)
-    qkv = _linear(normed, weights.qkv_weight, weights.qkv_bias)
+    qkv = linear(normed, weights.qkv_weight, weights.qkv_bias)
     attended = _attention(qkv, layout, architecture, index, dropout)
-    hidden = hidden + dropout.residual(_linear(attended, weights.out_weight, weights.out_bias))
+    hidden = hidden + dropout.residual(linear(attended, weights.out_weight, weights.out_bias))
     return _mlp(hidden, weights, architecture, dropout)
 
 
@@ -138,7 +133,7 @@ def last_block(
     attended = (values + total * value_bias.view(heads, -1)).reshape(-1, width)
 
     hidden = hidden[layout.last] + dropout.residual(
-        _linear(attended, weights.out_weight, weights.out_bias)
+        linear(attended, weights.out_weight, weights.out_bias)
     )
     return _mlp(hidden, weights, architecture, dropout)
 
@@ -183,21 +178,8 @@ def _mlp(
     hidden: Tensor, weights: BlockWeights, architecture: Architecture, dropout: Dropout
 ) -> Tensor:
     normed = _norm(hidden, weights.norm_2_weight, weights.norm_2_bias, architecture)
-    inner = _up(normed, weights, architecture.activation)
-    return hidden + dropout.residual(_linear(inner, weights.down_weight, weights.down_bias))
-
-
-def _up(normed: Tensor, weights: BlockWeights, activation: str) -> Tensor:
-    """The wide part of the MLP, (tokens, width) -> (tokens, inner width)."""
-    weight, bias = weights.up_weight, weights.up_bias
-    fused = weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and _FUSES_BF16
-    if fused and activation in TANH_GELUS and not torch.is_grad_enabled():
-        # At widths of a few hundred, PyTorch's bf16 GELU takes as long as the matmul before it.
-        inner: Tensor = torch.ops.mkldnn._linear_pointwise(
-            normed.to(weight.dtype), weight.t(), bias, "gelu", [], "tanh"
-        )
-        return inner
-    return ACTIVATIONS[activation](_linear(normed, weight, bias))
+    inner = activated_linear(normed, weights.up_weight, weights.up_bias, architecture.activation)
+    return hidden + dropout.residual(linear(inner, weights.down_weight, weights.down_bias))
 
 
 def _attention(
@@ -244,7 +226,3 @@ def _by_head(projection: Tensor, heads: int) -> Tensor:
 
 def _norm(hidden: Tensor, weight: Tensor, bias: Tensor, architecture: Architecture) -> Tensor:
     return functional.layer_norm(hidden, weight.shape, weight, bias, architecture.norm_epsilon)
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.addmm(bias, x.to(weight.dtype), weight)

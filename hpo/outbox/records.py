@@ -74,8 +74,15 @@ class LogMetrics:
 
 @dataclass(frozen=True)
 class SetTags:
+    """Set tags of the run.
+
+    Attributes:
+        only_if_there: Nothing is wrong where there is no such run.
+    """
+
     run: RunRef
     tags: Mapping[str, str]
+    only_if_there: bool = False
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def promote(
     best: Entry,
     trained: Sequence[Path],
     *,
-    model: PretrainedModel,
+    predictor: Predictor,
     test: Sealed[TokenizedSplit],
     tracker: StudyTracker,
     study_name: str,
@@ -99,7 +99,6 @@ def promote(
     times_tested_before: int,
     value: float | None = None,
     confirmation: Confirmation | None = None,
-    calibrated: Callable[[Predictor], Predictor] = lambda predictor: predictor,
     before_publishing: Callable[[], None] = lambda: None,
 ) -> Champion:
     """Make the study's champion: test the classifier of the source's trials and publish it.
@@ -109,7 +108,7 @@ def promote(
         best: The first of its trials, as the leaderboard has it.
         trained: The folder that holds what was trained; of an ensemble one a member, in the order of
             its combination.
-        model: The pretrained model that it was trained from.
+        predictor: Loaded from there, as it is to be tested and published.
         test: The test split.
         tracker: Where the classifier is published.
         study_name: What the registered model is named after.
@@ -119,13 +118,8 @@ def promote(
         value: The metric on validation, of an ensemble an estimate on texts that it was not chosen by;
             None: the best trial's.
         confirmation: How the trial was chosen, where it was confirmed.
-        calibrated: Gives the classifier the temperature with which it is tested and published.
         before_publishing: Called when the test is done; what it raises leaves nothing published.
-
-    Raises:
-        ModelError: A folder is damaged.
     """
-    predictor = calibrated(load_champion(source, trained, model))
     score = final_test(predictor, test, metric=metric, seed=seed)
     before_publishing()
     champion = Champion(

@@ -6,8 +6,11 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Final
 
+from hpo.results.cross_fit import CrossFit, cross_fit
+from hpo.spec.confirm import ConfirmedOn
 from hpo.spec.study import Direction
 
 # A difference that chance gives less often than this is told as one.
@@ -58,22 +61,23 @@ class Confirmed:
 class Confirmation:
     """The configurations that were trained again, the best mean first, and what the search had said.
 
-    The mean of a configuration over new seeds is free of the luck of the seed that made its trial one of
-    the best, not of that of the validation texts: all trainings are scored on the same, and each takes
-    its best evaluation there. The standard error is that of seeds. How sure a score is that has so few
-    texts, the interval of the test says; `benchmarks/coverage.py` measures what is left.
+    Each training is scored at the evaluation at which the search's trial was best, with a seed of its own,
+    so that its value owes nothing to the luck of the search's seed or evaluation and, on new validation
+    texts, nothing to that of the texts. `benchmarks/coverage.py` measures what is left.
 
     Attributes:
         direction: Whether more or less of the metric is better.
         found: The trial that the search had found best.
         ranked: Those of which a training came to something, the best mean first.
         failed: Those of which none did.
+        on: The validation texts on which they were scored.
     """
 
     direction: Direction
     found: Confirmed
     ranked: tuple[Confirmed, ...]
     failed: tuple[Confirmed, ...] = ()
+    on: ConfirmedOn = "same"
 
     @property
     def champion(self) -> Confirmed | None:
@@ -84,14 +88,23 @@ class Confirmation:
     def runner_up(self) -> Confirmed | None:
         return self.ranked[1] if len(self.ranked) > 1 else None
 
+    @cached_property
+    def expected(self) -> CrossFit | None:
+        """What is to be expected of the champion's parameters; None where all trainings failed."""
+        if self.champion is None:
+            return None
+        sign = -1 if self.direction == "maximize" else 1
+        # In the search's order, which says nothing of the new seeds.
+        by_search = sorted(self.ranked, key=lambda each: (sign * each.found, each.number))
+        values = {each.number: each.values for each in by_search}
+        return cross_fit(values, self.champion.number, self.direction)
+
     @property
     def optimism(self) -> float | None:
-        """By how much the search's best looked better than its mean over new seeds; None without one."""
-        return self.gap_of(self.found) if self.found.runs else None
-
-    def gap_of(self, each: Confirmed) -> float:
-        """By how much the search had it better than its mean, positive whichever way the metric goes."""
-        gap = each.found - each.mean
+        """By how much the search had its best too good, positive whichever way the metric goes."""
+        if self.expected is None:
+            return None
+        gap = self.found.found - self.expected.mean
         return gap if self.direction == "maximize" else -gap
 
     @property
@@ -122,14 +135,15 @@ class Confirmation:
 
     def as_json(self) -> dict[str, Any]:
         """Facts for programs, and for `from_json`."""
-        champion = self.champion
+        expected = self.expected
         return {
             "direction": self.direction,
+            "validation": self.on,
             "found": asdict(self.found),
             "ranked": [asdict(each) for each in self.ranked],
             "failed": [asdict(each) for each in self.failed],
-            "mean": None if champion is None else champion.mean,
-            "standard_error": None if champion is None else champion.standard_error,
+            "mean": None if expected is None else expected.mean,
+            "standard_error": None if expected is None else expected.standard_error,
             "optimism": self.optimism,
             "runner_up": None if self.runner_up is None else self.runner_up.number,
             "p_value": self.p_value,
@@ -139,75 +153,89 @@ class Confirmation:
     def from_json(document: Mapping[str, Any]) -> Confirmation:
         """The confirmation that `as_json` told of."""
         ranked, failed = (tuple(map(_read, document[key])) for key in ("ranked", "failed"))
-        return Confirmation(document["direction"], _read(document["found"]), ranked, failed)
+        found, on = _read(document["found"]), document.get("validation", "same")
+        return Confirmation(document["direction"], found, ranked, failed, on)
 
     def in_words(self, metric: str) -> list[str]:
         """What came of it, a sentence each, for people."""
-        champion, lines = self.champion, []
-        if champion is None:
-            lines.append(
+        if self.champion is None or self.expected is None:
+            lines = [
                 "Confirmation: every training with a new seed failed; the search's best stands."
-            )
+            ]
         else:
-            what = f"mean{'' if champion.standard_error is None else ' ± standard error'}"
-            lines.append(
-                f"Confirmed: trial {champion.number}, validation {metric} {champion.in_words()} "
-                f"({what} of {_count(len(champion.runs), 'training')} with new seeds)."
-            )
-        lines += self._optimism_in_words()
+            lines = [
+                f"Confirmed: trial {self.champion.number}, validation {metric} "
+                f"{self.expected.in_words()} ({self._how_in_words(self.expected)}).",
+                *self._optimism_in_words(),
+            ]
         lines += self._runner_up_in_words()
         lines += [f"Trial {each.number} failed with every new seed." for each in self.failed]
         lines += [_failures(each) for each in self.ranked if len(each.runs) < len(each.values)]
         return lines
 
     def in_short(self) -> str:
-        """`Confirmed at 0.9120 ± 0.0042 over 3 new seeds; optimism of the search +0.0151.`"""
-        champion, optimism = self.champion, self.optimism
-        if champion is None:
+        """`Confirmed at 0.9120 ± 0.0042 over 3 new seeds on new texts; optimism of the search +0.0151.`"""
+        if self.expected is None:
             return "Every training with a new seed failed."
-        seeds = _count(len(champion.runs), "new seed")
-        gap = "" if optimism is None else f"; optimism of the search {optimism:+.4f}"
-        return f"Confirmed at {champion.in_words()} over {seeds}{gap}."
+        return (
+            f"Confirmed at {self.expected.in_words()} over {self.seeds_in_words}; "
+            f"optimism of the search {self.optimism:+.4f}."
+        )
+
+    @property
+    def seeds_in_words(self) -> str:
+        """`3 new seeds on new texts`."""
+        seeds = 0 if self.expected is None else len(self.expected.picks)
+        return f"{_count(seeds, 'new seed')} on {'new' if self.on == 'new' else 'the same'} texts"
 
     @property
     def metrics(self) -> dict[str, float]:
         """The same as numbers, by name."""
-        champion = self.champion
+        expected = self.expected
         found = {
-            "confirmed_mean": None if champion is None else champion.mean,
-            "confirmed_standard_error": None if champion is None else champion.standard_error,
+            "confirmed_mean": None if expected is None else expected.mean,
+            "confirmed_standard_error": None if expected is None else expected.standard_error,
             "optimism": self.optimism,
         }
         return {name: value for name, value in found.items() if value is not None}
 
+    def _how_in_words(self, expected: CrossFit) -> str:
+        """What the number is: `mean ± standard error over 3 new seeds on new texts, …`."""
+        if not expected.is_held_out:
+            mean = "the mean of" if len(expected.picks) > 1 else "of"
+            return f"{mean} {self.seeds_in_words}, which also chose it"
+        what = "mean" if expected.standard_error is None else "mean ± standard error"
+        return f"{what} over {self.seeds_in_words}, each with what the others choose"
+
     def _optimism_in_words(self) -> list[str]:
-        optimism = self.optimism
-        if optimism is None:
-            return []
-        same = self.champion is not None and self.champion.number == self.found.number
-        which = "It" if same else f"Trial {self.found.number}"
-        mean = "" if same else f", and {self.found.in_words()} with new seeds"
+        optimism = self.optimism or 0.0
         looked = "better" if optimism > 0 else "worse"
-        by = f": {abs(optimism):.4f} {looked} than it is (optimism {optimism:+.4f})"
-        return [f"{which} had {self.found.found:.4f} in the search{mean}{by}."]
+        by = f"{abs(optimism):.4f} {looked} (optimism {optimism:+.4f})"
+        return [
+            f"The search had its best, trial {self.found.number}, at {self.found.found:.4f}: {by}."
+        ]
 
     def _runner_up_in_words(self) -> list[str]:
-        second, p = self.runner_up, self.p_value
-        if second is None:
+        first, second, p = self.champion, self.runner_up, self.p_value
+        if first is None or second is None:
             return []
         can = "can" if self.told_apart else "cannot"
         how = "too few seeds" if p is None else f"p = {p:.2g}, paired t test over the same seeds"
         return [
-            f"The next, trial {second.number} ({second.in_words()}), {can} be told from it ({how})."
+            f"The next, trial {second.number}, {can} be told from it (means {second.in_words()} and "
+            f"{first.in_words()}; {how})."
         ]
 
 
-def ranking(candidates: Sequence[Confirmed], direction: Direction) -> Confirmation:
+def ranking(
+    candidates: Sequence[Confirmed], direction: Direction, on: ConfirmedOn = "same"
+) -> Confirmation:
     """Rank configurations by their means over new seeds.
 
     Args:
         candidates: In the search's own order, its best first; at least one.
         direction: Whether more or less of the metric is better.
+        on: The validation texts on which they were scored.
 
     Returns:
         The confirmation; of equal means the search's order stands.
@@ -220,6 +248,7 @@ def ranking(candidates: Sequence[Confirmed], direction: Direction) -> Confirmati
         # Rounded, for means that are equal as fractions may differ as floats.
         ranked=tuple(sorted(alive, key=lambda each: sign * round(each.mean, 12))),
         failed=tuple(each for each in candidates if not each.runs),
+        on=on,
     )
 
 

@@ -14,6 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 FOLDS = "folds"
 STD_OVER_FOLDS = "std_over_folds"
 BEST_EPOCH = "best_epoch"
+# And of one on a split.
+BEST_EVALUATION = "best_evaluation"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Entry:
         folds: How many; 0 where validation is on a split.
         std_over_folds: The standard deviation of their values.
         best_epoch: The mean of their best epochs, to which the champion is trained.
+        best_evaluation: The index of that which the value is of; None over folds.
     """
 
     number: int
@@ -36,11 +39,13 @@ class Entry:
     folds: int = 0
     std_over_folds: float | None = None
     best_epoch: float | None = None
+    best_evaluation: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Facts for programs."""
         shown = asdict(self)
-        shown.pop("best_epoch")
+        for inner in ("best_epoch", "best_evaluation"):
+            shown.pop(inner)
         return shown | {"params": dict(self.params)}
 
     def score_in_words(self) -> str:
@@ -114,7 +119,15 @@ def _entry(trial: FrozenTrial) -> Entry:
         folds=attributes.get(FOLDS, 0),
         std_over_folds=attributes.get(STD_OVER_FOLDS),
         best_epoch=attributes.get(BEST_EPOCH),
+        best_evaluation=None if FOLDS in attributes else _best_evaluation(trial),
     )
+
+
+def _best_evaluation(trial: FrozenTrial) -> int | None:
+    """As it is noted; of a trial that an earlier release made, the first that had the trial's value."""
+    noted: int | None = trial.user_attrs.get(BEST_EVALUATION)
+    reported = sorted(trial.intermediate_values.items())
+    return noted or next((index for index, value in reported if value == trial.value), None)
 
 
 def _value(trial: FrozenTrial) -> float:

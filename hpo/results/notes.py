@@ -59,19 +59,22 @@ def study_note(
     links: Mapping[str, str],
     reading: Reading | None = None,
     registered: str | None = None,
+    why: Sequence[str] = (),
 ) -> str:
-    """What was searched, what is the best, where to look.
+    """What was searched, what is the best and why, where to look.
 
     Args:
         links: Addresses by the words to click on.
         reading: What was read of the data, where it is known.
         registered: Where the champion loads from, if it was seen there.
+        why: Why the champion is the best, as `why_best` says.
     """
     metric = spec.study.metric
     lines = [
         spec.study.description or f"Fine-tuning `{spec.model.name}` on `{spec.data.source}`.",
         "",
         _standing(spec, counts, entries, champion, registered),
+        *why_in_markdown(why),
         *_caveats(metric, entries, champion, reading),
     ]
     if links:
@@ -91,11 +94,32 @@ def study_note(
     return "\n".join(lines)
 
 
-def trial_note(facts: TrialFacts) -> str:
-    """A trial's end in a sentence, and the link to its MLflow run; empty where neither is known yet."""
+def trial_note(facts: TrialFacts, why: Sequence[str] = ()) -> str:
+    """A trial's end in a sentence, and the link to its MLflow run; empty where neither is known yet.
+
+    Args:
+        why: Why it is the champion, if it is.
+    """
     url = facts.attributes.get("mlflow_url")
     link = f"[MLflow run of trial {facts.number}]({url})" if url else ""
-    return "\n\n".join(part for part in (link, trial_end(facts)) if part)
+    return "\n\n".join(part for part in (link, described_end(facts, why)) if part)
+
+
+def described_end(facts: TrialFacts, why: Sequence[str] = ()) -> str:
+    """What came of a trial, and of a champion why it is that."""
+    return "\n".join((trial_end(facts), *why_in_markdown(why)))
+
+
+def why_in_markdown(why: Sequence[str]) -> list[str]:
+    """Why a trial is the champion, as a list below a line."""
+    return ["", "Why it is the champion:", "", *(f"- {line}" for line in why)] if why else []
+
+
+def stopped_in_words(facts: TrialFacts) -> str:
+    """`stopped early, as it no longer improved, after 2.50 epochs`; empty where that is not known."""
+    stopped = _STOPPED.get(str(facts.attributes.get("stopped")), "")
+    epochs = facts.attributes.get("epochs_run")
+    return stopped + (f", after {epochs:.2f} epochs" if stopped and epochs is not None else "")
 
 
 def trial_end(facts: TrialFacts) -> str:

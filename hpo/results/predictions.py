@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hpo.data.row_stream import Rows
-from hpo.data.tokens import TokenizedSplit, tokenize_texts
+from hpo.data.tokens import TokenizedSplit
+from hpo.data.word_tokens import WordTokens
 from hpo.tracking.pyfunc import answers_of
 from hpo.tracking.served_classifier import Answers, NoText, text_of
 
@@ -99,6 +101,11 @@ class Labeller:
     form: AnswerForm = field(default_factory=AnswerForm)
     faults: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+    _tokens: WordTokens = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        model = self.predictor
+        self._tokens = WordTokens(model.model.tokenizer, model.max_length, model.preprocessing)
 
     def label_each(self, parts: Iterator[Rows]) -> Generator[dict[str, Sequence[Any]]]:
         """As `label` of each part; the next is read and made into tokens while the model is at one."""
@@ -123,26 +130,12 @@ class Labeller:
     def _prepared(self, rows: Rows) -> _Part:
         texts = [self._text(rows, index) for index in range(len(rows))]
         distinct = list(dict.fromkeys(text for text in texts if isinstance(text, str)))
-        model = self.predictor
-        split = None
-        if distinct:
-            split = tokenize_texts(
-                distinct,
-                model.model.tokenizer,
-                max_length=model.max_length,
-                preprocessing=model.preprocessing,
-            )
+        split = self._tokens.split(distinct) if distinct else None
         return _Part(rows, texts, {text: at for at, text in enumerate(distinct)}, split)
 
     def _labelled(self, part: _Part) -> dict[str, Sequence[Any]]:
         rows, texts = part.rows, part.texts
-        answers = answers_of(self.predictor)
-        scores = np.empty((0, len(answers.label_names)))
-        if part.split is not None:
-            found = self.predictor.probabilities(part.split, "")
-            # Of fp32 no more digits than it has, which a file would have to hold.
-            scores = found.astype(np.float64).round(7)
-        told = self.form.columns(answers, scores)
+        told = self.form.columns(answers_of(self.predictor), self._scores(part))
         at = [part.position[text] if isinstance(text, str) else None for text in texts]
         errors = [text.why if isinstance(text, NoText) else None for text in texts]
         self.rows += len(rows)
@@ -153,6 +146,15 @@ class Labeller:
             columns[unused] = [None if index is None else column[index] for index in at]
         columns[ERROR_COLUMN if ERROR_COLUMN not in columns else f"{_OURS}{ERROR_COLUMN}"] = errors
         return columns
+
+    def _scores(self, part: _Part) -> NDArray[np.float64]:
+        """Of each distinct text, (texts, labels)."""
+        if part.split is None:
+            return np.empty((0, len(self.predictor.label_names)))
+        with torch.inference_mode():
+            found = self.predictor.probabilities(part.split, "")
+        # Of fp32 no more digits than it has, which a file would have to hold.
+        return found.astype(np.float64).round(7)
 
     def _text(self, rows: Rows, index: int) -> str | NoText:
         fault = rows.faults.get(index)

@@ -7,14 +7,25 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
 from hpo.documents import parse_json
+from hpo.results.baseline import baseline_in
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import Entry, counts, leaderboard
-from hpo.results.notes import TrialFacts, study_note, trial_end, trial_note
+from hpo.results.noise import noise_of
+from hpo.results.notes import (
+    TrialFacts,
+    described_end,
+    stopped_in_words,
+    study_note,
+    trial_end,
+    trial_note,
+)
+from hpo.results.why_best import why_best
 from hpo.spec.locations import dashboard_url
 from hpo.spec.study import StudySpec
 from hpo.storage.optuna_rows import read_note, set_attribute, set_metric_name, write_note
@@ -26,7 +37,7 @@ from hpo.storage.optuna_tables import (
 )
 from hpo.storage.seals import read_trial
 from hpo.storage.storage import Storage
-from hpo.storage.tables import HPO_STUDIES
+from hpo.storage.tables import HPO_CLAIMS, HPO_STUDIES
 from hpo.studies.reading import known_reading
 from hpo.studies.studies import OpenStudy, stored_spec
 from hpo.tracking.tracker import StudyTracker
@@ -50,8 +61,12 @@ def present_study(
     entries, counted = linked_leaderboard(study), study.read(counts)
     reading = known_reading(study.storage, study.study_id)
 
+    why = [] if champion is None else why_champion(study, entries, champion)
+
     def note(links: dict[str, str]) -> str:
-        return study_note(spec, study.space, counted, entries, champion, links, reading, registered)
+        return study_note(
+            spec, study.space, counted, entries, champion, links, reading, registered, why
+        )
 
     dashboard = f"{dashboard_url()}/dashboard/studies/{study.study_id}"
     table = tracker.table_url
@@ -66,6 +81,68 @@ def present_study(
             _write_note(connection, study.study_id, None, body)
 
     study.storage.retry(write, "writing the study's note")
+
+
+def why_champion(study: OpenStudy, entries: list[Entry], champion: Champion) -> list[str]:
+    """Why the study's champion is that, a sentence or two each; none of an ensemble."""
+    if champion.source.how == "ensemble":
+        return []
+    metric, reading = study.spec.study.metric, known_reading(study.storage, study.study_id)
+    noise = None
+    if reading is not None:
+        validation = baseline_in(reading, "validation", [metric])
+        noise = noise_of([entry.value for entry in entries], metric, validation)
+    number = champion.number
+    facts = study.storage.retry(
+        lambda: _trial_facts(study.storage, study.uid, number), "looking up the champion's trial"
+    )
+    return why_best(
+        number,
+        entries,
+        study.space,
+        metric,
+        noise=noise,
+        confirmation=champion.confirmation,
+        end="" if facts is None else stopped_in_words(facts),
+    )
+
+
+def present_champion(
+    study: OpenStudy, tracker: StudyTracker, champion: Champion, former: Champion | None
+) -> None:
+    """Describe a study that has its champion, whose trial then says why it is that, and a former one's no longer.
+
+    Args:
+        study: The study.
+        tracker: Its own.
+        champion: As the study keeps it.
+        former: What it was before, if it had one.
+    """
+    present_study(study, tracker, champion)
+    why = why_champion(study, linked_leaderboard(study), champion)
+    told: dict[int, list[str]] = {} if former is None else {former.number: []}
+    told[champion.number] = why
+    for number, reasons in told.items():
+        present_trial(study.storage, study.uid, number, reasons)
+        facts, attempt = _with_attempt(study, number)
+        if facts is not None and attempt is not None:
+            tracker.describe_trial(number, attempt, described_end(facts, reasons))
+
+
+def _with_attempt(study: OpenStudy, number: int) -> tuple[TrialFacts | None, int | None]:
+    """What is known of a trial, and the number of its last attempt."""
+    query = (
+        select(HPO_CLAIMS.c.attempt)
+        .join(TRIALS, TRIALS.c.trial_id == HPO_CLAIMS.c.trial_id)
+        .where(TRIALS.c.study_id == study.study_id, TRIALS.c.number == number)
+    )
+
+    def read() -> tuple[TrialFacts | None, int | None]:
+        with study.storage.read() as connection:
+            attempt = connection.execute(query).scalar_one_or_none()
+        return _trial_facts(study.storage, study.uid, number), attempt
+
+    return study.storage.retry(read, "looking up a trial")
 
 
 def trial_runs(storage: Storage, study_id: int) -> dict[int, tuple[str, str]]:
@@ -103,11 +180,14 @@ def linked_leaderboard(study: OpenStudy) -> list[Entry]:
     ]
 
 
-def present_trial(storage: Storage, uid: str, number: int) -> None:
+def present_trial(storage: Storage, uid: str, number: int, why: Sequence[str] = ()) -> None:
     """Write the note of a trial from what the storage knows of it.
 
     Args:
+        storage: Where its study is.
         uid: The study's.
+        number: The trial's.
+        why: Why it is the champion, if it is.
     """
     query = select(TRIALS.c.trial_id, TRIALS.c.study_id).join(
         HPO_STUDIES, HPO_STUDIES.c.study_id == TRIALS.c.study_id
@@ -116,7 +196,7 @@ def present_trial(storage: Storage, uid: str, number: int) -> None:
 
     def write() -> None:
         facts = _trial_facts(storage, uid, number)
-        body = "" if facts is None else trial_note(facts)
+        body = "" if facts is None else trial_note(facts, why)
         if not body:
             return
         with storage.write() as connection:

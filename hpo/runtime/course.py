@@ -24,6 +24,7 @@ from hpo.studies.confirmations import (
     RunKey,
     confirmation_trials,
     run_key,
+    study_confirmed_on,
     trained_runs,
     want_runs,
 )
@@ -79,8 +80,9 @@ def wanted_runs(study: OpenStudy, entries: Sequence[Entry]) -> list[Confirmation
         entries: Its leaderboard.
     """
     confirm = study.spec.confirm
+    on = study_confirmed_on(study) if confirm.seeds else "same"
     return [
-        ConfirmationRun(entry.number, repetition, entry.params)
+        ConfirmationRun(RunKey(entry.number, repetition, on), entry.params, entry.best_evaluation)
         for repetition in range(confirm.seeds)
         for entry in candidates(entries, confirm.top)
     ]
@@ -108,17 +110,18 @@ def confirmation_of(study: OpenStudy, entries: Sequence[Entry]) -> Confirmation 
     over = trained_runs(confirmation_trials(study)) if wanted else {}
     if not wanted or any(run.key not in over for run in wanted):
         return None
-    seeds = range(study.spec.confirm.seeds)
+    on, seeds = wanted[0].key.on, range(study.spec.confirm.seeds)
     return ranking(
         [
             Confirmed(
                 entry.number,
                 entry.value,
-                tuple(_value(over[entry.number, repetition]) for repetition in seeds),
+                tuple(_value(over[RunKey(entry.number, seed, on)]) for seed in seeds),
             )
             for entry in candidates(entries, study.spec.confirm.top)
         ],
         study.spec.direction,
+        on,
     )
 
 
@@ -136,7 +139,8 @@ def _confirmation(session: Session) -> AbstractContextManager[Session]:
 
     def tell(event: Event) -> None:
         told = bare(event)
-        run = None if isinstance(told, FeatureProgress) else runs.get(told.number)
+        known = None if isinstance(told, FeatureProgress) else runs.get(told.number)
+        run = None if known is None else (known.trial, known.repetition)
         work.on_event(ConfirmationEvent(told, run, len(wanted) // seeds, seeds, finished))
 
     return open_session(

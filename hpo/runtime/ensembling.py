@@ -20,7 +20,7 @@ from hpo.results.ensembles.made import TRAINED_METHODS, Ensemble
 from hpo.results.ensembles.publishing import find_ensemble, publish_ensemble
 from hpo.results.final_test import final_test
 from hpo.results.leaderboard import top_numbers
-from hpo.runtime.calibrating import calibrated
+from hpo.runtime.calibrating import calibrated, validated
 from hpo.runtime.ensemble_choice import Assembled, EnsembleChoice, Tell, shares
 from hpo.runtime.member_training import MemberTraining
 from hpo.runtime.preparation import trial_params
@@ -161,7 +161,8 @@ def _calibrated(
     """The model with its temperature, which is that of its test where it was tested before."""
     if known is not None:
         return made.model.tempered(known.test.temperature)
-    return calibrated(choice.session, made.model, choice.numbers[0])
+    found = validated(choice.session, made.model, choice.numbers[0])
+    return calibrated(made.model, found)
 
 
 def _tested(choice: EnsembleChoice, made: Assembled, known: Ensemble | None) -> Ensemble:

@@ -20,15 +20,16 @@ from hpo.outbox.outbox import waiting_in
 from hpo.results.appraisal import appraise
 from hpo.results.baseline import baseline_in
 from hpo.results.champion import Champion, promote
+from hpo.results.champion_model import load_champion
 from hpo.results.champion_source import ChampionSource, champion_source
 from hpo.results.confirmed import NOT_CONFIRMED, Confirmation
 from hpo.results.ensembles.known import made_ensembles, times_tested
 from hpo.results.ensembles.made import Ensemble
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
 from hpo.results.noise import Noise, noise_of, why_no_importances
-from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_study
+from hpo.results.presentation import CHAMPION_KEY, linked_leaderboard, present_champion
 from hpo.results.refitted import Refit, known_refit
-from hpo.runtime.calibrating import calibrated
+from hpo.runtime.calibrating import calibrated, keep_hard_texts, validated
 from hpo.runtime.course import StudyCourse, confirmation_of, is_unconfirmed
 from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.refitting import refit_champion
@@ -247,11 +248,14 @@ def _promote(
     with TemporaryDirectory(prefix="hpo-download-") as folder:
         trained = trained_parts(session, source, entries, Path(folder))
         turn.check()
+        plain = load_champion(source, trained, context.model)
+        known = validated(session, plain, source.lead)
+        predictor = calibrated(plain, known)
         champion = promote(
             source,
             best,
             trained,
-            model=context.model,
+            predictor=predictor,
             test=context.data.test,
             tracker=session.tracker,
             study_name=study.name,
@@ -260,14 +264,15 @@ def _promote(
             times_tested_before=times_tested(study),
             value=value,
             confirmation=confirmation,
-            calibrated=lambda predictor: calibrated(session, predictor, source.lead),
             before_publishing=turn.check,
         )
+    keep_hard_texts(session, source, predictor.task, known)
+    former = known_champion(study)
     turn.end_with(CHAMPION_KEY, champion.as_json())
     kept = _kept_numbers(study, entries, champion)
     session.models.drop(session.models.numbers() - kept)
     show_drawings(session, entries, champion)
-    present_study(study, session.tracker, champion)
+    present_champion(study, session.tracker, champion, former)
     log_report(session)
     return champion
 

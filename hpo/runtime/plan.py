@@ -8,11 +8,13 @@ from typing import Any
 
 from hpo.redaction import redacted
 from hpo.runtime.preparation import Prepared
+from hpo.spec.confirm import ConfirmedOn
 from hpo.spec.locations import Locations
 from hpo.spec.space import Choice, Dimension, IntRange
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import search_space
 from hpo.storage.storage import open_storage, registered_names
+from hpo.studies.confirmations import confirmed_on
 from hpo.studies.progress import progress
 from hpo.studies.registration import check_same_settings
 from hpo.studies.studies import resolved_space
@@ -29,6 +31,7 @@ class Plan:
         trials: How many it should have.
         confirmed: How many of the best are trained again then, at most.
         seeds: How often each of them is, with new seeds.
+        confirmed_on: On which validation texts those trainings are scored.
         space: What each searched option may be, in words.
         places: What is kept where.
     """
@@ -38,6 +41,7 @@ class Plan:
     trials: int
     confirmed: int
     seeds: int
+    confirmed_on: ConfirmedOn
     metric: str
     direction: str
     sampler: str
@@ -77,7 +81,8 @@ class Plan:
         best = "the best trial" if self.confirmed == 1 else f"the best {self.confirmed}"
         seeds = "1 new seed" if self.seeds == 1 else f"{self.seeds} new seeds"
         more = f"up to {runs} more trainings" if runs > 1 else "1 more training"
-        return f"{best} with {seeds}{' each' if self.confirmed > 1 else ''}, {more}"
+        on = "new validation texts" if self.confirmed_on == "new" else "the same validation texts"
+        return f"{best} with {seeds}{' each' if self.confirmed > 1 else ''} on {on}, {more}"
 
 
 def plan_of(spec: StudySpec, prepared: Prepared, locations: Locations) -> Plan:
@@ -93,6 +98,7 @@ def plan_of(spec: StudySpec, prepared: Prepared, locations: Locations) -> Plan:
         trials=spec.study.trials,
         confirmed=min(spec.confirm.top, spec.study.trials),
         seeds=spec.confirm.seeds,
+        confirmed_on=confirmed_on(spec, prepared.data.split_off),
         metric=spec.study.metric,
         direction=spec.direction,
         sampler=spec.search.sampler.name,

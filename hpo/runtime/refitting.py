@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import statistics
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.data.tokens import TokenizedSplit
 from hpo.leases.once import Once, Turn, TurnLost
 from hpo.model.saved import load_trained, save_trained
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import leaderboard
 from hpo.results.refitted import REFIT_KEY, Refit, known_refit, publish_refit
-from hpo.runtime.preparation import Prepared, variants_of
 from hpo.runtime.session import Session
 from hpo.runtime.trained_part import train_on, trained_part
+from hpo.runtime.wider import wider
+from hpo.spec.study import Direction
 from hpo.studies.confirmations import confirmation_trials, run_key
 from hpo.studies.studies import OpenStudy
 from hpo.training.trial_context import TrialContext
@@ -69,49 +66,20 @@ def _refit(session: Session, champion: Champion, on: str, turn: Turn) -> None:
     turn.end_with(REFIT_KEY, json.loads(json.dumps(made.as_json())))
 
 
-def wider(prepared: Prepared, on: str) -> TrialContext:
-    """The study's context with more texts to train on.
-
-    Args:
-        prepared: Its data and model.
-        on: "train+validation" or "all", which is the test split, too: to be called after the test.
-    """
-    context, data = prepared.context, prepared.data
-    tokens, with_test = context.data, on == "all"
-    splits = [tokens.train, tokens.validation]
-    train = joined([*splits, tokens.test.unsealed()] if with_test else splits)
-    texts = [*data.train.texts, *data.validation.texts, *(data.test.texts if with_test else ())]
-    fingerprint = hashlib.sha256(f"{tokens.fingerprint}\n{on}".encode()).hexdigest()
-    wide = replace(tokens, train=train, fingerprint=fingerprint)
-    variants = variants_of(prepared.spec, texts, wide, context.model, prepared.table)
-    return replace(context, data=wide, variants=variants)
-
-
-def joined(splits: list[TokenizedSplit]) -> TokenizedSplit:
-    """Splits as one, in their order."""
-    ends = np.cumsum([len(split.tokens) for split in splits])
-    starts = [0, *ends[:-1]]
-    offsets = [split.offsets[:-1] + start for split, start in zip(splits, starts, strict=True)]
-    return TokenizedSplit(
-        tokens=np.concatenate([split.tokens for split in splits]),
-        offsets=np.append(np.concatenate(offsets), ends[-1]),
-        labels=np.concatenate([split.labels for split in splits]),
-    )
-
-
 def epochs_found(study: OpenStudy, number: int) -> float:
     """After how many epochs the trainings that confirmed a trial were best, on average, or the trial itself was."""
-    of_study = study.read(lambda read: read.get_trials(deepcopy=False))
-    again = [trial for trial in confirmation_trials(study) if run_key(trial)[0] == number]
+    [entry] = [each for each in study.read(leaderboard) if each.number == number]
+    again = [trial for trial in confirmation_trials(study) if run_key(trial).trial == number]
     complete = [trial for trial in again if trial.state is TrialState.COMPLETE]
-    steps = [_best_step(trial) for trial in complete or [of_study[number]]]
-    return statistics.fmean(steps) / study.spec.training.evaluations_per_epoch
+    steps = [_best_step(trial, study.spec.direction) for trial in complete]
+    found = statistics.fmean(steps or [entry.best_evaluation or 1])
+    return found / study.spec.training.evaluations_per_epoch
 
 
-def _best_step(trial: FrozenTrial) -> int:
-    """The evaluation at which it had the value that it ended with; the last where none did."""
-    reports = sorted(trial.intermediate_values.items())
-    return next((step for step, value in reports if value == trial.value), reports[-1][0])
+def _best_step(trial: FrozenTrial, direction: Direction) -> int:
+    """The evaluation at which a training was best, which need not be the one that it was scored at."""
+    best = max if direction == "maximize" else min
+    return best(sorted(trial.intermediate_values.items()), key=lambda report: report[1])[0]
 
 
 def _trained(session: Session, context: TrialContext, made: Refit, folder: Path) -> Path:

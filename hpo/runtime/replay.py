@@ -12,8 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.model.weights_file import weights_digest
 from hpo.runtime.outcomes import THREADS
 from hpo.runtime.preparation import Prepared, prepare, trial_params
-from hpo.runtime.study_work import training_of
 from hpo.runtime.trained_part import as_many_threads
+from hpo.runtime.trainings import training_of
 from hpo.runtime.trial_report import dashboard_columns
 from hpo.search.samplers import seed_for
 from hpo.spec.locations import Locations

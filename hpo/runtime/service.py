@@ -18,7 +18,7 @@ from hpo.errors import (
     StudyGoneError,
     TrackingError,
 )
-from hpo.runtime.confirmation import confirm_champion
+from hpo.runtime.announcement import announce_champion
 from hpo.runtime.course import StudyCourse, is_unconfirmed
 from hpo.runtime.events import Listener
 from hpo.runtime.finish import finish_study, tidy
@@ -159,7 +159,7 @@ class Service(Closing):
         try:
             champion = finish_study(session)
             if champion is not None:
-                self._on_champion(session.study.name, confirm_champion(session, champion))
+                self._on_champion(session.study.name, announce_champion(session, champion))
             self._leave()
             tidy(session)
         except StudyGoneError as gone:

@@ -23,12 +23,10 @@ from hpo.runtime.events import Listener, TrialEnded, TrialEvaluated, TrialStarte
 from hpo.runtime.kept_models import KeptModels, keep_trained
 from hpo.runtime.preparation import Prepared, told_params, trial_params
 from hpo.runtime.study_folder import study_folder
+from hpo.runtime.trainings import Training, Trainings
 from hpo.runtime.trial_end import BrokenOff, Ended, end_by, end_of
 from hpo.runtime.trial_report import TUNED, dashboard_columns, log_confusion, log_evaluation
-from hpo.search.pruners import evaluations_a_training
-from hpo.search.samplers import confirmation_seed, seed_for
 from hpo.spec.options import OptionValue
-from hpo.spec.space import SearchSpace
 from hpo.spec.training import TrialParams
 from hpo.studies.confirmations import run_key
 from hpo.studies.memory import recall, remember
@@ -43,31 +41,9 @@ from hpo.training.result import Evaluation, TrialResult, Verdict
 
 logger = logging.getLogger(__name__)
 
-Training = TrialTraining | FoldedTraining
-
 _MICRO_BATCH = "micro_batch"
 _MOST_FAILURES_IN_A_ROW = 5
 _WAIT_SECONDS = 0.5
-
-
-def training_of(
-    prepared: Prepared,
-    space: SearchSpace,
-    params: TrialParams,
-    seed: int,
-    micro_batches: MicroBatches,
-) -> Training:
-    """A trial of the study before its first step, on its validation split or over its folds."""
-    context = prepared.context
-    if not context.folds:
-        return TrialTraining(context, params, seed=seed, micro_batches=micro_batches)
-    return FoldedTraining(
-        context,
-        params,
-        seed=seed,
-        evaluations_a_fold=evaluations_a_training(prepared.spec, space),
-        micro_batches=micro_batches,
-    )
 
 
 @dataclass(frozen=True)
@@ -99,11 +75,13 @@ class StudyWork:
     should_stop: Callable[[], bool]
     _failures_in_a_row: int = 0
     micro_batches: MicroBatches = field(init=False)
+    _trainings: Trainings = field(init=False)
     _models: KeptModels = field(init=False)
 
     def __post_init__(self) -> None:
         known = recall(self.study.storage, self.study.study_id, _MICRO_BATCH)
         self.micro_batches = MicroBatches(known if isinstance(known, int) else None)
+        self._trainings = Trainings(self.study, self.prepared, self.micro_batches)
         self._models = KeptModels(self.state, self.study.name, self.study.uid)
 
     def next_trial(self) -> NoTrial | None:
@@ -163,7 +141,7 @@ class StudyWork:
     def _train(self, params: TrialParams, attempt: _Attempt) -> tuple[Training, TrialResult]:
         """Train from the checkpoint, where there is one, telling of each evaluation."""
         attempt.claim.note_environment(self.prepared.environment())
-        trial = self._training(params, self._seed_of(attempt.claim))
+        trial = self._trainings.of(attempt.claim.trial, params)
         self._log_earlier_evaluations(trial, attempt)
         result = trial.run(
             lambda evaluation: self._on_evaluation(evaluation, trial, attempt),
@@ -173,19 +151,8 @@ class StudyWork:
         return trial, result
 
     def _start_run(self, claim: Claim, told: Mapping[str, OptionValue | None]) -> TrialRun:
-        confirms = run_key(claim.trial) if self.study.confirms else None
+        confirms = run_key(claim.trial)[:2] if self.study.confirms else None
         return self.tracker.start_trial(claim.number, claim.attempt, told, confirms)
-
-    def _seed_of(self, claim: Claim) -> int:
-        """What everything random about a trial follows from."""
-        seed = self.study.spec.study.seed
-        if not self.study.confirms:
-            return seed_for(seed, claim.number)
-        _, repetition = run_key(claim.trial)
-        return confirmation_seed(seed, repetition)
-
-    def _training(self, params: TrialParams, seed: int) -> Training:
-        return training_of(self.prepared, self.study.space, params, seed, self.micro_batches)
 
     def _keep(self, trial: Training, result: TrialResult, attempt: _Attempt) -> str | None:
         """Keep what training found out, before the trial ends, and a complete trial's model.

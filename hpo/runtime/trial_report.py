@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from hpo.results.drawings import draw_confusion
-from hpo.results.leaderboard import FOLDS, STD_OVER_FOLDS
+from hpo.results.leaderboard import BEST_EVALUATION, FOLDS, STD_OVER_FOLDS
 from hpo.runtime.outcomes import EXAMPLES_SEEN, THREADS
 from hpo.tracking.trial_run import TrialRun
 from hpo.training.folds import deviation_of
@@ -72,6 +72,7 @@ def dashboard_columns(result: TrialResult) -> dict[str, float | int | str]:
         EXAMPLES_SEEN: result.examples_seen,
         "seconds": round(seconds, 3),
         "examples_per_second": round(result.examples_seen / max(seconds, 1e-9), 1),
+        **({} if result.fold_values else {BEST_EVALUATION: best.index}),
         **_folds(result.fold_values),
         "stopped": result.end,
         THREADS: torch.get_num_threads(),

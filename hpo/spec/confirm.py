@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ConfirmedOn = Literal["new", "same"]
+"""Validation texts that training texts have made room for, or those by which the trials were chosen."""
+
 
 class ConfirmSection(BaseModel):
     """`[confirm]`: the best trials, trained again with new seeds before one of them is chosen."""
@@ -24,6 +27,12 @@ class ConfirmSection(BaseModel):
         le=100,
         description="trainings of each with new seeds, of which the best mean wins; "
         "0: the search's best wins unconfirmed",
+    )
+    validation: Literal["auto", "new", "same"] = Field(
+        "auto",
+        description="what they are scored on: `new` validation texts each time, which change places with "
+        "training texts, or the `same` that the trials had; `auto`: new ones unless the data have a "
+        "validation split of their own",
     )
     refit: Literal["none", "train+validation", "all"] = Field(
         "none",

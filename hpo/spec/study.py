@@ -239,6 +239,9 @@ class TrackingSection(_Section):
     system_metrics: bool = Field(
         False, description="CPU, memory and GPU of the worker as metrics `system/…` of each trial"
     )
+    shown_texts: int = Field(
+        10, ge=0, le=100, description="validation texts of a kind in the report; 0: none is kept"
+    )
 
     @field_validator("keep")
     @classmethod

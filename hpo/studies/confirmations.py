@@ -9,41 +9,58 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from optuna.study import StudyDirection
 from optuna.trial import BaseTrial, FrozenTrial
 from sqlalchemy import Connection, insert, select, update
 
+from hpo.documents import parse_json
 from hpo.search.points import Point
+from hpo.spec.confirm import ConfirmedOn
 from hpo.spec.names import confirmation_name
-from hpo.spec.study import PrunerChoice, SamplerChoice, StudySpec
+from hpo.spec.study import DEMO, PrunerChoice, SamplerChoice, StudySpec
 from hpo.storage.optuna_rows import create_study, delete_study, enqueue_trial
 from hpo.storage.optuna_tables import STUDIES, TRIAL_USER_ATTRIBUTES, TRIALS
 from hpo.storage.seals import sealed_spec
 from hpo.storage.tables import HPO_STUDIES, lock_study, now_utc
 from hpo.studies.memory import keep, kept
+from hpo.studies.reading import known_reading
 from hpo.studies.studies import OpenStudy
 
 CONFIRMS: Final = "confirms_trial"
 REPETITION: Final = "repetition"
+CONFIRMED_ON: Final = "confirmed_on"
+SCORED_AT: Final = "scored_at"
+_KEYS: Final = (CONFIRMS, REPETITION, CONFIRMED_ON)
 _OF: Final = "confirms"  # under which it remembers the uid of its study
 
-RunKey = tuple[int, int]
-"""The number of the trial that is confirmed, and the repetition, from 0."""
+
+class RunKey(NamedTuple):
+    """What a training confirms: a trial's number, the repetition, from 0, and on which validation texts."""
+
+    trial: int
+    repetition: int
+    on: ConfirmedOn
 
 
 @dataclass(frozen=True)
 class ConfirmationRun:
-    """A training that is wanted: a trial's point, and which of the new seeds it gets."""
+    """A training that is wanted: of a trial's point, with which of the new seeds, and how it is scored.
 
-    trial: int
-    repetition: int
+    Attributes:
+        scored_at: The index of the evaluation that counts, the trial's best; None: its own best.
+    """
+
+    key: RunKey
     point: Point
+    scored_at: int | None
 
-    @property
-    def key(self) -> RunKey:
-        return self.trial, self.repetition
+    def as_attributes(self) -> dict[str, object]:
+        """For `run_key` and `scored_at`."""
+        trial, repetition, on = self.key
+        known: dict[str, object] = {CONFIRMS: trial, REPETITION: repetition, CONFIRMED_ON: on}
+        return known if self.scored_at is None else known | {SCORED_AT: self.scored_at}
 
 
 def want_runs(study: OpenStudy, runs: Sequence[ConfirmationRun]) -> None:
@@ -66,8 +83,7 @@ def want_runs(study: OpenStudy, runs: Sequence[ConfirmationRun]) -> None:
             known = _queued(connection, study_id)
             for run in runs:
                 if run.key not in known:
-                    told = {CONFIRMS: run.trial, REPETITION: run.repetition}
-                    enqueue_trial(connection, study_id, run.point, told)
+                    enqueue_trial(connection, study_id, run.point, run.as_attributes())
                     known.add(run.key)
             _set_budget(connection, study, study_id, uid, len(known))
 
@@ -81,7 +97,35 @@ def trained_runs(trials: Sequence[FrozenTrial]) -> Mapping[RunKey, FrozenTrial]:
 
 def run_key(trial: BaseTrial) -> RunKey:
     """What a training of a confirmation confirms."""
-    return trial.user_attrs[CONFIRMS], trial.user_attrs[REPETITION]
+    return _key(trial.user_attrs)
+
+
+def scored_at(trial: BaseTrial) -> int | None:
+    """The index of the evaluation that counts in a training of a confirmation; None: its own best."""
+    found: int | None = trial.user_attrs.get(SCORED_AT)
+    return found
+
+
+def confirmed_on(spec: StudySpec, split_off: Sequence[str]) -> ConfirmedOn:
+    """On which validation texts a study's best are confirmed.
+
+    Given ones may be of another distribution than the training texts, which are then no match for them.
+
+    Args:
+        spec: The study.
+        split_off: The splits that its data lacked.
+    """
+    if spec.validation.folds:
+        return "same"
+    if spec.confirm.validation != "auto":
+        return spec.confirm.validation
+    return "new" if "validation" in split_off or spec.data.source == DEMO else "same"
+
+
+def study_confirmed_on(study: OpenStudy) -> ConfirmedOn:
+    """The same of a study whose data may not be at hand."""
+    reading = known_reading(study.storage, study.study_id)
+    return confirmed_on(study.spec, () if reading is None else reading.split_off)
 
 
 def confirmation_row(connection: Connection, name: str) -> tuple[int, str] | None:
@@ -147,12 +191,19 @@ def _queued(connection: Connection, study_id: int) -> set[RunKey]:
     rows = connection.execute(
         select(TRIALS.c.trial_id, attributes.c.key, attributes.c.value_json)
         .join(attributes, attributes.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, attributes.c.key.in_((CONFIRMS, REPETITION)))
+        .where(TRIALS.c.study_id == study_id, attributes.c.key.in_(_KEYS))
     )
-    found: dict[int, dict[str, int]] = {}
+    found: dict[int, dict[str, Any]] = {}
     for row in rows:
-        found.setdefault(row.trial_id, {})[row.key] = int(row.value_json)
-    return {(each[CONFIRMS], each[REPETITION]) for each in found.values()}
+        found.setdefault(row.trial_id, {})[row.key] = parse_json(row.value_json)
+    return {_key(each) for each in found.values()}
+
+
+def _key(attributes: Mapping[str, Any]) -> RunKey:
+    # One that an earlier release queued does not say on which.
+    return RunKey(
+        attributes[CONFIRMS], attributes[REPETITION], attributes.get(CONFIRMED_ON, "same")
+    )
 
 
 def confirmation_trials(study: OpenStudy) -> list[FrozenTrial]:

@@ -244,6 +244,11 @@ class Gateway:
             with answers():
                 client.set_experiment_tag(experiment_id, key, value)
 
+    def experiment_tags(self, experiment_id: str) -> Mapping[str, str]:
+        client = self.client
+        with answers():
+            return dict(client.get_experiment(experiment_id).tags)
+
     def end_run(self, run_id: str, status: RunStatus, end_ms: int) -> None:
         client = self.client
         with answers():

@@ -28,7 +28,9 @@ from hpo.outbox.rows import KnownRun, WaitingOperation
 from hpo.tracking import models
 from hpo.tracking.answers import PermanentError
 from hpo.tracking.channel import Channel
+from hpo.tracking.descriptions import sparing_edited
 from hpo.tracking.keys import (
+    NOTE_TAG,
     OUTBOX_TAG,
     PARENT_TAG,
     RUN_KEY_TAG,
@@ -54,12 +56,25 @@ def log_together(channel: Channel, operations: Sequence[LogMetrics | SetTags]) -
             points += operation.points
         else:
             tags |= operation.tags
-    run = channel.known(operations[0].run)
+    run = channel.find(operations[0].run)
+    if run is None:
+        if all(isinstance(each, SetTags) and each.only_if_there for each in operations):
+            return
+        raise PermanentError("there is no such run")
     if tags and channel.origin.may_be_outdated:
         # What is there may be of later than these.
         there = channel.gateway.run_tags(run.run_id)
         tags = {key: value for key, value in tags.items() if key not in there}
+    tags = _spared(channel, run, tags)
     channel.gateway.log_batch(run.run_id, metrics=points, tags=tags)
+
+
+def _spared(channel: Channel, run: KnownRun, tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags to set of a run, without a description where a person has written one."""
+    if NOTE_TAG not in tags:
+        return dict(tags)
+    there = channel.gateway.run_tags(run.run_id)
+    return sparing_edited(tags, there, unmarked_is_ours=run.shared)
 
 
 def _log(channel: Channel, row: WaitingOperation, operation: LogMetrics | SetTags) -> None:
@@ -108,7 +123,10 @@ def _log_dataset(channel: Channel, row: WaitingOperation, operation: LogDataset)
 
 
 def _tag_experiment(channel: Channel, row: WaitingOperation, operation: TagExperiment) -> None:
-    channel.gateway.tag_experiment(channel.known(operation.run).experiment_id, operation.tags)
+    experiment_id, tags = channel.known(operation.run).experiment_id, operation.tags
+    if NOTE_TAG in tags:
+        tags = sparing_edited(tags, channel.gateway.experiment_tags(experiment_id))
+    channel.gateway.tag_experiment(experiment_id, tags)
 
 
 def _log_model(channel: Channel, row: WaitingOperation, operation: LogModel) -> None:
@@ -144,7 +162,7 @@ def _end_run(channel: Channel, row: WaitingOperation, operation: EndRun) -> None
         return
     gateway = channel.gateway
     if operation.tags:
-        gateway.log_batch(run.run_id, tags=operation.tags)
+        gateway.log_batch(run.run_id, tags=_spared(channel, run, operation.tags))
     gateway.end_run(run.run_id, operation.status, operation.end_ms)
     if run.doubtful:
         gateway.remove_doubles(

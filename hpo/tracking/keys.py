@@ -33,6 +33,8 @@ ALIAS_TAG = "hpo.alias"
 # MLflow's own.
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
+# Of the description that we wrote last. MLflow's pages do not show tags that are named as its own.
+NOTE_DIGEST_TAG = "mlflow.note.hpo_digest"
 
 CHAMPION_ALIAS = "champion"
 ENSEMBLE_ALIAS = "ensemble"

@@ -13,15 +13,11 @@ from hpo.outbox.records import (
     LogDataset,
     OpenRun,
     Operation,
-    RunRef,
-    SetTags,
-    TagExperiment,
 )
 from hpo.tracking.identity import StudyIdentity
 from hpo.tracking.keys import (
     ATTEMPT_TAG,
     CONFIRMS_TAG,
-    NOTE_TAG,
     REASON_TAG,
     STUDY_TAG,
     STUDY_UID_TAG,
@@ -29,7 +25,6 @@ from hpo.tracking.keys import (
     TRIAL_STATE_TAG,
     trial_run_name,
 )
-from hpo.tracking.limits import MAX_EXPERIMENT_TAG_CHARACTERS, MAX_NOTE_CHARACTERS
 from hpo.tracking.trial_run import abandoned_tags, log_text, now_ms
 
 
@@ -105,13 +100,6 @@ def open_trial(
     reason = f"attempt {attempt} goes on with the trial"
     ended = {**abandoned_tags(), REASON_TAG: reason}
     return [opening, EndEarlierAttempts(run, start_ms, ended)]
-
-
-def descriptions(study: RunRef, markdown: str) -> list[Operation]:
-    """What describes a study where people look: on the page of its run and on that of its experiment."""
-    whole = markdown[:MAX_NOTE_CHARACTERS]
-    shorter = whole[:MAX_EXPERIMENT_TAG_CHARACTERS]
-    return [SetTags(study, {NOTE_TAG: whole}), TagExperiment(study, {NOTE_TAG: shorter})]
 
 
 def _source_tags() -> dict[str, str]:

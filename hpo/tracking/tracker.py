@@ -36,6 +36,7 @@ from hpo.outbox.records import (
 from hpo.redaction import without_credentials
 from hpo.tracking.champion import find_champion, publish_champion, refusal_of_champion
 from hpo.tracking.channel import RunListener
+from hpo.tracking.descriptions import descriptions, trial_description
 from hpo.tracking.download import (
     delete_trial_models,
     download_trial_model,
@@ -52,7 +53,7 @@ from hpo.tracking.keys import (
     trial_model_tags,
     trial_run_name,
 )
-from hpo.tracking.opening import DatasetInfo, descriptions, open_study, open_trial
+from hpo.tracking.opening import DatasetInfo, open_study, open_trial
 from hpo.tracking.system_metrics import SystemMetrics
 from hpo.tracking.trial_run import OutcomeOf, TrialRun, log_text, now_ms, outcome_tags, points
 from hpo.tracking.uri import browser_url, checked_uri, run_url
@@ -287,6 +288,10 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
     def describe(self, markdown: str) -> None:
         """Set the description of the study's run, and of its experiment."""
         self._outbox.append(*descriptions(self._study.run, markdown))
+
+    def describe_trial(self, number: int, attempt: int, markdown: str) -> None:
+        """Set the description of the run of an attempt at a trial, if MLflow has it."""
+        self._outbox.append(trial_description(self._study.trial_run(number, attempt), markdown))
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics of the study as a whole, e.g. the best value so far by finished trials."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,14 @@ def evaluate(
         "val/loss": scores[task.loss_metric],  # so that MLflow finds the pair of train/loss
         **{f"val/{name}": value for name, value in scores.items()},
     }
+
+
+def improves_on(history: Sequence[Evaluation], evaluation: Evaluation, metric: Metric) -> bool:
+    """Whether an evaluation is better than all of these, in the sense of `improves`."""
+    best: Evaluation | None = None
+    for each in history:
+        best = each if improves(each, best, metric) else best
+    return improves(evaluation, best, metric)
 
 
 def improves(evaluation: Evaluation, best: Evaluation | None, metric: Metric) -> bool:

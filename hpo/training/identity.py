@@ -16,7 +16,12 @@ _BEFORE_IT_WAS_SAVED = {"task": "single_label"}  # when there was but one
 
 
 def identity_of(
-    context: TrialContext, params: TrialParams, texts: TrialData, *, seed: int
+    context: TrialContext,
+    params: TrialParams,
+    texts: TrialData,
+    *,
+    seed: int,
+    scored_at: int | None = None,
 ) -> dict[str, Any]:
     """What makes a trial what it is; JSON."""
     variants = context.variants if params.augment.is_on else None
@@ -29,6 +34,7 @@ def identity_of(
         "dtype": str(context.features.dtype),
         "metric": context.metric,
         "evaluations_per_epoch": context.settings.evaluations_per_epoch,
+        **({} if scored_at is None else {"scored_at": scored_at}),
         **({"variants": variants.fingerprint} if variants else {}),
     }
 

@@ -26,7 +26,7 @@ from hpo.training.allocator import keep_freed_memory
 from hpo.training.checkpoint import CheckpointFile
 from hpo.training.cuda_graphs import passes_on
 from hpo.training.determinism import choose_deterministic_kernels
-from hpo.training.evaluate import evaluate, evaluations_by_step, improves
+from hpo.training.evaluate import evaluate, evaluations_by_step, improves_on
 from hpo.training.identity import identity_of, is_same_trial
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.optimizer import TrialOptimizer
@@ -46,7 +46,7 @@ class TrialInterrupted(Exception):  # noqa: N818
 
 
 class TrialTraining:
-    """One trial in training."""
+    """One trial in training. The evaluation with the index `scored_at` counts; where that is None, the best."""
 
     def __init__(
         self,
@@ -56,6 +56,7 @@ class TrialTraining:
         seed: int,
         texts: TrialData | None = None,
         micro_batches: MicroBatches | None = None,
+        scored_at: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.context = context
@@ -63,6 +64,7 @@ class TrialTraining:
         self.seed = seed
         self.texts = texts or TrialData()
         self.micro_batches = micro_batches or MicroBatches()
+        self.scored_at = scored_at
         self._clock = clock
         device = context.features.device
         keep_freed_memory()
@@ -236,9 +238,10 @@ class TrialTraining:
         self.training_pass = passes_on(self.context.features.device)
 
     def _has_waited_enough(self) -> bool:
-        """Whether to stop early; never before the last stage, which all the others are for."""
-        patience = self.context.settings.early_stopping
-        return self.stage is self.stages[-1] and 0 < patience <= self.progress.without_improvement
+        """Whether to stop early; never before the last stage, which all the others are for, nor the score."""
+        if self.stage is not self.stages[-1] or self.history[-1].index < (self.scored_at or 0):
+            return False
+        return 0 < self.context.settings.early_stopping <= self.progress.without_improvement
 
     def _remaining_batches(self) -> Iterator[NDArray[np.int64]]:
         size = self.params.batch_size
@@ -308,8 +311,9 @@ class TrialTraining:
                 **stage_metrics(self.stages, self.stage),
             },
         )
-        is_best = improves(evaluation, progress.best, self.context.metric)
-        progress.note(evaluation, probabilities, self.classifier, is_best=is_best)
+        improved = improves_on(self.history, evaluation, self.context.metric)
+        counts = improved if self.scored_at is None else index <= self.scored_at
+        progress.note(evaluation, probabilities, self.classifier, improved=improved, counts=counts)
         return evaluation
 
     def _result(self, end: End) -> TrialResult:
@@ -338,4 +342,6 @@ class TrialTraining:
         )
 
     def _identity(self) -> dict[str, Any]:
-        return identity_of(self.context, self.params, self.texts, seed=self.seed)
+        return identity_of(
+            self.context, self.params, self.texts, seed=self.seed, scored_at=self.scored_at
+        )

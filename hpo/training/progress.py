@@ -26,6 +26,7 @@ class Progress:
 
     Attributes:
         loss_sum: Since the last evaluation.
+        best: The evaluation that counts: the best so far, unless another was chosen beforehand.
     """
 
     step: int = 0
@@ -65,14 +66,20 @@ class Progress:
         probabilities: NDArray[np.float32],
         classifier: Classifier,
         *,
-        is_best: bool,
+        improved: bool,
+        counts: bool,
     ) -> None:
-        """Note an evaluation, and the weights that it was made with where it is the best so far."""
+        """Note an evaluation, and the weights that it was made with where it is the one that counts.
+
+        Args:
+            improved: Whether it is the best so far.
+            counts: Whether it counts in place of the one before.
+        """
         self.history.append(evaluation)
-        if not is_best:
-            self.without_improvement += 1
+        self.without_improvement = 0 if improved else self.without_improvement + 1
+        if not counts:
             return
-        self.best, self.without_improvement = evaluation, 0
+        self.best = evaluation
         self.best_weights, self.best_decay = classifier.snapshot(), classifier.decay
         self.best_probabilities = probabilities
 

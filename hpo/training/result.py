@@ -52,7 +52,8 @@ class TrialResult:
     """A trial's end.
 
     Attributes:
-        value: The study's metric at the best evaluation.
+        value: The study's metric at `best`.
+        best: The best evaluation, or the one that was chosen beforehand.
         probabilities: (validation texts, classes) there.
         seconds: Of training, over all attempts.
         micro_batch: What fitted into memory, None where all did.

@@ -1,4 +1,4 @@
-"""The four pictures of the documentation: `python -m tests.browser.screenshots FOLDER docs/images`.
+"""The five pictures of the documentation: `python -m tests.browser.screenshots FOLDER docs/images`.
 
 FOLDER holds optuna.db and mlflow.db with two studies or more; the first two are shown.
 """
@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.execution.servers import Links, Uis
+from hpo.results.report.facts import read_facts
+from hpo.results.report.page import report_page
 from hpo.spec.locations import Locations
+from hpo.storage.storage import open_storage
 from tests.browser.pages import (
     browser_page,
     open_charts,
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 NAMES = ("mlflow.png", "mlflow-chart.png", "dashboard.png", "dashboard-compare.png")
+REPORT = "report.png"
 
 
 def take(page: Page, links: Links, target: Path, experiment: str = "1") -> None:
@@ -31,12 +35,24 @@ def take(page: Page, links: Links, target: Path, experiment: str = "1") -> None:
     target.mkdir(parents=True, exist_ok=True)
     open_trials(page, links.mlflow, experiment)
     page.screenshot(path=target / NAMES[0])
-    open_charts(page, links.mlflow, experiment, "val/")
+    open_charts(page, links.mlflow, experiment, "")
     page.screenshot(path=target / NAMES[1])
     open_study(page, links.dashboard, 1)
     page.screenshot(path=target / NAMES[2])
     open_comparison(page, links.dashboard, [1, 2])
     page.screenshot(path=target / NAMES[3])
+
+
+def take_report(page: Page, target: Path) -> None:
+    """Write the picture of the first study's report, as the folder of its storage holds it."""
+    file = Path("report.html")
+    with open_storage(Locations.of().storage_url) as storage:
+        name = storage.optuna.get_all_studies()[0].study_name
+        file.write_text(report_page([read_facts(storage, name)]), encoding="utf-8")
+    page.goto(file.absolute().as_uri())
+    page.locator("html[data-drawn]").wait_for(state="attached")
+    page.wait_for_timeout(1500)
+    page.screenshot(path=target / REPORT)
 
 
 def main() -> int:
@@ -47,6 +63,7 @@ def main() -> int:
         uis.wait()
         with browser_page() as page:
             take(page, uis.links, target)
+            take_report(page, target)
     return 0
 
 

@@ -15,7 +15,9 @@ def test_a_dry_run_says_what_would_be_done_and_leaves_no_trace(shell: Shell) -> 
     told = shell.hpo("run", "tiny.toml", "--dry-run", "--set", "confirm.seeds=2").done().out
     assert "tiny (new)" in told
     assert "4 trials, to maximize accuracy" in told
-    assert "the best 4 with 2 new seeds each, up to 8 more trainings" in told
+    assert (
+        "the best 4 with 2 new seeds each on new validation texts, up to 8 more trainings" in told
+    )
     assert "0.0001 to 0.01 by orders of magnitude" in told
     assert shell.listing() == {"tiny.toml"}
     shell.hpo("submit", "tiny.toml").done()

@@ -89,6 +89,20 @@ def test_parts_come_in_their_order_and_a_fault_of_reading_after_them(model: Path
     assert labeller.rows == 6
 
 
+def test_answers_are_those_of_the_trial_however_the_file_is_divided(model: Path) -> None:
+    texts = [f"text {number} " + "again " * (number % 7) for number in range(50)]
+    expected = load_folder(model, "it").classify(texts)[1]
+    for size in (50, 7):
+        parts = (texts[at : at + size] for at in range(0, 50, size))
+        rows = (Rows({"text": part}, range(1, len(part) + 1)) for part in parts)
+        found = [
+            probability
+            for columns in Labeller(load_folder(model, "it"), "text").label_each(rows)
+            for probability in columns["probability_bad"]
+        ]
+        assert found == pytest.approx(expected[:, 0].tolist(), abs=1e-6)
+
+
 def test_the_likeliest_labels_come_first(model: Path) -> None:
     columns = labelled(model, AnswerForm(top=5), "a", "b")
     assert list(columns) == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from optuna.trial import TrialState
 from hpo.results.dashboard_drawings import artifact_folder, show_with_study, show_with_trial
 from hpo.results.leaderboard import counts, leaderboard
 from hpo.results.notes import TrialFacts, study_note, trial_note
-from hpo.results.presentation import end_in_words, present_study, present_trial
+from hpo.results.presentation import end_in_words, present_champion, present_study, present_trial
 from hpo.runtime.outcomes import set_trial_run
 from hpo.spec.study import StudySpec
 from hpo.storage.storage import Storage, open_storage
@@ -112,6 +113,21 @@ def test_a_note_grows_with_what_is_known(study: OpenStudy) -> None:
     set_trial_run(study.storage, study.uid, 0, run_id="abc", url=URL)
     present_trial(study.storage, study.uid, 0)
     assert URL in note(study, 0)
+
+
+def test_the_champions_trial_says_why_it_is_that_until_another_is(study: OpenStudy) -> None:
+    add_trial(study, 0.87)
+    add_trial(study, 0.90)
+    note_reading(study.storage, study.study_id, READING)
+    tracker: Any = Tracker()
+    first, second = (replace(champion(((47, 5), (6, 42))), number=number) for number in (0, 1))
+    present_champion(study, tracker, first, None)
+    assert "0.0300 worse than the best of the search, trial 1" in note(study, 0)
+    present_champion(study, tracker, second, first)
+    assert "Why it is the champion" not in note(study, 0)
+    for words in (note(study, 1), note(study), tracker.description):
+        assert "0.0300 better than the next, trial 0; that is no more than chance gives" in words
+        assert "It stopped early, as it no longer improved, after 2.50 epochs." in words
 
 
 def test_a_note_that_a_person_edited_is_left_alone(study: OpenStudy) -> None:

@@ -22,14 +22,15 @@ from hpo.runtime.events import ConfirmationEvent, Event, TrialEnded
 from hpo.runtime.finish import finish_study, known_champion
 from hpo.runtime.outcomes import outcome_reader
 from hpo.runtime.preparation import prepare
-from hpo.runtime.refitting import joined
 from hpo.runtime.removal import belongings, check_idle, remove
 from hpo.runtime.session import Session, open_session
+from hpo.runtime.trainings import new_texts
+from hpo.runtime.wider import joined
 from hpo.spec.locations import Locations
 from hpo.spec.names import confirmation_name
 from hpo.spec.study import StudySpec
 from hpo.storage.storage import Storage, open_storage, registered_names
-from hpo.studies.confirmations import confirmation_trials, run_key
+from hpo.studies.confirmations import confirmation_trials, run_key, scored_at
 from hpo.studies.overview import overviews
 from hpo.studies.progress import progress, studies_with_work
 from hpo.studies.registration import submit
@@ -95,12 +96,27 @@ def course(locations: Locations, spec: StudySpec) -> Iterator[Course]:
 def test_the_best_are_trained_again_with_the_same_new_seeds(course: Course) -> None:
     best = [entry.number for entry in course.session.study.read(leaderboard)[:TOP]]
     keys = sorted(run_key(trial) for trial in course.confirming)
-    assert keys == sorted((number, seed) for number in best for seed in range(SEEDS))
+    assert keys == sorted((number, seed, "new") for number in best for seed in range(SEEDS))
     params = {trial.number: trial.params for trial in course.session.study.load().get_trials()}
     for trial in course.confirming:
         assert trial.state is TrialState.COMPLETE
         assert trial.params == params[run_key(trial)[0]]
     assert len({trial.value for trial in course.confirming}) > 1  # for the seeds are others
+
+
+def test_each_is_scored_at_the_searchs_best_evaluation_on_texts_that_chose_nothing(
+    course: Course,
+) -> None:
+    entries = {entry.number: entry for entry in course.session.study.read(leaderboard)}
+    for trial in course.confirming:
+        at = entries[run_key(trial).trial].best_evaluation
+        assert scored_at(trial) == at is not None
+        assert trial.value == trial.intermediate_values[at]
+    prepared = course.session.prepared
+    drawn = [new_texts(prepared, repetition) for repetition in range(SEEDS)]
+    for texts in drawn:
+        assert texts.train.count(prepared.context.data) == len(prepared.context.data.train)
+    assert not np.array_equal(drawn[0].validation.indices, drawn[1].validation.indices)
 
 
 def test_the_champion_is_the_best_mean_and_its_own_trial_is_registered(course: Course) -> None:
@@ -141,7 +157,9 @@ def test_its_trainings_are_runs_of_their_own_in_the_experiment_of_the_study(
 def test_what_is_told_of_it_is_told_apart_from_the_search(course: Course) -> None:
     ended = [event for event in course.events if isinstance(event, ConfirmationEvent)]
     runs_told = [event.run for event in ended if isinstance(event.event, TrialEnded)]
-    assert sorted(filter(None, runs_told)) == sorted(map(run_key, course.confirming))
+    assert sorted(filter(None, runs_told)) == sorted(
+        run_key(each)[:2] for each in course.confirming
+    )
     assert ended[0].title == f"Confirming the best {TOP} with {SEEDS} new seeds each"
     assert sum(isinstance(event, TrialEnded) for event in course.events) == TRIALS
 

@@ -17,7 +17,7 @@ from hpo.model.ensemble import EnsembleClassifier
 from hpo.results.champion_model import load_champion
 from hpo.results.champion_source import ChampionSource
 from hpo.results.leaderboard import Entry, leaderboard
-from hpo.runtime.confirmation import confirm_champion
+from hpo.runtime.announcement import announce_champion
 from hpo.runtime.finish import crown, finish_study, known_champion, tidy
 from hpo.runtime.session import Session
 from hpo.runtime.trained_part import trained_parts
@@ -51,7 +51,7 @@ def crowned(session: Session) -> ChampionSource:
     source = ensemble_source(entries)
     champion = crown(session, entries, source, ESTIMATE)
     assert (champion.source, champion.value, champion.times_tested) == (source, ESTIMATE, 2)
-    assert confirm_champion(session, champion).uri == f"models:/{NAME}@champion"
+    assert announce_champion(session, champion).uri == f"models:/{NAME}@champion"
     return source
 
 
@@ -122,7 +122,7 @@ def test_one_that_mlflow_has_lost_is_published_again(
     assert champion is not None
     # The trial that leads it is still registered, and is not taken for it.
     assert len(mlflow.search_model_versions(f"name = '{NAME}'")) == 1
-    seen = confirm_champion(session, champion)
+    seen = announce_champion(session, champion)
     assert seen.uri == f"models:/{NAME}@champion"
     again = newest_version(locations)
     assert again.version != version.version

@@ -18,7 +18,7 @@ from hpo.digests import file_digest
 from hpo.errors import ModelError
 from hpo.model.saved import TRAINED_FILE
 from hpo.results.leaderboard import leaderboard
-from hpo.runtime.confirmation import confirm_champion
+from hpo.runtime.announcement import announce_champion
 from hpo.runtime.course import StudyCourse
 from hpo.runtime.ensembling import make_ensemble
 from hpo.runtime.events import Event, TrialEnded, TrialEvaluated
@@ -106,7 +106,7 @@ def test_the_champion_is_trained_on_all_texts_once_and_again_where_it_is_lost(
                 with pytest.raises(ModelError, match="trials over folds"):
                     make_ensemble(session, method)
             trained = weights(session, best.number)
-            assert confirm_champion(session, champion).uri == "models:/study@champion"
+            assert announce_champion(session, champion).uri == "models:/study@champion"
         tidy(session)
 
         # Somebody loses both the folder of kept models and MLflow.
@@ -116,7 +116,7 @@ def test_the_champion_is_trained_on_all_texts_once_and_again_where_it_is_lost(
         elsewhere = replace(locations, tracking_uri=f"sqlite:///{tmp_path}/new/mlflow.db")
         with open_session(storage, "study", elsewhere, prepared=prepared) as session:
             assert finish_study(session) == champion
-            assert confirm_champion(session, champion).uri == "models:/study@champion"
+            assert announce_champion(session, champion).uri == "models:/study@champion"
             assert weights(session, best.number) == trained
 
 
@@ -244,7 +244,7 @@ def test_killed_in_the_training_on_all_texts_there_is_the_same_champion_once(
                 champion = finish_study(session)
                 assert champion is not None
                 assert session.tracker.flush(120) == 0
-                assert confirm_champion(session, champion).uri == "models:/study@champion"
+                assert announce_champion(session, champion).uri == "models:/study@champion"
                 found.append((champion, weights(session, champion.number)))
         assert len(client(where.tracking_uri).search_model_versions("name = 'study'")) == 1
     assert found[0] == found[1]

@@ -16,7 +16,7 @@ from hpo.leases.budget import NoTrial
 from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
 from hpo.leases.lease import LeaseLost
-from hpo.runtime import kept_models, study_work
+from hpo.runtime import kept_models, study_work, trainings
 from hpo.runtime.events import Event, TrialEnded
 from hpo.runtime.preparation import Prepared
 from hpo.runtime.study_work import StudyWork, until_done
@@ -64,7 +64,8 @@ def work(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[StudyWork]:
-    monkeypatch.setattr(study_work, "TrialTraining", StubTrial)
+    for module in (study_work, trainings):
+        monkeypatch.setattr(module, "TrialTraining", StubTrial)
     monkeypatch.setattr(kept_models, "save_trained", lambda *_: None)
     data = SimpleNamespace(label_names=("bad", "good"), max_length=8, preprocessing=None)
     context = SimpleNamespace(data=data, task=SINGLE_LABEL, folds=())

@@ -149,6 +149,8 @@ def test_a_setting_that_some_trials_need_is_taken(tmp_path: Path, toml: str) -> 
             "validation.folds is 5",
         ),
         ("[validation]\nfolds = 5\n[tracking]\nkeep = 'best'\n", "tracking.keep", "is 5"),
+        ("[validation]\nfolds = 5\n[confirm]\nvalidation = 'new'\n", "confirm.validation", "is 5"),
+        ("[confirm]\nseeds = 0\nvalidation = 'same'\n", "confirm.validation", "seeds is 0"),
     ],
 )
 def test_what_folds_lack_or_need_is_refused(tmp_path: Path, toml: str, key: str, why: str) -> None:

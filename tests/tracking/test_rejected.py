@@ -222,8 +222,10 @@ def test_what_was_refused_is_sent_again_once_in_order_with_its_files(
 def test_what_is_sent_again_does_not_undo_what_came_after_it(
     local_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = {"mlflow.note.content": "old"}
-    notes = Refusing(monkeypatch, "log_batch", lambda run_id, tags=(), **others: tags == old)
+    def is_old(run_id: str, tags: Any = None, **others: object) -> bool:
+        return dict(tags or {}).get("mlflow.note.content") == "old"
+
+    notes = Refusing(monkeypatch, "log_batch", is_old)
     ends = Refusing(monkeypatch, "end_run", lambda run_id, status, end_ms: status == "FAILED")
     tracker = open_study(local_store, tmp_path)
     tracker.describe("old")

@@ -10,6 +10,7 @@ import pytest
 
 from hpo.errors import TrackingError
 from hpo.outbox.records import RunRef, SetTags
+from hpo.outbox.rejected import rejected_in
 from hpo.tracking import DatasetInfo, drain_abandoned, trial_run_key
 from tests.tracking.reading import client, points, run_named, runs, statuses
 from tests.tracking.tracked import open_study
@@ -84,6 +85,38 @@ def test_a_study_arrives_whole(store: str, study: str, tmp_path: Path) -> None:
     text = client(store).download_artifacts(first.info.run_id, "notes/log.txt", str(tmp_path))
     assert Path(text).read_text() == "hello"
     assert list((tmp_path / ".hpo" / "outbox").iterdir()) == []
+
+
+def test_a_description_that_a_person_has_edited_stays(
+    store: str, study: str, tmp_path: Path
+) -> None:
+    """Of the experiment, of the study's run and of a trial's, each by itself."""
+    note, mlflow = "mlflow.note.content", client(store)
+    with open_study(store, study, tmp_path / ".hpo") as tracker:
+        trial = tracker.start_trial(0, 1, {})
+        tracker.describe("first")
+        assert tracker.flush(60) == 0
+        runs = [run_named(store, study, name).info for name in (study, "trial-0000")]
+        experiment = runs[0].experiment_id
+
+        def shown() -> list[str]:
+            tags = [mlflow.get_run(run.run_id).data.tags for run in runs]
+            return [each.get(note, "") for each in (mlflow.get_experiment(experiment).tags, *tags)]
+
+        assert shown() == ["first", "first", ""]
+        mlflow.set_experiment_tag(experiment, note, "Ours, do not touch")
+        mlflow.set_tag(runs[1].run_id, note, "Look at this one")
+        tracker.describe("second")
+        trial.finish("COMPLETE", note="its end")
+        tracker.describe_trial(0, 1, "why it is best")
+        tracker.describe_trial(7, 1, "nobody has this one")
+        assert tracker.flush(60) == 0
+        assert shown() == ["Ours, do not touch", "second", "Look at this one"]
+        mlflow.set_experiment_tag(experiment, note, "")
+        tracker.describe("third")
+        assert tracker.flush(60) == 0
+        assert shown() == ["third", "third", "Look at this one"]
+    assert rejected_in(tmp_path / ".hpo") == 0
 
 
 def test_nan_and_infinite_metrics_are_logged(store: str, study: str, tmp_path: Path) -> None:

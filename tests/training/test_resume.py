@@ -17,6 +17,7 @@ from hpo.training.checkpoint import CheckpointFile
 from hpo.training.loop import TrialInterrupted, TrialTraining
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.trial_context import TrialContext
+from hpo.training.trial_data import StoredTexts, TrialData
 from tests.model.tiny_gpt2 import tiny
 from tests.training.tiny_trial import N_LAYER, finish, scores, tiny_context, tiny_data, tiny_params
 from tests.training.with_stops import with_stops
@@ -54,6 +55,43 @@ def test_resumed_is_never_stopped_bit_for_bit(
     assert resumed.classifier.decay == whole.classifier.decay
     for name, weight in whole.classifier.parameters.items():
         assert torch.equal(resumed.classifier.parameters[name], weight), name
+
+
+@settings(max_examples=10, deadline=None)
+@given(stops=st.sets(st.integers(1, 11), min_size=1, max_size=4), scored_at=st.integers(1, 8))
+def test_resumed_it_counts_the_evaluation_that_was_chosen_beforehand(
+    context: TrialContext,
+    tmp_path_factory: pytest.TempPathFactory,
+    stops: set[int],
+    scored_at: int,
+) -> None:
+    """As a training that confirms a trial does, of texts of its own."""
+    rows = np.random.default_rng(scored_at).permutation(len(context.data.train))
+    drawn = StoredTexts("train", np.sort(rows[:32])), StoredTexts("train", np.sort(rows[32:]))
+    options = {"texts": TrialData(*drawn), "scored_at": scored_at}
+    whole = TrialTraining(context, tiny_params(freeze_depth=1), seed=3, **options)
+    result, told = finish(whole)
+    [counted] = [each for each in told if each.index == scored_at] or [told[-1]]
+    assert result.value == counted.metrics["val/log_loss"]
+
+    path = tmp_path_factory.mktemp("trial") / "trial.safetensors"
+    params = tiny_params(freeze_depth=1)
+    again, told_again, resumed = with_stops(context, params, stops, path, **options)
+    assert [scores(e) for e in told_again] == [scores(e) for e in told]
+    assert again.best.index == result.best.index
+    np.testing.assert_array_equal(again.probabilities, result.probabilities)
+    for name, weight in whole.classifier.parameters.items():
+        assert torch.equal(resumed.classifier.parameters[name], weight), name
+
+
+def test_early_stopping_waits_for_the_evaluation_that_counts(tmp_path: Path) -> None:
+    context = tiny_context(tmp_path, early_stopping=1)
+    params = tiny_params(learning_rate=1.0, epochs=3)  # which only gets worse
+    free, _ = finish(TrialTraining(context, params, seed=0))
+    later = free.evaluations + 2
+    bound, _ = finish(TrialTraining(context, params, seed=0, scored_at=later))
+    assert free.end == bound.end == "early"
+    assert free.best.index < bound.best.index == later <= bound.evaluations
 
 
 def test_the_same_trial_twice_is_the_same(context: TrialContext) -> None:

@@ -285,7 +285,11 @@ def ended_as_if_best_before(trial: TrialTraining, step: int) -> dict[str, torch.
             found = predict(trial.classifier, trial.validation_inputs, SINGLE_LABEL)
             perfect = {**evaluation.metrics, "val/log_loss": 0.0, "val/loss": 0.0}
             trial.progress.note(
-                replace(evaluation, metrics=perfect), found, trial.classifier, is_best=True
+                replace(evaluation, metrics=perfect),
+                found,
+                trial.classifier,
+                improved=True,
+                counts=True,
             )
         return Verdict.GO_ON
 

@@ -13,13 +13,17 @@ from tests.training.tiny_trial import finish
 
 
 def with_stops(
-    context: TrialContext, params: Any, stops: set[int], path: Path
+    context: TrialContext, params: Any, stops: set[int], path: Path, **options: Any
 ) -> tuple[TrialResult, list[Evaluation], TrialTraining]:
-    """Run a trial that is asked to stop after each of these steps and resumed in a new one."""
+    """Run a trial that is asked to stop after each of these steps and resumed in a new one.
+
+    Args:
+        options: Further ones of the training.
+    """
     told: list[Evaluation] = []
     pending = set(stops)
     while True:
-        trial = TrialTraining(context, params, seed=3)
+        trial = TrialTraining(context, params, seed=3, **options)
         file = CheckpointFile(path, "auto")
         trial.resume(file)
         indices = [e.index for e in trial.history]

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.data.reading import Reading
 from hpo.results.baseline import Baseline, baseline_in
 from hpo.results.champion import Champion
+from hpo.results.hard_texts import HARD_TEXTS_KEY, HardTexts
 from hpo.results.leaderboard import STD_OVER_FOLDS, importances
 from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.results.presentation import CHAMPION_KEY, trial_runs
@@ -66,6 +67,7 @@ class StudyFacts:
         no_importances: Why they would explain nothing, where they would not.
         validation: What the same answer for every text gives, where the data's reading is known.
         noise: What chance makes of the leaderboard, where there is a rule for it.
+        hard_texts: The champion's validation texts that people should see, where they were kept.
     """
 
     name: str
@@ -77,6 +79,7 @@ class StudyFacts:
     no_importances: str | None
     validation: Baseline | None
     noise: Noise | None
+    hard_texts: HardTexts | None = None
 
     @property
     def metric(self) -> Metric:
@@ -144,17 +147,28 @@ def read_facts(storage: Storage, name: str) -> StudyFacts:
     metric = spec.study.metric
     validation = None if reading is None else baseline_in(reading, "validation", [metric])
     reason = why_no_importances(values, metric, validation)
+    champion = Champion.from_json(told) if isinstance(told, dict) else None
     return StudyFacts(
         name=name,
         spec=spec,
         trials=tuple(trials),
-        champion=Champion.from_json(told) if isinstance(told, dict) else None,
+        champion=champion,
         reading=reading,
         importances={} if reason else importances(study),
         no_importances=reason,
         validation=validation,
         noise=None if validation is None else noise_of(values, metric, validation),
+        hard_texts=_hard_texts(storage, study_id, champion),
     )
+
+
+def _hard_texts(storage: Storage, study_id: int, champion: Champion | None) -> HardTexts | None:
+    """Those that were kept, unless they are of an earlier champion, or of one of an earlier release."""
+    kept = recall(storage, study_id, HARD_TEXTS_KEY)
+    if champion is None or not isinstance(kept, dict):
+        return None
+    found = HardTexts.from_json(kept)
+    return found if found.source == champion.source.as_json() else None
 
 
 def _complete_values(trials: Sequence[Trial], spec: StudySpec) -> list[float]:

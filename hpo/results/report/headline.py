@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hpo.results.appraisal import appraise
 from hpo.results.baseline import baseline_of
 from hpo.results.champion import Champion
-from hpo.results.confirmed import Confirmed
+from hpo.results.confirmed import Confirmation
 from hpo.results.noise import near_best_in_words
 from hpo.results.report.facts import StudyFacts, score
 from hpo.results.report.times import times_of
@@ -75,8 +75,7 @@ def _of_champion(facts: StudyFacts, champion: Champion) -> list[Figure]:
     low, high = test.intervals[metric]
     baseline = baseline_of(test, facts.label_names, [metric])
     gap = test.metrics[metric] - baseline.scores[metric]
-    confirmed = None if champion.confirmation is None else champion.confirmation.champion
-    means = [] if confirmed is None else [_confirmed(confirmed, metric)]
+    means = [] if champion.confirmation is None else _confirmed(champion.confirmation, metric)
     return [
         Figure(f"Test {metric}", f"{test.metrics[metric]:.4f}", f"95 %: {low:.4f} to {high:.4f}"),
         *means,
@@ -88,10 +87,13 @@ def _of_champion(facts: StudyFacts, champion: Champion) -> list[Figure]:
     ]
 
 
-def _confirmed(best: Confirmed, metric: str) -> Figure:
-    error = best.standard_error
-    how = f"mean of {len(best.runs)} new seeds" + ("" if error is None else f", ± {error:.4f}")
-    return Figure(f"Confirmed {metric}", f"{best.mean:.4f}", how)
+def _confirmed(confirmation: Confirmation, metric: str) -> list[Figure]:
+    expected = confirmation.expected
+    if expected is None:
+        return []
+    error = "" if expected.standard_error is None else f"± {expected.standard_error:.4f}, "
+    how = f"{error}{confirmation.seeds_in_words}"
+    return [Figure(f"Confirmed {metric}", f"{expected.mean:.4f}", how)]
 
 
 def _trials(facts: StudyFacts) -> Figure:

@@ -125,7 +125,9 @@ def confusion(facts: StudyFacts) -> Chart | None:
     note = f"{facts.champion.test.texts:,} texts of the test split; the shade is the share of the true label."
     if len(kept) < len(counts):
         note += f" The {len(kept)} largest of {len(counts)} classes."
-    return Chart("What is taken for what", note, [heat], layout, min(760, 180 + 44 * len(kept)))
+    return Chart(
+        "What is taken for what", note, [heat], layout, min(760, max(320, 180 + 44 * len(kept)))
+    )
 
 
 def _confused(names: Sequence[str], counts: Sequence[Sequence[int]], row: int, column: int) -> str:

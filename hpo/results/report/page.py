@@ -16,6 +16,7 @@ from hpo.printable import printable
 from hpo.results.report.calibration_chart import reliability
 from hpo.results.report.comparison import comparison_charts, comparison_table
 from hpo.results.report.facts import StudyFacts
+from hpo.results.report.hard_texts import hard_text_sections
 from hpo.results.report.headline import caveats, figures, headline
 from hpo.results.report.outcome_charts import against_seconds, confusion, time_spent
 from hpo.results.report.parts import Chart
@@ -132,6 +133,7 @@ def _charts(page: _Page, facts: StudyFacts, *, folded: bool) -> str:
             _board(facts),
             page.grid([chart for chart in outcomes if chart is not None]),
             _labels(facts),
+            hard_text_sections(facts),
             _parameters(page, facts, folded=folded) if facts.parameters else "",
         ]
     )

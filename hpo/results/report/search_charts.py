@@ -24,6 +24,7 @@ _AXES: Final = 8
 _MANY: Final = 150
 _BARS: Final = 12
 _TICKS: Final = 6
+_SEVERAL_POWERS: Final = 100
 
 
 def history(facts: StudyFacts) -> Chart:
@@ -116,7 +117,7 @@ def slices(facts: StudyFacts, name: str) -> Chart:
     having = [trial for trial in facts.scored if name in trial.params]
     across = axis(name)
     if is_log(facts, name):
-        across |= {"type": "log", "exponentformat": "power"}
+        across |= _log_axis([trial.params[name] for trial in having])
     elif not is_numeric(facts, name):
         kinds = _in_order([trial.params[name] for trial in having])
         across |= {"type": "category", "categoryarray": [shown(kind) for kind in kinds]}
@@ -129,6 +130,12 @@ def slices(facts: StudyFacts, name: str) -> Chart:
     upright = score_axis("", [score(trial) for trial in facts.scored], facts.sign)
     layout = {"xaxis": across, "yaxis": upright, "showlegend": False}
     return Chart(name, "", traces, layout, 240)
+
+
+def _log_axis(values: Sequence[float]) -> dict[str, Any]:
+    """Over several powers of ten these alone have a number: those between would run into them."""
+    wide = values and max(values) > _SEVERAL_POWERS * min(values)
+    return {"type": "log", "exponentformat": "power", **({"dtick": 1} if wide else {})}
 
 
 def parallel(facts: StudyFacts) -> Chart:

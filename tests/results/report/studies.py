@@ -16,6 +16,8 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from hpo.results.champion_source import ChampionSource
+from hpo.results.hard_texts import HARD_TEXTS_KEY, HardText, HardTexts, beginning
 from hpo.results.presentation import CHAMPION_KEY
 from hpo.spec.study import StudySpec
 from hpo.storage.storage import Storage
@@ -25,6 +27,7 @@ from hpo.studies.registration import submit
 from hpo.studies.studies import open_study
 from tests.test_terminal import READING, champion
 
+_EVIL_TEXT = "<img src=x onerror=alert(3)> a review of a film that was longer than it had to be"
 SPACE: dict[str, object] = {
     "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True},
     "batch_size": [8, 16, 32],
@@ -74,6 +77,24 @@ def add_study(
         assert best.value is not None
         crowned = replace(champion(((47, 5), (6, 42))), number=best.number, value=best.value)
         remember(storage, study.study_id, CHAMPION_KEY, crowned.as_json())
+        remember(storage, study.study_id, HARD_TEXTS_KEY, _hard_texts(crowned.source).as_json())
+
+
+def _hard_texts(source: ChampionSource) -> HardTexts:
+    def told(row: int, sure: float) -> HardText:
+        return HardText(beginning(f"</td>{_EVIL_TEXT}, and so on; " * 8), row, "good", "bad", sure)
+
+    return HardTexts(
+        source=source.as_json(),
+        folds=0,
+        origin="reviews.csv",
+        row_noun="line",
+        problem_type="single_label_classification",
+        texts=500,
+        wrong=40,
+        surely_wrong=tuple(told(row, 0.999 - row / 1e3) for row in range(2, 12)),
+        undecided=tuple(told(row, 0.5 + row / 1e4) for row in range(20, 30)),
+    )
 
 
 def _trial(number: int, random: np.random.Generator, metric: str) -> FrozenTrial:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from hpo.errors import StudyGoneError
 from hpo.results.leaderboard import leaderboard
+from hpo.results.presentation import CHAMPION_KEY
 from hpo.results.report.facts import StudyFacts, read_facts
+from hpo.results.report.hard_texts import hard_text_sections
 from hpo.results.report.headline import caveats, figures, headline
 from hpo.results.report.times import times_of
 from hpo.storage.storage import Storage
+from hpo.studies.memory import remember
 from tests.results.report.conftest import EVIL
 
 
@@ -78,3 +83,18 @@ def test_a_study_without_trials_says_so(studies: Storage) -> None:
 def test_a_study_that_is_not_there_is_told_with_the_nearest(studies: Storage) -> None:
     with pytest.raises(StudyGoneError, match="Did you mean by loss"):
         read_facts(studies, "by los")
+
+
+def test_texts_of_an_earlier_champion_are_not_shown_as_this_ones(studies: Storage) -> None:
+    facts = read_facts(studies, "by loss")
+    assert hard_text_sections(facts) == ""  # it has no champion
+    facts = read_facts(studies, EVIL)
+    assert facts.champion is not None
+    assert "Most confidently wrong" in hard_text_sections(facts)
+    study_id = studies.optuna.get_study_id_from_name(EVIL)
+    later = replace(facts.champion, number=facts.champion.number + 1)
+    remember(studies, study_id, CHAMPION_KEY, later.as_json())
+    try:
+        assert "None is kept of this champion" in hard_text_sections(read_facts(studies, EVIL))
+    finally:
+        remember(studies, study_id, CHAMPION_KEY, facts.champion.as_json())

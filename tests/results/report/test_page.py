@@ -60,6 +60,7 @@ def test_somebodys_words_stay_words(page: str) -> None:
     )
     assert EVIL in parsed.words
     assert DESCRIPTION in parsed.words
+    assert sum(words.startswith("</td><img src=x") for words in parsed.words) == 20
 
 
 def test_it_asks_nothing_of_any_network(page: str) -> None:

@@ -34,7 +34,9 @@ _PATIENCE_SECONDS = 20.0
 _LOOK_SECONDS = 1.0
 
 
-def confirm_champion(session: Session, champion: Champion, *, republish: bool = True) -> Registered:
+def announce_champion(
+    session: Session, champion: Champion, *, republish: bool = True
+) -> Registered:
     """Look at what MLflow has of the champion, and tell the study's pages.
 
     Args:

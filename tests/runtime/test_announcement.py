@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StorageError
-from hpo.runtime import confirmation
-from hpo.runtime.confirmation import confirm_champion
+from hpo.runtime import announcement
+from hpo.runtime.announcement import announce_champion
 from hpo.runtime.course import StudyCourse
 from hpo.runtime.finish import finish_study, summarise, tidy
 from hpo.runtime.preparation import Prepared, prepare
@@ -66,7 +66,7 @@ class Stage:
                 assert StudyCourse(session).until_done()
                 champion = finish_study(session)
                 assert champion is not None
-                seen = confirm_champion(session, champion)
+                seen = announce_champion(session, champion)
                 url = session.tracker.study_url
             with suppress(StorageError):
                 tidy(session)
@@ -223,7 +223,7 @@ def test_what_comes_out_otherwise_when_trained_again_is_said_everywhere(
 def test_a_champion_that_the_server_has_not_heard_of_waits(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(confirmation, "_FLUSH_SECONDS", 0.5)
+    monkeypatch.setattr(announcement, "_FLUSH_SECONDS", 0.5)
     monkeypatch.setattr("hpo.runtime.trained_part._FLUSH_SECONDS", 0.5)
     monkeypatch.setattr(StudyTracker, "flush", lambda self, seconds=0: 1)
     away = stage.with_store(f"http://127.0.0.1:{free_port()}")

@@ -1,0 +1,45 @@
+"""On which texts a study's best are confirmed, and what its trainings are told apart by."""
+
+from __future__ import annotations
+
+import pytest
+from optuna.trial import create_trial
+
+from hpo.spec.study import StudySpec
+from hpo.studies.confirmations import ConfirmationRun, RunKey, confirmed_on, run_key, scored_at
+
+
+@pytest.mark.parametrize(
+    ("source", "validation", "split_off", "folds", "expected"),
+    [
+        ("reviews.csv", "auto", ("validation", "test"), 0, "new"),
+        ("reviews", "auto", ("test",), 0, "same"),
+        ("reviews", "auto", (), 0, "same"),
+        ("demo", "auto", (), 0, "new"),  # the draws of one generator
+        ("reviews", "new", (), 0, "new"),
+        ("reviews.csv", "same", ("validation",), 0, "same"),
+        ("demo", "auto", ("validation",), 5, "same"),
+    ],
+)
+def test_new_texts_are_taken_where_they_are_of_the_same_kind(
+    source: str, validation: str, split_off: tuple[str, ...], folds: int, expected: str
+) -> None:
+    spec = StudySpec.model_validate(
+        {
+            "data": {"source": source},
+            "confirm": {"validation": validation},
+            "validation": {"folds": folds},
+        }
+    )
+    assert confirmed_on(spec, split_off) == expected
+
+
+def test_a_training_knows_what_it_was_queued_for() -> None:
+    run = ConfirmationRun(RunKey(7, 1, "new"), {}, 3)
+    trial = create_trial(value=0.5, user_attrs=run.as_attributes())
+    assert (run_key(trial), scored_at(trial)) == (run.key, 3)
+
+
+def test_one_that_an_earlier_release_queued_was_scored_as_it_was_then() -> None:
+    trial = create_trial(value=0.5, user_attrs={"confirms_trial": 7, "repetition": 0})
+    assert (run_key(trial), scored_at(trial)) == (RunKey(7, 0, "same"), None)
