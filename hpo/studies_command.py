@@ -210,7 +210,8 @@ def _tell(mine: Belongings) -> None:
     say(f"What goes with {mine.name}:")
     say(f"  storage  {_counted(mine.trials, 'trial')}")
     say(f"  MLflow   {', '.join(parts)}" + (f" ({versions})" if versions else ""))
-    say(f"  disk     {size_in_words(mine.bytes)}" + "".join(f" in {each}" for each in mine.folders))
+    places = "".join(f" in {each}" for each in (*mine.folders, *mine.data))
+    say(f"  disk     {size_in_words(mine.bytes)}{places}")
 
 
 def _counted(count: int, noun: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.atomic import whole_file, whole_folder
 from hpo.errors import DataError, DiskError, first_line
+from hpo.runtime.study_folder import data_folder
 
 if TYPE_CHECKING:
     import pyarrow
@@ -85,7 +86,7 @@ def kept_tables(data: object, state: Path) -> KeptTables | None:
         tables = {"": _table(data, _PLACE)}
         several, kind = False, "dataset" if hasattr(data, "features") else "dataframe"
     name = f"{kind}-{_digest(tables)[:_DIGITS]}" + ("" if several else ".parquet")
-    return KeptTables(state / "data" / name, tables)
+    return KeptTables(data_folder(state) / name, tables)
 
 
 def _split(name: object) -> str:

@@ -15,7 +15,7 @@ from hpo.data import checks
 from hpo.data.cleaning import cleaned_source
 from hpo.data.columns import find_columns, listed_columns
 from hpo.data.downloads import Downloads
-from hpo.data.filters import filtered
+from hpo.data.filters import of_wanted_length, without_near_duplicates
 from hpo.data.fold_splits import ready_for_folds, with_splits_for_folds
 from hpo.data.folds import make_folds
 from hpo.data.joined_texts import with_joined_texts
@@ -24,7 +24,7 @@ from hpo.data.labelled import LabelledData, Labels, Split
 from hpo.data.labelling import Labelling, find_labelling
 from hpo.data.source_tables import SourceTables
 from hpo.data.sources import read_source
-from hpo.data.splits import SplitOff, split_off, stratified_sample
+from hpo.data.splits import SplitOff, limited, split_off
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
 from hpo.spec.addresses import shown
@@ -74,9 +74,10 @@ def load_data(
     Rows without a text or a label are left out. Texts that two splits share stay in the test split,
     else in validation: what is measured on them is honest. Splits that the source lacks are split
     off the training split by class; `max_train_examples` samples what then remains of it. Cleaning
-    comes before all of it, so that texts which it makes equal count as copies. All that
-    is left out is counted in the warnings. With folds there is no validation split: a given one is
-    joined to the training split, which is divided into the folds.
+    comes before all of it, so that texts which it makes equal count as copies, but for its bounds of
+    length, which are those of what is trained on. All that is left out is counted in the warnings.
+    With folds there is no validation split: a given one is joined to the training split, which is
+    divided into the folds.
 
     Raises:
         DataError: The source cannot be read or cannot serve.
@@ -131,9 +132,10 @@ def labelled_data(
     warnings += notes
     train, given, notes = ready_for_folds(train, given, source, validation)
     warnings += notes
-    train, notes = filtered(train, given, cleaning)
-    warnings += notes
     names = labelling.names
+    if cleaning.near_duplicates is not None:
+        train, notes = without_near_duplicates(train, given, cleaning.near_duplicates)
+        warnings += notes
     warnings += checks.check_classes(train, given, names)
     warnings += checks.clashing_labels(train)
     lacking = [role for role in ("validation", "test") if role not in given]
@@ -144,7 +146,13 @@ def labelled_data(
     splits, notes = _with_all_splits(train, given, section=section, names=names, seed=seed)
     warnings += notes
     train, held_out, test = splits["train"], splits["validation"], splits["test"]
-    train = _limited(train, section.max_train_examples, names, seed)
+    if validation.folds:
+        train = limited(train, section.max_train_examples, names, seed)
+    wanted, notes = of_wanted_length(train, cleaning, names)
+    warnings += notes
+    if not validation.folds:
+        train = train if wanted is None else train.take(wanted)
+        train, wanted = limited(train, section.max_train_examples, names, seed), None
 
     logger.info(
         "%s: %d training, %d validation and %d test examples, labels %d (%s)",
@@ -166,7 +174,8 @@ def labelled_data(
         text_column=text,
         label_column=", ".join(labels),
         split_off=tuple(role for role in lacking if len(splits[role])),
-        folds=make_folds(train, validation, names, seed=seed),
+        folds=make_folds(train, validation, names, seed=seed, wanted=wanted),
+        trained_on=wanted,
         task=labelling.task,
     )
 
@@ -319,19 +328,6 @@ def _too_few(separated: SplitOff, names: tuple[str, ...]) -> bool:
     """Whether a part has nothing, or all but one of several classes stayed whole."""
     alone = len(names) > 1 and len(names) - len(separated.kept_whole) < 2
     return alone or not all(map(len, separated.parts))
-
-
-def _limited(train: Split, most: int | None, names: tuple[str, ...], seed: int) -> Split:
-    if most is None or most >= len(train):
-        return train
-    if most < len(names):
-        raise DataError(
-            "data.max_train_examples",
-            found=f"{most} for {len(names)} classes",
-            expected=f"{len(names)} or more, one example of each class",
-            hint="Raise it, or leave it out.",
-        )
-    return train.take(stratified_sample(train, most, seed=seed))
 
 
 def _fingerprint(label_names: tuple[str, ...], *splits: Split) -> str:

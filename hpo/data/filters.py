@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.labelled import Split
+from hpo.data.table import shortened
+from hpo.data.words import count_words
 from hpo.errors import DataError, StudyFileError
 
 if TYPE_CHECKING:
@@ -21,21 +23,40 @@ _PERMUTATIONS: Final = 128
 _MOST_SELECTIVE: Final = 0.95
 
 
-def filtered(
-    train: Split, held_out: Mapping[str, Split], section: CleaningSection
-) -> tuple[Split, tuple[str, ...]]:
-    """The training texts that a study wants, and warnings that count the others.
+def of_wanted_length(
+    train: Split, section: CleaningSection, label_names: Sequence[str]
+) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    """The training texts of as many words as a study wants, and warnings that count the others.
 
-    What is measured on stays as it is.
+    To be asked of what is trained on alone: a model answers every text, and so is measured on every text.
+
+    Returns:
+        Their positions, (texts,); None: all of them.
 
     Raises:
-        DataError: None is left.
+        DataError: None of them, or of a class, is left.
     """
-    train, warnings = _of_wanted_length(train, section)
-    if section.near_duplicates is not None:
-        train, notes = without_near_duplicates(train, held_out, section.near_duplicates)
-        warnings += notes
-    return train, warnings
+    if not section.min_words and section.max_words is None:
+        return None, ()
+    if section.max_words is not None and section.max_words < section.min_words:
+        raise StudyFileError(
+            "cleaning.max_words",
+            found=f"{section.max_words}, below min_words = {section.min_words}",
+            expected="min_words at or below max_words",
+            hint="Swap the two.",
+        )
+    words = np.array([count_words(text) for text in train.texts], dtype=np.int64)
+    short = np.flatnonzero(words < section.min_words)
+    long: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+    if section.max_words is not None:
+        long = np.flatnonzero(words > section.max_words)
+    warnings = (
+        *_counted(train, short.tolist(), f"of fewer than {section.min_words} words"),
+        *_counted(train, long.tolist(), f"of more than {section.max_words} words"),
+    )
+    kept = _others(train, [*short.tolist(), *long.tolist()])
+    _check_classes(train, kept, label_names)
+    return kept, warnings
 
 
 def without_near_duplicates(
@@ -50,6 +71,9 @@ def without_near_duplicates(
         train: Whose first text of several alike stays.
         held_out: The validation and test split, as far as they are given, by role.
         threshold: The least Jaccard index of two texts' character 5-grams that counts, in 0.5..1.
+
+    Raises:
+        DataError: None is left.
     """
     from datasketch import MinHashLSH
 
@@ -85,7 +109,7 @@ def without_near_duplicates(
         *_counted(train, leaks, "nearly a validation or test text"),
         *_counted(train, repeated, "nearly an earlier training text"),
     )
-    return _without(train, [*leaks, *repeated], "texts that are no copies of others"), warnings
+    return train.take(_others(train, [*leaks, *repeated])), warnings
 
 
 def shingles(text: str) -> Set[str]:
@@ -106,30 +130,6 @@ def _signature(parts: Set[str]) -> MinHash:
     return signature
 
 
-def _of_wanted_length(train: Split, section: CleaningSection) -> tuple[Split, tuple[str, ...]]:
-    if not section.min_words and section.max_words is None:
-        return train, ()
-    if section.max_words is not None and section.max_words < section.min_words:
-        raise StudyFileError(
-            "cleaning.max_words",
-            found=f"{section.max_words}, below min_words = {section.min_words}",
-            expected="min_words at or below max_words",
-            hint="Swap the two.",
-        )
-    words = np.array([len(text.split()) for text in train.texts], dtype=np.int64)
-    short = np.flatnonzero(words < section.min_words)
-    long: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-    if section.max_words is not None:
-        long = np.flatnonzero(words > section.max_words)
-    warnings = (
-        *_counted(train, short.tolist(), f"of fewer than {section.min_words} words"),
-        *_counted(train, long.tolist(), f"of more than {section.max_words} words"),
-    )
-    return _without(
-        train, [*short.tolist(), *long.tolist()], "texts of the wanted length"
-    ), warnings
-
-
 def _counted(train: Split, indices: list[int], what: str) -> tuple[str, ...]:
     if not indices:
         return ()
@@ -141,16 +141,27 @@ def _counted(train: Split, indices: list[int], what: str) -> tuple[str, ...]:
     )
 
 
-def _without(train: Split, indices: list[int], expected: str) -> Split:
-    if not indices:
-        return train
-    if len(set(indices)) == len(train):
-        raise DataError(
-            train.origin,
-            found=f"no training text that [cleaning] leaves ({len(train):,} are left out)",
-            expected=expected,
-            hint="Loosen min_words, max_words or near_duplicates.",
-        )
-    kept = np.ones(len(train), dtype=np.bool_)
-    kept[indices] = False
-    return train.take(np.flatnonzero(kept))
+def _others(train: Split, indices: list[int]) -> NDArray[np.int64]:
+    """The positions of all texts but these. Raises DataError where there are none."""
+    kept = np.setdiff1d(np.arange(len(train)), indices)
+    if not len(kept):
+        raise _nothing_left(train, len(indices))
+    return kept
+
+
+def _check_classes(train: Split, kept: NDArray[np.int64], label_names: Sequence[str]) -> None:
+    """Raise DataError where a class has no text left."""
+    before, after = (split.counts(len(label_names)) for split in (train, train.take(kept)))
+    lost = np.flatnonzero((before > 0) & (after == 0))
+    if len(lost):
+        name = shortened(label_names[lost[0]], 30)
+        raise _nothing_left(train, len(train) - len(kept), f" of {name}")
+
+
+def _nothing_left(train: Split, left_out: int, of_class: str = "") -> DataError:
+    return DataError(
+        train.origin,
+        found=f"no training text{of_class} that [cleaning] leaves ({left_out:,} are left out)",
+        expected="texts of every class",
+        hint="Loosen min_words, max_words or near_duplicates.",
+    )

@@ -27,7 +27,12 @@ _BINS = 10  # of labels that are numbers, for the sake of their distribution
 
 
 def make_folds(
-    split: Split, section: ValidationSection, label_names: Sequence[str], *, seed: int
+    split: Split,
+    section: ValidationSection,
+    label_names: Sequence[str],
+    *,
+    seed: int,
+    wanted: NDArray[np.int64] | None = None,
 ) -> tuple[Fold, ...]:
     """The folds of a training split, none where validation is on a split of its own.
 
@@ -42,6 +47,7 @@ def make_folds(
         section: How many folds, and by what.
         label_names: Of the classes, for messages.
         seed: The study's.
+        wanted: Positions of the texts that may be trained on; None: all.
 
     Raises:
         DataError: The texts cannot be divided so, or a fold would train without one of the classes.
@@ -50,6 +56,8 @@ def make_folds(
         return ()
     by_time = section.order is not None
     folds = _by_time(split, section) if by_time else _by_unit(split, section, seed)
+    if wanted is not None:
+        folds = tuple(Fold(np.intersect1d(f.train, wanted), f.validation) for f in folds)
     _check_classes(split, folds, label_names)
     return folds
 

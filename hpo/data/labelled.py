@@ -115,6 +115,8 @@ class LabelledData:
         label_column: Where they stood, several columns parted by commas.
         split_off: Which splits the source lacked.
         folds: Of the training split; where there are any, the validation split has no texts.
+        trained_on: Positions of the training texts that may be trained on, where folds are validated on
+            others too; None: all of them.
         task: What the texts are asked, as the labels tell: a name of `hpo.tasks`.
     """
 
@@ -129,4 +131,5 @@ class LabelledData:
     label_column: str = "label"
     split_off: tuple[str, ...] = ()
     folds: tuple[Fold, ...] = ()
+    trained_on: NDArray[np.int64] | None = None
     task: TaskName = "single_label"

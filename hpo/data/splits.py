@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hpo.data.labelled import Labels, Split
 from hpo.data.multi_label_splits import divide_label_sets, sample_label_sets
 from hpo.data.quotas import rank_of, rounded, take_groups
+from hpo.errors import DataError
 
 # Of fewer texts, training, validation and test could not have one each.
 SMALLEST_DIVIDED_CLASS = 3
@@ -124,3 +125,21 @@ def strata_of(labels: Labels, most: int = _NUMBER_STRATA) -> NDArray[np.int64]:
     strata = min(_NUMBER_STRATA, most, max(1, len(labels) // SMALLEST_DIVIDED_CLASS))
     bounds = np.quantile(labels, np.arange(1, strata) / strata, method="inverted_cdf")
     return np.searchsorted(np.unique(bounds), labels).astype(np.int64)
+
+
+def limited(train: Split, most: int | None, names: tuple[str, ...], seed: int) -> Split:
+    """A sample of the training texts by class, all where they are no more than `most`.
+
+    Raises:
+        DataError: It would have fewer texts than there are classes.
+    """
+    if most is None or most >= len(train):
+        return train
+    if most < len(names):
+        raise DataError(
+            "data.max_train_examples",
+            found=f"{most} for {len(names)} classes",
+            expected=f"{len(names)} or more, one example of each class",
+            hint="Raise it, or leave it out.",
+        )
+    return train.take(stratified_sample(train, most, seed=seed))

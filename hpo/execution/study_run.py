@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpo.execution.executor import Executor, Job
@@ -91,9 +92,8 @@ def run_study(
             study_url = session.tracker.study_url
         # Workers that ended with the server away have left outboxes too.
         waiting, blocked = waiting_in(locations.state), blocked_in(locations.state)
-        summary = summarise(
-            session.study, champion, study_url, waiting, registered, blocked=blocked
-        )
+        summary = summarise(session.study, champion, study_url, waiting, registered)
+        summary = replace(summary, blocked=blocked)
         if done:
             tidy(session)
     finally:

@@ -10,9 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import optuna
-from optuna.trial import TrialState
-
 from hpo.data.reading import Reading
 from hpo.errors import TrackingError
 from hpo.leases.once import Once, Turn, TurnLost
@@ -295,11 +292,10 @@ def tidy(session: Session) -> None:
         return
     for number in session.models.numbers() & logged:
         session.models.drop_weights(number)
-    states = session.study.read(_states)
-    for number, state in states.items():
-        if state.is_finished():
+    for trial in session.study.read(lambda known: known.get_trials(deepcopy=False)):
+        if trial.state.is_finished():
             # What a worker left that was killed right after its trial's end.
-            session.work.checkpoint_of(number).remove()
+            session.work.checkpoint_of(trial.number).remove()
 
 
 def _kept_numbers(study: OpenStudy, entries: list[Entry], champion: Champion | None) -> set[int]:
@@ -308,10 +304,6 @@ def _kept_numbers(study: OpenStudy, entries: list[Entry], champion: Champion | N
         entries, 0 if study.spec.validation.folds else study.spec.tracking.kept_models
     )
     return kept if champion is None else kept | set(champion.source.trials)
-
-
-def _states(study: optuna.Study) -> dict[int, TrialState]:
-    return {trial.number: trial.state for trial in study.get_trials(deepcopy=False)}
 
 
 def known_champion(study: OpenStudy) -> Champion | None:
@@ -326,7 +318,6 @@ def summarise(
     study_url: str,
     waiting_for_mlflow: int,
     registered: Registered | None = None,
-    blocked: Sequence[str] = (),
 ) -> Summary:
     """The study as it stands, for people and programs."""
     metric, entries = study.spec.study.metric, linked_leaderboard(study)
@@ -350,5 +341,4 @@ def summarise(
         waiting_for_mlflow=waiting_for_mlflow,
         is_confirmed=study.spec.confirm.seeds > 0,
         refit=known_refit(study),
-        blocked=blocked,
     )

@@ -197,7 +197,8 @@ def prepare(
         for fold in data.folds
     )
     task = task_named(data.task)
-    context = TrialContext(model, tokens, features, task, metric, settings, variants, folds)
+    whole = StoredTexts("train", data.trained_on)
+    context = TrialContext(model, tokens, features, task, metric, settings, variants, folds, whole)
     return Prepared(spec, data, context, table)
 
 

@@ -15,6 +15,7 @@ from hpo.outbox.outbox import is_open
 from hpo.outbox.quota import size_of
 from hpo.redaction import without_credentials
 from hpo.results.dashboard_drawings import drawings_of
+from hpo.runtime.kept_data import is_named, own_data
 from hpo.runtime.study_folder import study_folder
 from hpo.spec.locations import Locations
 from hpo.spec.names import confirmation_name
@@ -59,7 +60,8 @@ class Belongings:
         trials: In the storage, in whatever state.
         folders: Its checkpoints and kept models; none where there is none of it.
         drawings: Of its trials and its own, for the dashboard.
-        bytes: What folders and drawings take on the disk.
+        data: Kept for it alone, a file or a folder, where a program had them in memory.
+        bytes: What folders, drawings and data take on the disk.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Belongings:
     in_mlflow: InMlflow
     folders: tuple[Path, ...]
     drawings: tuple[Path, ...]
+    data: tuple[Path, ...]
     bytes: int
 
     def as_json(self) -> dict[str, Any]:
@@ -81,6 +84,7 @@ class Belongings:
             "logged_models": list(self.in_mlflow.models),
             "model_versions": [f"models:/{name}/{it}" for name, it in self.in_mlflow.versions],
             "folders": [str(folder) for folder in self.folders],
+            "data": [str(path) for path in self.data],
             "bytes": self.bytes,
         }
 
@@ -98,6 +102,7 @@ def belongings(storage: Storage, study: Overview, locations: Locations) -> Belon
         TrackingError: MLflow cannot be asked.
     """
     parts = _parts(storage, study)
+    data = own_data(storage, study, locations.state)
     there = [find_in_mlflow(locations.tracking_uri, part.identity) for part in parts]
     return Belongings(
         name=study.name,
@@ -111,7 +116,8 @@ def belongings(storage: Storage, study: Overview, locations: Locations) -> Belon
         ),
         folders=_folders(parts, locations.state),
         drawings=_drawings(storage, parts, locations.state),
-        bytes=bytes_of(storage, study, locations.state),
+        data=data,
+        bytes=bytes_of(storage, study, locations.state) + sum(map(size_of, data)),
     )
 
 
@@ -169,6 +175,13 @@ def remove(
         discard_folder(folder)
     for drawing in study.drawings:
         drawing.unlink(missing_ok=True)
+    for path in study.data:
+        if is_named(storage, path, but=study.uid):  # meanwhile
+            continue
+        if path.is_dir():
+            discard_folder(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _send_what_waits(

@@ -1,4 +1,4 @@
-"""Where a study's checkpoints and kept models are, beside those of other studies."""
+"""Where a study's checkpoints and kept models are, beside those of other studies, and data that programs had."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def study_folder(state: Path, study_name: str, study_uid: str) -> Path:
     if named.exists():
         return named
     return min(folder.glob(f"*-{escape(uid)}"), default=named)
+
+
+def data_folder(state: Path) -> Path:
+    """Where data are kept that a program had in memory: a file each, or a folder of splits, named after its content."""
+    return state / "data"

@@ -30,7 +30,10 @@ class CleaningSection(BaseModel):
         False, description="runs of white space become one space, none at either end"
     )
     min_words: int = Field(
-        0, ge=0, le=LARGEST_WHOLE, description="training texts of fewer words are left out"
+        0,
+        ge=0,
+        le=LARGEST_WHOLE,
+        description="training texts of fewer words (in Chinese and the like: characters) are left out",
     )
     max_words: int | None = Field(
         None, ge=1, le=LARGEST_WHOLE, description="training texts of more words are left out"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from hpo.errors import TrackingError
 from hpo.outbox.records import LogDataset, MetricPoint, OpenRun, RunStatus
 from hpo.spec.names import file_name
 from hpo.tracking.answers import BlockedError, PermanentError, RetryableError, answers
+from hpo.tracking.found_run import FoundRun
 from hpo.tracking.hidden_tags import name_in_mlflow, read, sent
 from hpo.tracking.keys import OUTBOX_TAG, RUN_KEY_TAG, SETTLED_TAG, uid_in
 from hpo.tracking.limits import (
@@ -38,18 +38,6 @@ logger = logging.getLogger(__name__)
 
 # Two machines may create a shared run in the same instant: both look again after this time.
 _SETTLE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class FoundRun:
-    """A run as MLflow has it."""
-
-    run_id: str
-    experiment_id: str
-    name: str
-    status: str
-    start_ms: int
-    tags: Mapping[str, str]
 
 
 class Gateway:
@@ -135,7 +123,7 @@ class Gateway:
                 page = client.search_runs(
                     [experiment_id], condition, max_results=1000, page_token=token
                 )
-            runs += [_found(run) for run in page]
+            runs += [FoundRun.of(run) for run in page]
             token = page.token
             if not token:
                 return sorted(runs, key=lambda run: (run.start_ms, run.run_id))
@@ -310,7 +298,7 @@ class Gateway:
             experiment_id = self.experiment_id(wanted.run.experiment)
             try:
                 with answers():
-                    return _found(
+                    return FoundRun.of(
                         client.create_run(experiment_id, wanted.start_ms, shown, wanted.name)
                     )
             except PermanentError:
@@ -342,14 +330,3 @@ class Gateway:
         logger.debug("Deleting run %s, a double of another", run.run_id)
         with answers():
             client.delete_run(run.run_id)
-
-
-def _found(run: Any) -> FoundRun:
-    return FoundRun(
-        run_id=str(run.info.run_id),
-        experiment_id=str(run.info.experiment_id),
-        name=str(run.info.run_name),
-        status=str(run.info.status),
-        start_ms=int(run.info.start_time or 0),
-        tags=read(run.data.tags),
-    )

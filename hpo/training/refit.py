@@ -10,7 +10,7 @@ from hpo.training.evaluate import TrainingDiverged
 from hpo.training.loop import TrialTraining
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.trial_context import TrialContext
-from hpo.training.trial_data import StoredTexts, TrialData
+from hpo.training.trial_data import TrialData
 
 
 def refit(
@@ -45,8 +45,7 @@ def refit(
         TrainingDiverged: The loss is not a number.
         TrialInterrupted: `should_stop` said so.
     """
-    everything = StoredTexts("train")
-    texts = TrialData(train=everything, validation=everything)
+    texts = TrialData(train=context.trained_on, validation=context.trained_on)
     training = TrialTraining(context, params, seed=seed, texts=texts, micro_batches=micro_batches)
     steps = min(max(round(epochs * training.steps_per_epoch), 1), training.steps)
     training.run_for(steps, on_step=on_step, should_stop=should_stop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ class TrialContext:
 
     Attributes:
         folds: What each fold of a trial reads; empty where trials have a validation split.
+        trained_on: All that a trial over folds is trained on in the end.
     """
 
     model: PretrainedModel
@@ -39,6 +40,7 @@ class TrialContext:
     settings: TrainingSection
     variants: TextVariants | None = None
     folds: tuple[TrialData, ...] = ()
+    trained_on: StoredTexts = field(default_factory=lambda: StoredTexts("train"))
 
     def read_in_turn(self, texts: StoredTexts, params: TrialParams) -> tuple[StoredTexts, ...]:
         """The training texts as the epochs of a trial read them, one version after the other, and again.

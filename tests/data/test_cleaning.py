@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from hpo.data.cleaning import clean_texts
 from hpo.data.dataset import load_data
-from hpo.data.filters import jaccard, shingles, without_near_duplicates
+from hpo.data.filters import jaccard, of_wanted_length, shingles, without_near_duplicates
 from hpo.data.labelled import Split
+from hpo.data.words import words_of
 from hpo.errors import DataError, StudyFileError
 from hpo.spec.cleaning import CleaningSection
-from hpo.spec.study import DataSection
+from hpo.spec.study import DataSection, ValidationSection
 
 EVERYTHING: Mapping[str, Any] = {
     "html": True,
@@ -80,9 +81,12 @@ def test_what_is_off_changes_nothing(text: str) -> None:
     assert clean_texts([text], CleaningSection()) == [text]
 
 
-def load(path: Path, **keys: Any) -> Any:
+def load(path: Path, folds: int = 0, **keys: Any) -> Any:
     return load_data(
-        DataSection(source=str(path)), seed=0, cleaning=CleaningSection.model_validate(keys)
+        DataSection(source=str(path)),
+        seed=0,
+        cleaning=CleaningSection.model_validate(keys),
+        validation=ValidationSection(folds=folds),
     )
 
 
@@ -120,13 +124,57 @@ def test_a_text_of_which_nothing_is_left_is_left_out_and_counted(tmp_path: Path)
     assert any("2 of 42 rows have no text" in warning for warning in data.warnings)
 
 
+SHORT, LONG = (
+    [f"tiny{n}" for n in range(20)],
+    [f"one two three four five six {n}" for n in range(20)],
+)
+
+
 def test_lengths_filter_the_training_texts_alone(tmp_path: Path) -> None:
-    write(tmp_path / "train.csv", rows("short", "one two three four five six seven"))
-    write(tmp_path / "test.csv", rows("tiny", "a b c d e f g h i j k l")[-2:])
-    data = load(tmp_path, min_words=2, max_words=6)
-    assert {len(text.split()) for text in (*data.train.texts, *data.validation.texts)} == {3}
-    assert {"tiny", "a b c d e f g h i j k l"} == set(data.test.texts)
-    assert sum("training text" in warning for warning in data.warnings) == 2
+    path = write(tmp_path / "all.csv", rows(*SHORT, *LONG))
+    whole, data = load(path), load(path, min_words=2, max_words=6)
+    # The same texts are measured on, whatever is trained on.
+    assert data.test.texts == whole.test.texts
+    assert data.validation.texts == whole.validation.texts
+    assert set(SHORT) & {*data.test.texts, *data.validation.texts}
+    wanted = [text for text in whole.train.texts if len(text.split()) == 3]
+    assert list(data.train.texts) == wanted
+    said = [warning for warning in data.warnings if "training texts are of" in warning]
+    out = len(whole.train) - len(wanted)
+    assert sum(int(re.findall(r"(\d+) of 6", each)[0]) for each in said) == out
+
+
+def test_lengths_filter_what_is_trained_on_in_folds(tmp_path: Path) -> None:
+    path = write(tmp_path / "all.csv", rows(*SHORT, *LONG))
+    whole, data = load(path, 3), load(path, 3, min_words=2, max_words=6)
+    assert data.train.texts == whole.train.texts
+    for fold, of_whole in zip(data.folds, whole.folds, strict=True):
+        assert fold.validation.tolist() == of_whole.validation.tolist()
+        wanted = [at for at in of_whole.train if len(data.train.texts[at].split()) == 3]
+        assert fold.train.tolist() == wanted
+    lengths = [len(data.train.texts[at].split()) for at in data.trained_on]
+    assert set(lengths) == {3}
+    assert whole.trained_on is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("一部很好的电影", 7), ("とてもよい", 5), ("a very good film", 4), ("很好 OK", 3)],
+)
+def test_a_word_is_what_augmentation_takes_for_one(text: str, words: int) -> None:
+    train = Split((text, "one two three four five six seven eight"), np.array([0, 0]))
+    for least, kept in ((words, [0, 1]), (words + 1, [1])):
+        section = CleaningSection(min_words=least)
+        positions, _ = of_wanted_length(train, section, ["a"])
+        assert positions is not None
+        assert positions.tolist() == kept
+    assert len(words_of(text).words) == words
+
+
+def test_a_class_of_which_nothing_is_left_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "all.csv", [*rows(), *({"text": t, "label": "odd"} for t in SHORT)])
+    with pytest.raises(DataError, match=r"no training text of 'odd' that \[cleaning\] leaves"):
+        load(path, min_words=2)
 
 
 def test_bounds_that_leave_nothing_are_refused(tmp_path: Path) -> None:

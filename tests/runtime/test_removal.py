@@ -9,13 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from sqlalchemy import func, select
 
+from hpo.api.tables import kept_tables
 from hpo.errors import StorageError, TrackingError
 from hpo.leases.budget import claim_trial
 from hpo.leases.claims import Claim
 from hpo.leases.heartbeat import Worker
+from hpo.outbox.quota import size_of
 from hpo.results.dashboard_drawings import show_with_study, show_with_trial
 from hpo.runtime.outcomes import outcome_reader
 from hpo.runtime.removal import Belongings, belongings, check_idle, remove
@@ -105,6 +108,35 @@ def test_nothing_of_it_stays_and_another_study_is_as_it_was(
     assert rows(storage) == empty
     assert not [path for path in locations.state.rglob("*") if path.is_file()]
     assert not list(locations.state.parent.glob("mlflow.db*"))  # which there was no need to make
+
+
+@pytest.mark.parametrize("splits", [False, True])
+def test_data_kept_of_a_table_go_with_the_last_study_that_has_them(
+    storage: Storage,
+    make_spec: SpecFactory,
+    locations: Locations,
+    splits: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(locations.state.parent)
+    table = pd.DataFrame({"text": ["a joy", "dull"], "label": [1, 0]})
+    kept = kept_tables({"train": table} if splits else table, Path(locations.state.name))
+    assert kept is not None
+    kept.write()
+    own = locations.state.parent / "reviews.csv"
+    own.touch()
+    size = size_of(kept.path)
+    # As a program here names them, and one elsewhere.
+    names = {"first": str(kept.path), "second": str(kept.path.resolve()), "third": str(own)}
+    for name, source in names.items():
+        submit(storage, make_spec(name, data__source=source))
+    assert delete(storage, "first", locations).bytes == 0
+    assert delete(storage, "third", locations).bytes == 0
+    assert own.exists()
+    assert kept.path.exists()
+    assert belongings(storage, seen(storage, "second"), locations).data == (kept.path.resolve(),)
+    assert delete(storage, "second", locations).bytes == size > 0
+    assert not kept.path.exists()
 
 
 def test_a_study_that_a_worker_is_at_stays(
