@@ -71,9 +71,10 @@ def study_note(
     """
     metric = spec.study.metric
     lines = [
-        spec.study.description or f"Fine-tuning `{spec.model.name}` on `{spec.data.source}`.",
-        "",
+        # First, for MLflow's page of an experiment shows one line of it until somebody unfolds it.
         _standing(spec, counts, entries, champion, registered),
+        "",
+        spec.study.description or f"Fine-tuning `{spec.model.name}` on `{spec.data.source}`.",
         *why_in_markdown(why),
         *_caveats(metric, entries, champion, reading),
     ]
@@ -163,7 +164,7 @@ def _standing(
         return (
             f"**Best: {champion.source.words}**, validation {metric} **{champion.value:.4f}**, "
             f"test {metric} **{champion.test.metrics[metric]:.4f}** (95 % interval {low:.4f} to "
-            f"{high:.4f}). {place}{trials}."
+            f"{high:.4f}).\n\n{place}{trials}."
         )
     if entries:
         best = entries[0]

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+import optuna
+from optuna.trial import TrialState
 from sqlalchemy import Connection, select
 
 from hpo.documents import parse_json
@@ -25,7 +27,7 @@ from hpo.results.notes import (
     trial_end,
     trial_note,
 )
-from hpo.results.why_best import why_best
+from hpo.results.why_best import Reached, why_best
 from hpo.spec.locations import dashboard_url
 from hpo.spec.study import StudySpec
 from hpo.storage.optuna_rows import read_note, set_attribute, set_metric_name, write_note
@@ -61,7 +63,7 @@ def present_study(
     entries, counted = linked_leaderboard(study), study.read(counts)
     reading = known_reading(study.storage, study.study_id)
 
-    why = [] if champion is None else why_champion(study, entries, champion)
+    why = [] if champion is None else _why(study, entries, champion, with_end=True)
 
     def note(links: dict[str, str]) -> str:
         return study_note(
@@ -83,7 +85,9 @@ def present_study(
     study.storage.retry(write, "writing the study's note")
 
 
-def why_champion(study: OpenStudy, entries: list[Entry], champion: Champion) -> list[str]:
+def _why(
+    study: OpenStudy, entries: list[Entry], champion: Champion, *, with_end: bool
+) -> list[str]:
     """Why the study's champion is that, a sentence or two each; none of an ensemble."""
     if champion.source.how == "ensemble":
         return []
@@ -92,19 +96,29 @@ def why_champion(study: OpenStudy, entries: list[Entry], champion: Champion) -> 
     if reading is not None:
         validation = baseline_in(reading, "validation", [metric])
         noise = noise_of([entry.value for entry in entries], metric, validation)
-    number = champion.number
-    facts = study.storage.retry(
-        lambda: _trial_facts(study.storage, study.uid, number), "looking up the champion's trial"
-    )
+    facts = _facts_of(study, champion.number) if with_end else None
     return why_best(
-        number,
+        champion.number,
         entries,
+        study.read(lambda trials: _reached(trials, metric)),
         study.space,
         metric,
         noise=noise,
         confirmation=champion.confirmation,
         end="" if facts is None else stopped_in_words(facts),
     )
+
+
+def _reached(study: optuna.Study, metric: str) -> list[Reached]:
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    trials = study.get_trials(deepcopy=False, states=states)
+    values = [
+        (trial, trial.value if trial.state == TrialState.COMPLETE else trial.user_attrs.get(metric))
+        for trial in trials
+    ]
+    return [
+        Reached(trial.number, value, trial.params) for trial, value in values if value is not None
+    ]
 
 
 def present_champion(
@@ -119,30 +133,36 @@ def present_champion(
         former: What it was before, if it had one.
     """
     present_study(study, tracker, champion)
-    why = why_champion(study, linked_leaderboard(study), champion)
+    why = _why(study, linked_leaderboard(study), champion, with_end=False)
     told: dict[int, list[str]] = {} if former is None else {former.number: []}
     told[champion.number] = why
     for number, reasons in told.items():
         present_trial(study.storage, study.uid, number, reasons)
-        facts, attempt = _with_attempt(study, number)
+        facts, attempt = _facts_of(study, number), _attempt_of(study, number)
         if facts is not None and attempt is not None:
             tracker.describe_trial(number, attempt, described_end(facts, reasons))
 
 
-def _with_attempt(study: OpenStudy, number: int) -> tuple[TrialFacts | None, int | None]:
-    """What is known of a trial, and the number of its last attempt."""
+def _facts_of(study: OpenStudy, number: int) -> TrialFacts | None:
+    """What is known of a trial."""
+    return study.storage.retry(
+        lambda: _trial_facts(study.storage, study.uid, number), "looking up a trial"
+    )
+
+
+def _attempt_of(study: OpenStudy, number: int) -> int | None:
+    """The number of the last attempt at a trial."""
     query = (
         select(HPO_CLAIMS.c.attempt)
         .join(TRIALS, TRIALS.c.trial_id == HPO_CLAIMS.c.trial_id)
         .where(TRIALS.c.study_id == study.study_id, TRIALS.c.number == number)
     )
 
-    def read() -> tuple[TrialFacts | None, int | None]:
+    def read() -> int | None:
         with study.storage.read() as connection:
-            attempt = connection.execute(query).scalar_one_or_none()
-        return _trial_facts(study.storage, study.uid, number), attempt
+            return connection.execute(query).scalar_one_or_none()
 
-    return study.storage.retry(read, "looking up a trial")
+    return study.storage.retry(read, "looking up the attempts at a trial")
 
 
 def trial_runs(storage: Storage, study_id: int) -> dict[int, tuple[str, str]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from hpo.results.confirmed import Confirmation
 from hpo.results.leaderboard import Entry
@@ -14,8 +15,7 @@ from hpo.spec.study import Metric, direction_of
 
 # Of two trials no further apart than so many standard errors of a score, neither is told to be the better.
 _TOLD_APART: Final = 2.0
-# With fewer good ones, or fewer to hold them against, parameters agree by chance.
-_LEAST_GOOD: Final = 5
+# Of fewer, the best quarter agree by chance.
 _LEAST_TRIALS: Final = 20
 _GOOD_SHARE: Final = 4
 # A value or a range tells good trials from the others where no larger share of the others has it.
@@ -23,9 +23,19 @@ _OF_OTHERS: Final = 0.3
 _MOST_NAMED: Final = 3
 
 
+@dataclass(frozen=True)
+class Reached:
+    """What a finished trial came to: a complete one its value, a pruned one the best that it reached."""
+
+    number: int
+    value: float
+    params: Mapping[str, Any]
+
+
 def why_best(
     number: int,
     entries: Sequence[Entry],
+    finished: Sequence[Reached],
     space: SearchSpace,
     metric: Metric,
     *,
@@ -38,6 +48,7 @@ def why_best(
     Args:
         number: The trial's.
         entries: The leaderboard, with the trial.
+        finished: Those trials, and the pruned ones.
         space: What was searched.
         metric: The study's.
         noise: What chance makes of the leaderboard, where there is a rule for it.
@@ -51,7 +62,7 @@ def why_best(
     lines = [_against_others(place, entries, metric, noise)]
     if confirmation is not None and confirmation.champion is not None:
         lines += _with_new_seeds(confirmation)
-    lines.append(_in_common(place, entries, space))
+    lines.append(_in_common(number, finished, space, metric))
     return [*lines, f"It {end}."] if end else lines
 
 
@@ -63,17 +74,18 @@ def _against_others(
     median = statistics.median(entry.value for entry in entries)
     other = entries[0 if place else 1]
     ahead, gap = sign * (own.value - median), abs(own.value - other.value)
+    compared = f"{gap:.4f} {'worse than' if place else 'better than'}" if gap else "as good as"
     told = (
         f"Validation {metric} {own.value:.4f} is {abs(ahead):.4f} {'better' if ahead >= 0 else 'worse'} "
-        f"than the median of {len(entries)} complete trials, and {gap:.4f} "
-        f"{'worse than the best of the search' if place else 'better than the next'}, trial {other.number}"
+        f"than the median of {len(entries)} complete trials and {compared} "
+        f"{'the best of the search' if place else 'the next'}, trial {other.number}"
     )
     if noise is None:
         return f"{told}."
-    error = f"(standard error {noise.standard_error:#.2g})"
+    error = f"one standard error is {noise.standard_error:#.2g}"
     if gap <= _TOLD_APART * noise.standard_error:
-        return f"{told}; that is no more than chance gives {error}, so the search alone does not tell the two apart."
-    return f"{told}; that is more than chance gives {error}."
+        return f"{told}. The search alone does not tell these two apart: {error}."
+    return f"{told}. These two are further apart than chance brings them: {error}."
 
 
 def _with_new_seeds(confirmation: Confirmation) -> list[str]:
@@ -87,46 +99,47 @@ def _with_new_seeds(confirmation: Confirmation) -> list[str]:
     ]
 
 
-def _in_common(place: int, entries: Sequence[Entry], space: SearchSpace) -> str:
+def _in_common(number: int, finished: Sequence[Reached], space: SearchSpace, metric: Metric) -> str:
     """What sets the good trials, this one among them, apart from the others."""
-    if len(entries) < _LEAST_TRIALS:
+    if len(finished) < _LEAST_TRIALS:
         return (
-            f"{len(entries)} complete trials are too few to say what the good ones have in common "
+            f"{len(finished)} finished trials are too few to say what the good ones have in common "
             f"({_LEAST_TRIALS} or more)."
         )
-    count = max(_LEAST_GOOD, len(entries) // _GOOD_SHARE)
-    good = [entry for at, entry in enumerate(entries) if at < count or at == place]
-    others = [entry for at, entry in enumerate(entries) if at >= count and at != place]
-    found = sorted(
-        (
-            shared
-            for name in space
-            if (shared := _shared(name, space, good, others, entries[place]))
-        ),
-        key=lambda each: each[0],
-    )
+    sign = -1 if direction_of(metric) == "maximize" else 1
+    ranked = sorted(finished, key=lambda each: (each.number != number, sign * each.value))
+    count = len(ranked) // _GOOD_SHARE
+    good, others = ranked[:count], ranked[count:]
+    shares = (_shared(name, space, good, others) for name in space)
+    found = sorted((each for each in shares if each), key=lambda each: each[0])
     if not found:
-        return f"No parameter sets the best {len(good)} trials apart from the others."
+        return f"No parameter sets the best {count} trials apart from the others."
     named = ", ".join(words for _, words in found[:_MOST_NAMED])
-    return f"The best {len(good)} trials, this one among them, have in common: {named}."
+    return f"What the best {count} trials have in common, and few of the others: {named}."
 
 
 def _shared(
-    name: str, space: SearchSpace, good: Sequence[Entry], others: Sequence[Entry], own: Entry
+    name: str, space: SearchSpace, good: Sequence[Reached], others: Sequence[Reached]
 ) -> tuple[float, str] | None:
-    """The share of the others that have of a parameter what the good ones have, and that in words."""
-    if not all(name in entry.params for entry in (*good, *others)):
+    """The share of the others that have of a parameter what the good ones have, and that in words.
+
+    Args:
+        name: The parameter's.
+        space: What was searched.
+        good: The trial that is explained first.
+        others: The other trials.
+    """
+    if not all(name in each.params for each in (*good, *others)):
         return None
-    values, rest = ([entry.params[name] for entry in each] for each in (good, others))
+    values, rest = ([each.params[name] for each in part] for part in (good, others))
     if isinstance(space[name], Choice):
-        value = own.params[name]
-        having = values.count(value)
+        having = values.count(values[0])
         if having < len(values) - 1:
             return None
-        share = rest.count(value) / len(rest)
-        words = f"`{name}` {value}" + (f" ({having} of {len(values)})" * (having < len(values)))
+        share = rest.count(values[0]) / len(rest)
+        words = f"`{name}` {values[0]}" + f" ({having} of {len(values)})" * (having < len(values))
     else:
         low, high = min(values), max(values)
         share = sum(low <= value <= high for value in rest) / len(rest)
-        words = f"`{name}` {low:.3g}" + (f" to {high:.3g}" * (low < high))
+        words = f"`{name}` {low:.3g}" + f" to {high:.3g}" * (low < high)
     return (share, words) if share <= _OF_OTHERS else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from hpo.results.confirmed import Confirmed, ranking
 from hpo.results.leaderboard import Entry
 from hpo.results.noise import Noise
-from hpo.results.why_best import why_best
+from hpo.results.why_best import Reached, why_best
 from hpo.spec.space import Choice, FloatRange, IntRange, SearchSpace
 
 SPACE: SearchSpace = {
@@ -38,19 +39,25 @@ def board(count: int) -> list[Entry]:
     ]
 
 
+def why(number: int, entries: list[Entry], **more: Any) -> list[str]:
+    finished = [Reached(each.number, each.value, each.params) for each in entries]
+    return why_best(number, entries, finished, SPACE, "accuracy", **more)
+
+
 def test_of_a_single_trial_there_is_nothing_to_say() -> None:
-    assert why_best(3, board(1), SPACE, "accuracy") == []
+    assert why(3, board(1)) == []
 
 
 def test_it_is_held_against_the_median_the_next_and_chance() -> None:
-    first, *_ = why_best(3, board(5), SPACE, "accuracy", noise=Noise(0.02, 2))
+    first, *_ = why(3, board(5), noise=Noise(0.02, 2))
     assert first == (
-        "Validation accuracy 0.9000 is 0.0200 better than the median of 5 complete trials, and 0.0100 better "
-        "than the next, trial 4; that is no more than chance gives (standard error 0.020), so the search alone "
-        "does not tell the two apart."
+        "Validation accuracy 0.9000 is 0.0200 better than the median of 5 complete trials and 0.0100 better "
+        "than the next, trial 4. The search alone does not tell these two apart: one standard error is 0.020."
     )
-    first, *_ = why_best(3, board(5), SPACE, "accuracy", noise=Noise(0.001, 0))
-    assert first.endswith("trial 4; that is more than chance gives (standard error 0.0010).")
+    first, *_ = why(3, board(5), noise=Noise(0.001, 0))
+    assert first.endswith("further apart than chance brings them: one standard error is 0.0010.")
+    equal = [replace(each, value=0.9) for each in board(2)]
+    assert "and as good as the next, trial 4." in why(3, equal)[0]
 
 
 def test_one_that_was_chosen_by_new_seeds_need_not_be_the_searchs_best() -> None:
@@ -58,7 +65,7 @@ def test_one_that_was_chosen_by_new_seeds_need_not_be_the_searchs_best() -> None
     confirmation = ranking(
         [Confirmed(each.number, each.value, values[each.number]) for each in board(2)], "maximize"
     )
-    first, second, *_ = why_best(4, board(5), SPACE, "accuracy", confirmation=confirmation)
+    first, second, *_ = why(4, board(5), confirmation=confirmation)
     assert "0.0100 worse than the best of the search, trial 3." in first
     assert second.startswith(
         "Trained again with new seeds it has the best mean; the next there, trial 3, can"
@@ -66,10 +73,10 @@ def test_one_that_was_chosen_by_new_seeds_need_not_be_the_searchs_best() -> None
 
 
 def test_what_the_good_ones_share_is_told_of_enough_trials_alone() -> None:
-    assert "5 complete trials are too few" in why_best(3, board(5), SPACE, "accuracy")[1]
-    shared = why_best(3, board(24), SPACE, "accuracy", end="trained to its end")
+    assert "5 finished trials are too few" in why(3, board(5))[1]
+    shared = why(3, board(24), end="trained to its end")
     assert shared[1:] == [
-        "The best 6 trials, this one among them, have in common: `learning_rate` 0.0001 to 0.00015, "
+        "What the best 6 trials have in common, and few of the others: `learning_rate` 0.0001 to 0.00015, "
         "`optimizer` lion.",
         "It trained to its end.",
     ]
@@ -89,5 +96,5 @@ def test_parameters_that_say_nothing_are_seldom_told() -> None:
             )
             for entry in board(24)
         ]
-        told += why_best(3, entries, SPACE, "accuracy")[1].count("`") // 2
+        told += why(3, entries)[1].count("`") // 2
     assert told / (300 * len(SPACE)) < 0.05

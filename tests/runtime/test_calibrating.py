@@ -85,7 +85,7 @@ def test_its_run_says_why_it_is_the_champion(session: Session, locations: Locati
     run_id, _ = trial_runs(session.study.storage, session.study.study_id)[champion.number]
     description = client(locations.tracking_uri).get_run(run_id).data.tags["mlflow.note.content"]
     assert "Why it is the champion:" in description
-    assert description.endswith("It trained to its end, after 1.00 epochs.")
+    assert description.endswith("what the good ones have in common (20 or more).")
 
 
 def test_an_ensemble_has_one_as_a_whole(session: Session) -> None:

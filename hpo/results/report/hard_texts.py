@@ -35,11 +35,10 @@ def _wrong(found: HardTexts) -> str:
     """How many are wrong, and which of them are shown."""
     if not found.wrong:
         return f"All {found.texts:,} validation texts {_place(found)} are answered rightly."
-    told = (
-        f"{found.wrong:,} of {found.texts:,} validation texts {_place(found)} are answered wrongly"
-    )
+    count = f"{found.wrong:,} of {found.texts:,} validation texts"
+    told = f"The champion is wrong about {count} {_place(found)}"
     if len(found.surely_wrong) < found.wrong:
-        told += f", these {len(found.surely_wrong)} with the highest probability"
+        told += f"; these are the {len(found.surely_wrong)} that it is the most sure of"
     return f"{told}. Some may have a wrong label."
 
 
@@ -55,7 +54,7 @@ def _place(found: HardTexts) -> str:
     if not found.folds:
         return f"of {found.origin}"
     lead = found.source["trials"][0]
-    return f"in {found.folds} folds of {found.origin}, each by the training of trial {lead} that had left it out,"
+    return f"in {found.folds} folds of {found.origin}, each answered by a training of trial {lead} without it"
 
 
 def _table(found: HardTexts, texts: Sequence[HardText]) -> str:
