@@ -23,8 +23,9 @@ from hpo.runtime.finish import finish_study, known_champion
 from hpo.runtime.outcomes import outcome_reader
 from hpo.runtime.preparation import prepare
 from hpo.runtime.refitting import joined
-from hpo.runtime.removal import belongings, check_idle, remove
+from hpo.runtime.removal import belongings, remove
 from hpo.runtime.session import Session, open_session
+from hpo.runtime.study_parts import check_idle
 from hpo.spec.locations import Locations
 from hpo.spec.names import confirmation_name
 from hpo.spec.study import StudySpec

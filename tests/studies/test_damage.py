@@ -254,7 +254,7 @@ def test_what_mlflow_has_of_a_trial_is_taken_only_where_it_says_so_itself(
     )
     session: Any = SimpleNamespace(
         models=KeptModels(tmp_path, "study", "u"),
-        study=SimpleNamespace(name="study"),
+        study=SimpleNamespace(names=("study",)),
         tracker=tracker,
     )
     assert fetched_part(session, 3, tmp_path) == (tmp_path if taken else None)
