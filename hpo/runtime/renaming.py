@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hpo.errors import TrackingError
 from hpo.redaction import without_credentials
-from hpo.results.presentation import CHAMPION_KEY
+from hpo.results.presentation import CHAMPION_KEY, trial_runs
 from hpo.runtime.study_folder import rename_folder
 from hpo.runtime.study_parts import Part, check_idle, hold, parts_of, send_what_waits
 from hpo.spec.locations import Locations
@@ -34,7 +34,7 @@ from hpo.studies.renaming import (
     rename_rows,
     unlinked_trials,
 )
-from hpo.tracking.renaming import check_experiments, has_versions, rename_in_mlflow
+from hpo.tracking.renaming import check_store, has_versions, rename_in_mlflow
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,9 @@ def _rename_in_storage(
         send_what_waits(part.identity, locations, outcome_of, before="the renaming")
         _check_linked(storage, part, locations)
     uids = [part.identity.uid for part in parts]
-    check_experiments(locations.tracking_uri, old, new, uids)
+    linked = sorted(trial_runs(storage, study.progress.study_id).items(), reverse=True)
+    run_ids = [run_id for _, (run_id, _) in linked]
+    check_store(locations.tracking_uri, old, new, uids, run_ids)
     registered = _registered_as(storage, study, parts[-1], locations)
 
     def write() -> None:

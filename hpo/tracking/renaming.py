@@ -28,47 +28,39 @@ from hpo.tracking.removal import models_of, runs_of
 if TYPE_CHECKING:
     from hpo.tracking.gateway import Gateway
 
+_LOOKED_AT = 20  # one would do, but people delete runs
 _KEYED = (RUN_KEY_TAG, STUDY_KEY_TAG, OPERATION_TAG)
 
 
-def check_experiments(tracking_uri: str, name: str, new: str, uids: Collection[str]) -> None:
-    """Look whether the experiment of a study can be called otherwise; nothing is changed.
+def check_store(
+    tracking_uri: str, name: str, new: str, uids: Collection[str], run_ids: Sequence[str]
+) -> None:
+    """Look whether MLflow is the one that has a study, and can call it otherwise; nothing is changed.
 
     Args:
         tracking_uri: The server or store, which is waited for.
         name: The study's.
         new: The name that it is to have.
         uids: The study's, and that of what confirms it.
+        run_ids: Runs that the study has as far as its storage knows.
 
     Raises:
-        TrackingError: There is an experiment of the new name, or another study's runs are in the old one.
+        TrackingError: It has none of the runs, an experiment of the new name, or another study's runs in
+            the old one.
     """
-    with store_that_is_there(tracking_uri, "its experiments") as gateway:
-        if gateway is None:
-            return
-        place = f"tracking server {without_credentials(gateway.tracking_uri)}"
-        taken = _experiment(gateway, new)
-        if taken is not None:
-            trashed = " in its trash" if taken.lifecycle_stage == "deleted" else ""
+    with store_that_is_there(tracking_uri, "a look at what is the study's") as gateway:
+        place = f"tracking server {without_credentials(tracking_uri)}"
+        looked_at = run_ids[:_LOOKED_AT]
+        if looked_at and (gateway is None or not any(map(gateway.has_run, looked_at))):
             raise TrackingError(
                 place,
-                found=f"an experiment {new}{trashed}",
-                expected="a name that no experiment has",
-                hint="Take another name, or rename that experiment.",
+                found=f"none of the runs of {name}",
+                expected="the MLflow that has them",
+                hint="Name it with --tracking-uri.",
             )
-        experiment_id = gateway.experiment_id(name, create=False)
-        if experiment_id is None:
-            return
-        known = {key_part(uid) for uid in uids}
-        keys = [run.tags.get(RUN_KEY_TAG, "") for run in gateway.search_runs(experiment_id, "")]
-        others = {uid_in(key) for key in keys} - known - {None}
-        if others:
-            raise TrackingError(
-                place,
-                found=f"runs of {len(others)} other studies called {name} in the experiment {name}",
-                expected="an experiment that is this study's alone",
-                hint="Delete those runs in MLflow, or keep the name.",
-            )
+        if gateway is not None:
+            _refuse_taken(gateway, place, new)
+            _refuse_shared(gateway, place, name, uids)
 
 
 def has_versions(tracking_uri: str, study: StudyIdentity) -> bool:
@@ -100,6 +92,34 @@ def rename_in_mlflow(tracking_uri: str, parts: Sequence[StudyIdentity], new: str
         if experiment_id is None:
             return 0
         return sum(_rename_part(gateway, experiment_id, part, new) for part in parts)
+
+
+def _refuse_taken(gateway: Gateway, place: str, name: str) -> None:
+    taken = _experiment(gateway, name)
+    if taken is None:
+        return
+    trashed = " in its trash" if taken.lifecycle_stage == "deleted" else ""
+    raise TrackingError(
+        place,
+        found=f"an experiment {name}{trashed}",
+        expected="a name that no experiment has",
+        hint="Take another name, or rename that experiment.",
+    )
+
+
+def _refuse_shared(gateway: Gateway, place: str, name: str, uids: Collection[str]) -> None:
+    experiment_id = gateway.experiment_id(name, create=False)
+    if experiment_id is None:
+        return
+    keys = [run.tags.get(RUN_KEY_TAG, "") for run in gateway.search_runs(experiment_id, "")]
+    others = {uid_in(key) for key in keys} - {key_part(uid) for uid in uids} - {None}
+    if others:
+        raise TrackingError(
+            place,
+            found=f"runs of {len(others)} other studies called {name} in the experiment {name}",
+            expected="an experiment that is this study's alone",
+            hint="Delete those runs in MLflow, or keep the name.",
+        )
 
 
 def _experiment(gateway: Gateway, name: str) -> Any:

@@ -59,7 +59,8 @@ def seen(storage: Storage, name: str) -> Overview:
 
 def finish_linked(storage: Storage, name: str = "study") -> None:
     claim = finish_one(storage, name)
-    set_trial_run(storage, seen(storage, name).uid, claim.number, run_id="run", url="url")
+    # As where MLflow had a run that is gone.
+    set_trial_run(storage, seen(storage, name).uid, claim.number, run_id="run", url="")
 
 
 def wanted(study: OpenStudy, repetition: int) -> None:
@@ -134,6 +135,10 @@ def test_a_study_that_cannot_be_renamed_stays_as_it_is(
         renamed(storage, locations, new="other")
     finish_one(storage, "study")
     with pytest.raises(TrackingError, match="no runs of the finished trials 0 of study"):
+        renamed(storage, locations)
+    uid = seen(storage, "study").uid
+    set_trial_run(storage, uid, 0, run_id="run", url="http://elsewhere/run")
+    with pytest.raises(TrackingError, match="none of the runs of study; expected the MLflow that"):
         renamed(storage, locations)
     assert [each.name for each in overviews(storage)] == ["study", "other"]
     assert not list(locations.state.parent.glob("mlflow.db*"))
