@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -68,16 +69,15 @@ def name_of(connection: Connection, uid: str) -> str | None:
 
 def half_renamed(connection: Connection, name: str) -> tuple[int, str, str] | None:
     """The study that goes by this name in some places and by another elsewhere: its id, old and new name."""
-    query = (
-        select(STUDIES.c.study_id, STUDIES.c.study_name)
-        .join(HPO_MEMORY, HPO_MEMORY.c.study_id == STUDIES.c.study_id)
-        .where(HPO_MEMORY.c.key == _EARLIER_NAMES)
-    )
-    for row in connection.execute(query):
-        known = _from_json(kept(connection, row.study_id, _EARLIER_NAMES))
-        if not known.is_whole and name in (row.study_name, known.former[0]):
-            return row.study_id, known.former[0], row.study_name
+    for study_id, now, known in _renamed_studies(connection):
+        if not known.is_whole and name in (now, known.former[0]):
+            return study_id, known.former[0], now
     return None
+
+
+def called_so_before(connection: Connection, name: str) -> list[str]:
+    """The studies of other names that once had this one."""
+    return [now for _, now, known in _renamed_studies(connection) if name in known.former]
 
 
 def refuse_half_renamed(connection: Connection, name: str) -> None:
@@ -103,6 +103,22 @@ def check_whole(storage: Storage, name: str) -> None:
             refuse_half_renamed(connection, name)
 
     storage.retry(look, "looking for renamings")
+
+
+def _renamed_studies(connection: Connection) -> Iterator[tuple[int, str, EarlierNames]]:
+    """The studies that were ever renamed, by id and name."""
+    query = (
+        select(STUDIES.c.study_id, STUDIES.c.study_name)
+        .join(HPO_MEMORY, HPO_MEMORY.c.study_id == STUDIES.c.study_id)
+        .where(HPO_MEMORY.c.key == _EARLIER_NAMES)
+        .order_by(STUDIES.c.study_id)
+    )
+    for row in connection.execute(query).all():
+        yield (
+            row.study_id,
+            row.study_name,
+            _from_json(kept(connection, row.study_id, _EARLIER_NAMES)),
+        )
 
 
 def _from_json(document: Any) -> EarlierNames:

@@ -69,7 +69,10 @@ def wanted(study: OpenStudy, repetition: int) -> None:
 
 
 def test_all_that_the_storage_and_the_disk_have_goes_by_the_new_name(
-    storage: Storage, make_spec: SpecFactory, locations: Locations
+    storage: Storage,
+    make_spec: SpecFactory,
+    locations: Locations,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     submit(storage, make_spec(study__trials=3), priority=7)
     submit(storage, make_spec("other"))
@@ -105,6 +108,7 @@ def test_all_that_the_storage_and_the_disk_have_goes_by_the_new_name(
     assert seen(storage, "other").name == "other"
     submit(storage, make_spec())  # whose name is free
     assert seen(storage, "study").uid != before.uid
+    assert "Study study begins anew; the one that was called so is new now" in caplog.text
     renamed(storage, locations, "new", "newest")
     assert open_study(storage, "newest").names == ("newest", "new", "study")
 
