@@ -1,4 +1,4 @@
-"""`python -m hpo.studies list | show STUDY | export STUDY | delete STUDY`: look after the studies of a storage."""
+"""`python -m hpo.studies`: the studies of a storage listed, shown, exported, renamed and deleted."""
 
 from __future__ import annotations
 
@@ -45,13 +45,14 @@ class _Parser(OneLineParser):
 
 
 def main() -> int:
-    """List the studies of a storage; show, export or delete one."""
+    """List the studies of a storage; show, export, rename or delete one."""
     parser = _Parser(
         prog="hpo.studies",
         description="Look after the studies of a storage: how far they are and what they found.",
         examples=(
             "hpo.studies list --json",
             "hpo.studies export quickstart --output trials.csv --overwrite",
+            "hpo.studies rename quickstart reviews",
             "hpo.studies delete quickstart --dry-run",
             "hpo.studies delete quickstart --yes",
         ),
@@ -66,6 +67,11 @@ def main() -> int:
     export = _add(
         actions, "export", _export, "write its trials as csv or json, to a file or the output"
     )
+    renaming = _add(
+        actions, "rename", _rename, "rename it, with its runs, models and folders; nothing is lost"
+    )
+    renaming.add_argument("study", metavar="OLD", help="name of a study in the storage")
+    renaming.add_argument("new", metavar="NEW", help="a name that is free")
     deletion = _add(
         actions, "delete", _delete, "delete it and all that is its own, after a question"
     )
@@ -78,7 +84,7 @@ def main() -> int:
     deletion.add_argument(
         "--dry-run", action="store_true", help="say what would go, and delete nothing"
     )
-    for each in (listing, showing, export, deletion):
+    for each in (listing, showing, export, renaming, deletion):
         each.add_argument("--json", action="store_true", help="a JSON document on standard output")
         add_place_options(each)
     return command(lambda options: int(options.act(options)), parser)
@@ -153,6 +159,39 @@ def _export(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _rename(options: argparse.Namespace) -> int:
+    from hpo.spec.study_file import check_new_name
+
+    old, new = options.study, options.new
+    check_new_name(new, "NEW")
+    if new == old:
+        raise OptionError(
+            "NEW", found=f"{new}, which is its name", expected="another", hint="Name another."
+        )
+    locations = read_locations(options)
+    from hpo.storage.storage import registered_names
+
+    # Cut short, it is known by its new name already.
+    _check_name(new if new in registered_names(locations.storage_url) else old, locations)
+    from hpo.runtime.early_checks import check_state
+    from hpo.runtime.renaming import rename
+    from hpo.storage.storage import open_storage
+    from hpo.tracking.ping import ping
+
+    check_state(locations.state)
+    ping(locations.tracking_uri)
+    with open_storage(locations.storage_url) as storage:
+        outcomes = partial(_outcomes, storage, locations)
+        renamed = rename(storage, old, new, locations, outcome_of=outcomes)
+    if options.json:
+        _write_json(renamed.as_json())
+        return DONE
+    say(f"{old} is {new} now, and goes on by --name.")
+    if renamed.model is not None:
+        say(f"Its registered model keeps its name: {renamed.model}.")
+    return DONE
+
+
 def _delete(options: argparse.Namespace) -> int:
     asks = not (options.yes or options.dry_run)
     if asks and not sys.stdin.isatty():
@@ -165,14 +204,17 @@ def _delete(options: argparse.Namespace) -> int:
     locations = read_locations(options)
     _check_name(options.study, locations)
     from hpo.runtime.early_checks import check_state
-    from hpo.runtime.removal import belongings, check_idle, remove
+    from hpo.runtime.removal import belongings, remove
+    from hpo.runtime.study_parts import check_idle
     from hpo.storage.storage import open_storage
+    from hpo.studies.earlier_names import check_whole
     from hpo.studies.overview import overviews
     from hpo.tracking.ping import ping
 
     check_state(locations.state)
     ping(locations.tracking_uri)
     with open_storage(locations.storage_url) as storage:
+        check_whole(storage, options.study)
         [study] = overviews(storage, options.study)
         dead = check_idle(storage, study, locations.state)
         mine = belongings(storage, study, locations)

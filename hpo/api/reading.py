@@ -91,15 +91,20 @@ class StudyReader:
             ModelError: There is none, or MLflow does not have it.
             TrackingError: MLflow cannot be asked.
         """
+        from hpo.studies.earlier_names import earlier_names
         from hpo.tracking.champion import find_champion
         from hpo.tracking.identity import StudyIdentity
         from hpo.tracking.keys import CHAMPION_ALIAS
 
-        champion = self.champion()
-        uid = self._read(lambda _storage, overview: overview.uid)
+        def look(storage: Storage, overview: Overview) -> StudyIdentity:
+            earlier = earlier_names(storage, overview.progress.study_id)
+            return StudyIdentity(self.spec.name, overview.uid, earlier.registered_as)
+
+        champion, identity = self.champion(), self._read(look)
+        assert identity is not None, "a study that has a champion is there"
         seen = find_champion(
             self.locations.tracking_uri,
-            StudyIdentity(self.spec.name, str(uid)),
+            identity,
             champion.number,
             champion.registered_name,
             champion.source.key,

@@ -94,7 +94,7 @@ def claim_trial(study: OpenStudy, worker: Worker) -> Claim | NoTrial:
 def _decide(
     connection: Connection, study: OpenStudy, worker: Worker, fencing_token: str
 ) -> Decision:
-    if not lock_study(connection, study.study_id, study.uid):
+    if not lock_study(connection, study.study_id, study.uid, study.name):
         raise study.gone()
     repeated = _assigned_before(connection, fencing_token)
     if repeated is not None:

@@ -23,7 +23,6 @@ from hpo.results.leaderboard import Entry
 from hpo.results.markdown_table import markdown_table, rounded
 from hpo.results.score_card import score_sections
 from hpo.spec.study import Metric
-from hpo.tracking.keys import registered_name
 from hpo.tracking.tracker import StudyTracker
 
 logger = logging.getLogger(__name__)
@@ -94,6 +93,7 @@ def promote(
     test: Sealed[TokenizedSplit],
     tracker: StudyTracker,
     study_name: str,
+    registered_name: str,
     metric: Metric,
     seed: int,
     times_tested_before: int,
@@ -111,7 +111,8 @@ def promote(
         predictor: Loaded from there, as it is to be tested and published.
         test: The test split.
         tracker: Where the classifier is published.
-        study_name: What the registered model is named after.
+        study_name: What the model's card is titled with.
+        registered_name: The registered model's.
         metric: The study's.
         seed: Of the bootstrap behind the intervals of the test score.
         times_tested_before: How often a champion of this study was tested on the split.
@@ -126,7 +127,7 @@ def promote(
         number=source.lead,
         value=best.value if value is None else value,
         test=score,
-        registered_name=registered_name(study_name),
+        registered_name=registered_name,
         times_tested=times_tested_before + 1,
         made_of=None if source.how == "single" else source,
         confirmation=confirmation,

@@ -27,7 +27,7 @@ from hpo.runtime.preparation import trial_params
 from hpo.runtime.session import Session
 from hpo.runtime.study_folder import study_folder
 from hpo.spec.ensemble_methods import FOR_ALL_TASKS, OF_ONE_CLASS, USUAL_SIZES, EnsembleMethod
-from hpo.tracking.keys import ENSEMBLE_ALIAS, registered_name
+from hpo.tracking.keys import ENSEMBLE_ALIAS
 
 _TURN: Final = "making an ensemble"  # stored
 _FLUSH_SECONDS: Final = 5.0
@@ -182,7 +182,7 @@ def _tested(choice: EnsembleChoice, made: Assembled, known: Ensemble | None) -> 
         of_trials=choice.numbers,
         comparison=choice.compared(made.answers),
         test=test,
-        registered_name=registered_name(study.name),
+        registered_name=study.registered_name,
         alias=ENSEMBLE_ALIAS,
         times_tested=looks,
     )

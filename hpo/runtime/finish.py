@@ -256,6 +256,7 @@ def _promote(
             test=context.data.test,
             tracker=session.tracker,
             study_name=study.name,
+            registered_name=study.registered_name,
             metric=study.spec.study.metric,
             seed=study.spec.study.seed,
             times_tested_before=times_tested(study),

@@ -8,47 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from hpo.atomic import discard_folder
-from hpo.errors import StorageError, TrackingError
-from hpo.leases.at_work import leases_of, workers_at
-from hpo.leases.liveness import HeldLease
-from hpo.outbox.outbox import is_open
 from hpo.outbox.quota import size_of
-from hpo.redaction import without_credentials
 from hpo.results.dashboard_drawings import drawings_of
 from hpo.runtime.kept_data import is_named, own_data
 from hpo.runtime.study_folder import study_folder
+from hpo.runtime.study_parts import Part, hold, parts_of, send_what_waits
 from hpo.spec.locations import Locations
-from hpo.spec.names import confirmation_name
 from hpo.storage.optuna_rows import delete_study
 from hpo.storage.storage import Storage
-from hpo.storage.tables import lock_study
-from hpo.studies.confirmations import confirmation_row
 from hpo.studies.overview import Overview
-from hpo.studies.progress import unknown_study
-from hpo.tracking.drain import drain_abandoned
-from hpo.tracking.identity import StudyIdentity
-from hpo.tracking.removal import (
-    InMlflow,
-    delete_from_mlflow,
-    find_in_mlflow,
-    waits_for_mlflow,
-)
-
-_SEND_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Part:
-    """A study in the storage: the one that is deleted, or what confirms it.
-
-    Attributes:
-        name: In the storage.
-        identity: In MLflow.
-    """
-
-    study_id: int
-    name: str
-    identity: StudyIdentity
+from hpo.tracking.removal import InMlflow, delete_from_mlflow, find_in_mlflow
 
 
 @dataclass(frozen=True)
@@ -91,7 +60,7 @@ class Belongings:
 
 def bytes_of(storage: Storage, study: Overview, state: Path) -> int:
     """What a study takes on the disk in a state folder."""
-    parts = _parts(storage, study)
+    parts = parts_of(storage, study)
     return sum(map(size_of, (*_folders(parts, state), *_drawings(storage, parts, state))))
 
 
@@ -101,7 +70,7 @@ def belongings(storage: Storage, study: Overview, locations: Locations) -> Belon
     Raises:
         TrackingError: MLflow cannot be asked.
     """
-    parts = _parts(storage, study)
+    parts = parts_of(storage, study)
     data = own_data(storage, study, locations.state)
     there = [find_in_mlflow(locations.tracking_uri, part.identity) for part in parts]
     return Belongings(
@@ -119,22 +88,6 @@ def belongings(storage: Storage, study: Overview, locations: Locations) -> Belon
         data=data,
         bytes=bytes_of(storage, study, locations.state) + sum(map(size_of, data)),
     )
-
-
-def check_idle(storage: Storage, study: Overview, state: Path) -> frozenset[str]:
-    """The fencing tokens of workers that died over a study.
-
-    Raises:
-        StorageError: A worker is at it, which may be found out only after a while.
-    """
-    dead: frozenset[str] = frozenset()
-    for part in _parts(storage, study):
-        alive, died = workers_at(storage, part.study_id)
-        # Between two trials a process holds no lease, but its run is open.
-        if alive or is_open(state, part.identity.key):
-            raise _at_work(storage, study.name, alive)
-        dead |= died
-    return dead
 
 
 def remove(
@@ -156,18 +109,13 @@ def remove(
         StorageError: A worker came to it meanwhile.
     """
     for part in study.parts:
-        _send_what_waits(part.identity, locations, outcome_of)
+        send_what_waits(part.identity, locations, outcome_of, before="the deletion")
         delete_from_mlflow(locations.tracking_uri, part.identity)
 
     def delete() -> None:
         with storage.write() as connection:
+            hold(connection, storage, study.parts, dead)
             for part in study.parts:
-                if not lock_study(connection, part.study_id, part.identity.uid):
-                    raise unknown_study(storage, study.name)
-                leases = leases_of(connection, part.study_id)
-                come = [each for each in leases if each.fencing_token not in dead]
-                if come:
-                    raise _at_work(storage, study.name, come)
                 delete_study(connection, part.study_id)
 
     storage.retry(delete, "deleting the study")
@@ -184,37 +132,6 @@ def remove(
             path.unlink(missing_ok=True)
 
 
-def _send_what_waits(
-    study: StudyIdentity, locations: Locations, outcome_of: Callable[[], Any]
-) -> None:
-    """See to it that nothing comes to MLflow after the deletion."""
-    if not waits_for_mlflow(locations.state, study):
-        return
-    drain_abandoned(locations.state, timeout_seconds=_SEND_SECONDS, outcome_of=outcome_of())
-    waiting = waits_for_mlflow(locations.state, study)
-    if waiting:
-        raise TrackingError(
-            f"tracking server {without_credentials(locations.tracking_uri)}",
-            found=f"{waiting} operations of {study.name} that still wait for it in {locations.state / 'outbox'}",
-            expected="a server that takes them, or they would come to it after the deletion",
-            hint="Start it, and run the same command again.",
-        )
-
-
-def _parts(storage: Storage, study: Overview) -> tuple[Part, ...]:
-    def look() -> tuple[int, str] | None:
-        with storage.read() as connection:
-            return confirmation_row(connection, study.name)
-
-    row = storage.retry(look, "looking for what confirms the study")
-    itself = StudyIdentity(study.name, study.uid)
-    parts = [Part(study.progress.study_id, study.name, itself)]
-    if row is not None:
-        identity = StudyIdentity(study.name, row[1])
-        parts.insert(0, Part(row[0], confirmation_name(study.name), identity))
-    return tuple(parts)
-
-
 def _count_trials(storage: Storage, part: Part) -> int:
     return storage.retry(lambda: storage.optuna.get_n_trials(part.study_id), "counting the trials")
 
@@ -227,15 +144,4 @@ def _folders(parts: tuple[Part, ...], state: Path) -> tuple[Path, ...]:
 def _drawings(storage: Storage, parts: tuple[Part, ...], state: Path) -> tuple[Path, ...]:
     return tuple(
         drawing for part in parts for drawing in drawings_of(storage, part.study_id, state)
-    )
-
-
-def _at_work(storage: Storage, name: str, leases: list[HeldLease]) -> StorageError:
-    places = sorted({f"process {each.pid} on {each.machine.split()[0]}" for each in leases})
-    by = f" ({', '.join(places[:3])})" if places else ""
-    return StorageError(
-        storage.redacted,
-        found=f"{name}, which is being worked on{by}",
-        expected="a study that no worker is at",
-        hint="Stop its workers, and run the same command again.",
     )

@@ -97,6 +97,7 @@ def _open_tracker(study: OpenStudy, prepared: Prepared, locations: Locations) ->
         study.spec.name,
         locations.state,
         study_uid=study.uid,
+        registered_as=study.earlier.registered_as,
         run_name=study.name,
         study_file=study_toml(prepared.spec),
         environment=prepared.environment(),

@@ -10,7 +10,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -105,16 +105,22 @@ def fetched_part(session: Session, number: int, download_to: Path) -> Path | Non
     fetched = session.tracker.download_trial_model(number, download_to)
     if fetched is None:
         fetched = session.tracker.left_model(session.models.path(number) / FACTS_FILE)
-    if fetched is None or not _is_of(fetched, session.study.name, number):
+    if fetched is None or not _is_of(fetched, session.study.names, number):
         return None
     return fetched
 
 
-def _is_of(folder: Path, study_name: str, number: int) -> bool:
-    """Whether what was fetched says itself that it is that trial's: MLflow's tags may be damaged."""
+def _is_of(folder: Path, study_names: Collection[str], number: int) -> bool:
+    """Whether what was fetched says itself that it is that trial's: MLflow's tags may be damaged.
+
+    Args:
+        folder: What was fetched.
+        study_names: The study's, those that it had when the trial was trained among them.
+        number: The trial's.
+    """
     try:
         trial = read_facts(folder)["trial"]
-        is_its_own = (trial["study"], trial["number"]) == (study_name, number)
+        is_its_own = trial["study"] in study_names and trial["number"] == number
     except (OSError, ValueError, LookupError, TypeError):
         return False
     return is_its_own and damage_in_trained(folder) is None

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hpo.documents import TooDeep, parse_toml
-from hpo.errors import StudyFileError, nearest_name
+from hpo.errors import OptionError, StudyFileError, nearest_name
 from hpo.spec.addresses import is_address, name_in, why_no_address
 from hpo.spec.effects import idle, idle_keys, idle_searched, lacking_by_itself
 from hpo.spec.locations import path_of
@@ -21,7 +21,7 @@ from hpo.spec.options import drop_option, flat
 from hpo.spec.overrides import overridden, sources_of, table_of
 from hpo.spec.registries import data_format
 from hpo.spec.space import Choice, SearchSpace, SpaceError, parse_dimension
-from hpo.spec.study import DEMO, MAX_NAME_CHARACTERS, StudySpec
+from hpo.spec.study import DEMO, MAX_NAME_CHARACTERS, StudySection, StudySpec
 from hpo.spec.study_errors import error_at, first_problem
 from hpo.spec.training import OPTION_TABLES, SEARCHABLE_OPTIONS
 
@@ -257,6 +257,20 @@ def _check_address(spec: StudySpec, place: str, overrides: Mapping[str, object])
     refused = why_no_address(spec.data.source) if is_address(spec.data.source) else None
     if refused is not None:
         raise error_at("data.source", place, overrides, **refused._asdict())
+
+
+def check_new_name(name: str, place: str) -> None:
+    """Raise OptionError where a study cannot be called so; place: what gave the name."""
+    why = why_no_name(name)
+    try:
+        StudySection(name=name)
+    except ValidationError:
+        why = why or f"with / or :, a space before it, or over {MAX_NAME_CHARACTERS} characters"
+    if why is not None:
+        expected = "a name of letters, digits and other visible characters"
+        raise OptionError(
+            place, found=f"{name!r}, {why}", expected=expected, hint="Take another name."
+        )
 
 
 def _check_name(name: str, spec: StudySpec, path: Path, overrides: Mapping[str, object]) -> None:

@@ -77,6 +77,12 @@ def delete_study(connection: Connection, study_id: int) -> None:
             connection.execute(delete(table).where(table.c.study_id == study_id))
 
 
+def rename_study(connection: Connection, study_id: int, name: str) -> None:
+    """Give a study another name, which Optuna has no call for."""
+    row = STUDIES.c.study_id == study_id
+    connection.execute(update(STUDIES).where(row).values(study_name=name))
+
+
 def set_metric_name(connection: Connection, study_id: int, name: str) -> None:
     """Name the study's objective, as `Study.set_metric_names` does."""
     set_attribute(connection, STUDY_SYSTEM_ATTRIBUTES, study_id, _METRIC_NAMES, [name])

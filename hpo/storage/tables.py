@@ -171,8 +171,10 @@ def now_utc() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def lock_study(connection: Connection, study_id: int, uid: str | None = None) -> bool:
-    """Hold a study's row until the transaction ends; whether the study is there, and the one with that uid."""
+def lock_study(
+    connection: Connection, study_id: int, uid: str | None = None, name: str | None = None
+) -> bool:
+    """Hold a study's row until the transaction ends; whether it is there, with that uid and that name."""
     query = (
         select(STUDIES.c.study_id)
         .join(HPO_STUDIES, HPO_STUDIES.c.study_id == STUDIES.c.study_id)
@@ -182,4 +184,6 @@ def lock_study(connection: Connection, study_id: int, uid: str | None = None) ->
     )
     if uid is not None:
         query = query.where(HPO_STUDIES.c.uid == uid)
+    if name is not None:
+        query = query.where(STUDIES.c.study_name == name)
     return connection.execute(query).first() is not None

@@ -77,7 +77,7 @@ def want_runs(study: OpenStudy, runs: Sequence[ConfirmationRun]) -> None:
 
     def write() -> None:
         with study.storage.write() as connection:
-            if not lock_study(connection, study.study_id, study.uid):
+            if not lock_study(connection, study.study_id, study.uid, study.name):
                 raise study.gone()
             study_id, uid = _registered(connection, study)
             known = _queued(connection, study_id)
@@ -138,6 +138,11 @@ def confirmation_row(connection: Connection, name: str) -> tuple[int, str] | Non
     return None if row is None else (int(row.study_id), str(row.uid))
 
 
+def description_of(name: str) -> str:
+    """What describes the confirmation of the study of this name."""
+    return f"Confirmation of {name}: its best trials, trained again with new seeds."
+
+
 def _registered(connection: Connection, study: OpenStudy) -> tuple[int, str]:
     row = confirmation_row(connection, study.name)
     if row is not None:
@@ -171,10 +176,10 @@ def _set_budget(
 
 
 def _spec(spec: StudySpec, runs: int) -> StudySpec:
-    description = f"Confirmation of {spec.name}: its best trials, trained again with new seeds."
+    told = {"trials": runs, "description": description_of(spec.name)}
     return spec.model_copy(
         update={
-            "study": spec.study.model_copy(update={"trials": runs, "description": description}),
+            "study": spec.study.model_copy(update=told),
             "search": spec.search.model_copy(
                 update={
                     "sampler": SamplerChoice(name="random"),

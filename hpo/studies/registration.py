@@ -23,6 +23,7 @@ from hpo.storage.optuna_tables import STUDIES, STUDY_DIRECTIONS, TRIALS
 from hpo.storage.seals import sealed_spec
 from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_STUDIES, now_utc
+from hpo.studies.earlier_names import called_so_before, refuse_half_renamed
 from hpo.studies.enqueueing import enqueue, tried_before
 from hpo.studies.fingerprints import Fingerprints, agree_on, forget
 from hpo.studies.progress import StudyProgress, progress
@@ -114,10 +115,13 @@ def _register(
     row = connection.execute(
         select(STUDIES.c.study_id).where(STUDIES.c.study_name == name).with_for_update()
     ).first()
+    refuse_half_renamed(connection, name)
     if row is None:
         renamed = copies(connection)
         if renamed:
             logger.warning("Study %s begins anew; there is a copy %s", name, named(renamed))
+        for now in called_so_before(connection, name):
+            logger.warning("Study %s begins anew; the one that was called so is %s now", name, now)
         direction = StudyDirection[spec.direction.upper()]
         study_id = create_study(connection, name, direction)
     else:

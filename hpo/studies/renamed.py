@@ -14,7 +14,10 @@ from hpo.storage.storage import look_into, registered_names
 from hpo.storage.tables import HPO_STUDIES
 from hpo.studies.progress import no_such_study
 
-WAY_ON = "Run it under a --name that is free: the copy's trials stay to be looked at."
+WAY_ON = (
+    "Run it under a --name that is free: the copy's trials stay to be looked at. "
+    "`python -m hpo.studies rename` renames a study with all that is its own."
+)
 
 
 def copies(connection: Connection) -> list[str]:

@@ -17,7 +17,7 @@ from hpo.search.grid import GridSampler, check_grid_budget
 from hpo.search.pruners import make_pruner, most_evaluations
 from hpo.search.samplers import make_sampler
 from hpo.spec.confirm import UNCONFIRMED
-from hpo.spec.names import confirmed_study
+from hpo.spec.names import confirmed_study, model_name
 from hpo.spec.space import IntRange, SearchSpace, resolve_dimension
 from hpo.spec.study import StudySpec
 from hpo.spec.study_file import search_space
@@ -25,6 +25,13 @@ from hpo.storage.optuna_tables import STUDIES
 from hpo.storage.seals import Damaged, damage, spec_text
 from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_STUDIES
+from hpo.studies.earlier_names import (
+    NEVER_RENAMED,
+    EarlierNames,
+    check_whole,
+    earlier_names,
+    name_of,
+)
 from hpo.studies.integrity import check_study, seal_finished
 from hpo.studies.progress import unknown_study
 from hpo.studies.renamed import WAY_ON, copies, named
@@ -48,6 +55,17 @@ class OpenStudy:
     space: SearchSpace
     sampler: BaseSampler
     pruner: BasePruner
+    earlier: EarlierNames = NEVER_RENAMED
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name, and those that it had before."""
+        return self.name, *self.earlier.former
+
+    @property
+    def registered_name(self) -> str:
+        """What its registered model is called."""
+        return model_name(self.earlier.registered_as or self.name)
 
     @property
     def confirms(self) -> bool:
@@ -88,13 +106,20 @@ class OpenStudy:
             raise self.gone() from error
 
     def gone(self) -> StudyGoneError:
-        """The error for a study that was deleted while it was open."""
+        """The error for a study that was deleted, or renamed, while it was open."""
 
-        def look() -> list[str]:
+        def look() -> tuple[str | None, list[str]]:
             with self.storage.read() as connection:
-                return copies(connection)
+                return name_of(connection, self.uid), copies(connection)
 
-        renamed = self.storage.retry(look, "looking for a copy of the study")
+        name, renamed = self.storage.retry(look, "looking for a copy of the study")
+        if name is not None:
+            return StudyGoneError(
+                self.storage.redacted,
+                found=f"the study {self.name} renamed to {name}",
+                expected="a study that keeps its name while workers are at it",
+                hint="Go on with it under that name.",
+            )
         if renamed:
             return StudyGoneError(
                 self.storage.redacted,
@@ -110,11 +135,9 @@ class OpenStudy:
         )
 
     def _is_there(self) -> bool:
-        query = select(HPO_STUDIES.c.study_id).where(HPO_STUDIES.c.uid == self.uid)
-
         def look() -> bool:
             with self.storage.read() as connection:
-                return connection.execute(query).first() is not None
+                return name_of(connection, self.uid) == self.name
 
         return self.storage.retry(look, "looking for the study")
 
@@ -153,6 +176,7 @@ def open_study(storage: Storage, name: str, *, n_layer: int | None = None) -> Op
     """
     row = _row_of(storage, name)
     spec = stored_spec(storage, row)
+    check_whole(storage, spec.name)
     try:
         check_study(storage, row.study_id, name, spec.direction)
         seal_finished(storage, row.study_id)
@@ -162,7 +186,8 @@ def open_study(storage: Storage, name: str, *, n_layer: int | None = None) -> Op
     sampler, pruner = _plan(spec, space)
     if isinstance(sampler, GridSampler):
         check_grid_budget(len(sampler), row.trials)
-    return OpenStudy(storage, row.study_id, row.uid, name, spec, space, sampler, pruner)
+    earlier = earlier_names(storage, row.study_id)
+    return OpenStudy(storage, row.study_id, row.uid, name, spec, space, sampler, pruner, earlier)
 
 
 def check_plan(spec: StudySpec, n_layer: int | None = None) -> None:

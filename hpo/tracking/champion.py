@@ -21,9 +21,6 @@ from hpo.tracking.keys import (
     STUDY_UID_TAG,
     TIMES_TESTED_TAG,
     TRIAL_NUMBER_TAG,
-    former_registered_name,
-    names_from,
-    registered_name,
 )
 from hpo.tracking.trial_run import now_ms, points
 
@@ -52,7 +49,7 @@ def publish_champion(
         # The same for the same champion: published again, what is missing of it is made whole.
         f"{alias}:{study.key}:{trial_number}" + (f":{source_key}" if source_key else ""),
         spooled.path,
-        registered_name(study.name),
+        study.model_names[0],
         alias,
         card,
         points(metrics, 0),
@@ -79,9 +76,7 @@ def find_champion(
     alias: str,
 ) -> Registered:
     """What MLflow has of a champion. See `StudyTracker.find_champion`."""
-    name = registered_name(study.name)
-    names = (known_name, *names_from(name, study.uid), former_registered_name(study.name))
-    names = tuple(dict.fromkeys(names))
+    names = tuple(dict.fromkeys((known_name, *study.model_names)))
     return look_for_champion(tracking_uri, names, study.uid, trial_number, source_key, alias)
 
 

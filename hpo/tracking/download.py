@@ -16,6 +16,7 @@ from hpo.tracking.keys import STUDY_KEY_TAG, TRIAL_NUMBER_TAG
 from hpo.tracking.uri import artifact_root, checked_uri, database_file
 
 if TYPE_CHECKING:
+    from hpo.tracking.gateway import Gateway
     from hpo.tracking.registry import Registered
 
 logger = logging.getLogger(__name__)
@@ -162,6 +163,20 @@ def left_trial_model(tracking_uri: str, facts: Path) -> Path | None:
         if (found.parent / TRAINED_FILE).is_file() and found.read_bytes() == known:
             return found.parent
     return None
+
+
+@contextmanager
+def store_that_is_there(tracking_uri: str, expected: str) -> Iterator[Gateway | None]:
+    """The server or store, asked as by `asking`; None where it is a file that is not there, and stays so."""
+    from hpo.tracking.gateway import Gateway
+
+    uri = checked_uri(tracking_uri)
+    file = database_file(uri)
+    if file is not None and not file.exists():
+        yield None
+        return
+    with asking(uri, expected):
+        yield Gateway(uri)
 
 
 @contextmanager

@@ -5,15 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hpo.outbox.records import RunRef
-from hpo.tracking.keys import study_run_key, trial_run_key
+from hpo.tracking.keys import (
+    former_registered_name,
+    names_from,
+    registered_name,
+    study_run_key,
+    trial_run_key,
+)
 
 
 @dataclass(frozen=True)
 class StudyIdentity:
-    """A study by its name, and by the uid that tells studies of one name apart."""
+    """A study by its name, and by the uid that tells studies of one name apart.
+
+    Attributes:
+        registered_as: The name that the study had when its model was first registered, where it has
+            another by now: the registered model keeps that.
+    """
 
     name: str
     uid: str
+    registered_as: str | None = None
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Where its registered model may be, the likeliest first."""
+        named_after = self.registered_as or self.name
+        name = registered_name(named_after)
+        return *names_from(name, self.uid), former_registered_name(named_after)
 
     @property
     def key(self) -> str:

@@ -64,7 +64,7 @@ class TrialRunKey:
 
 def trial_run_key(study_name: str, study_uid: str, number: int, attempt: int) -> str:
     """The key of the run of one attempt at a trial."""
-    return f"trial:{key_part(study_name)}:{key_part(study_uid)}:{number}:{attempt}"
+    return f"trial:{study_in_keys(study_name, study_uid)}:{number}:{attempt}"
 
 
 def parse_trial_run_key(key: str) -> TrialRunKey | None:
@@ -83,7 +83,12 @@ def uid_in(run_key: str) -> str | None:
 
 def study_run_key(study_name: str, study_uid: str) -> str:
     """The key of a study's parent run; the uid tells studies of one name apart."""
-    return f"study:{key_part(study_name)}:{key_part(study_uid)}"
+    return f"study:{study_in_keys(study_name, study_uid)}"
+
+
+def study_in_keys(study_name: str, study_uid: str) -> str:
+    """What all keys of a study's runs have in common, and those of its models."""
+    return f"{key_part(study_name)}:{key_part(study_uid)}"
 
 
 def trial_run_name(number: int) -> str:

@@ -14,15 +14,14 @@ from hpo.digests import DIGESTS_FILE, damage_in
 from hpo.tracking.answers import PermanentError, answers
 from hpo.tracking.gateway import Gateway
 from hpo.tracking.hidden_tags import read, sent
+from hpo.tracking.identity import StudyIdentity
 from hpo.tracking.keys import (
     CHAMPION_ALIAS,
     SOURCE_TAG,
     STUDY_TAG,
     STUDY_UID_TAG,
     TRIAL_NUMBER_TAG,
-    former_registered_name,
     names_from,
-    registered_name,
 )
 
 logger = logging.getLogger(__name__)
@@ -85,19 +84,13 @@ def make(gateway: Gateway, name: str, uid: str, study_name: str) -> None:
                     client.set_registered_model_tag(name, key, value)
 
 
-def versions_of(gateway: Gateway, name: str, uid: str) -> list[tuple[str, str]]:
-    """The versions of registered models that are a study's, as name and number.
-
-    Args:
-        name: The study's; its versions stand under several registered names.
-        uid: The study's.
-    """
-    names = (*names_from(registered_name(name), uid), former_registered_name(name))
+def versions_of(gateway: Gateway, study: StudyIdentity) -> list[tuple[str, str]]:
+    """The versions of registered models that are a study's, as name and number."""
     return [
         (each, str(version.version))
-        for each in dict.fromkeys(names)
+        for each in dict.fromkeys(study.model_names)
         for version in _versions(gateway, each)
-        if _uid_of(gateway, version) == uid
+        if _uid_of(gateway, version) == study.uid
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.outbox.outbox import waiting_runs
 from hpo.spec.names import key_part
-from hpo.tracking.download import asking
+from hpo.tracking.download import store_that_is_there
 from hpo.tracking.hidden_tags import name_in_mlflow
 from hpo.tracking.identity import StudyIdentity
 from hpo.tracking.keys import RUN_KEY_TAG, uid_in
-from hpo.tracking.uri import checked_uri, database_file
 
 if TYPE_CHECKING:
+    from hpo.tracking.found_run import FoundRun
     from hpo.tracking.gateway import Gateway
 
 logger = logging.getLogger(__name__)
@@ -88,38 +88,42 @@ class _Found:
 
 @contextmanager
 def _opened(tracking_uri: str, study: StudyIdentity, expected: str) -> Iterator[_Found | None]:
-    """What there is of the study; None where the store is a file that is not there, and stays so."""
-    from hpo.tracking.gateway import Gateway
+    """What there is of the study; None where there is no store."""
+    with store_that_is_there(tracking_uri, expected) as gateway:
+        yield None if gateway is None else _found(gateway, study)
 
-    uri = checked_uri(tracking_uri)
-    file = database_file(uri)
-    if file is not None and not file.exists():
-        yield None
-        return
-    with asking(uri, expected):
-        yield _found(Gateway(uri), study)
+
+def runs_of(gateway: Gateway, experiment_id: str, uid: str) -> list[FoundRun]:
+    """The runs in an experiment that are a study's, by its uid."""
+    part = key_part(uid)
+    named = (
+        gateway.search_runs(experiment_id, f"tags.`{name}` LIKE '%:{part}%'")
+        for name in (name_in_mlflow(RUN_KEY_TAG), RUN_KEY_TAG)
+    )
+    keyed = {run.run_id: run for runs in named for run in runs}
+    return [run for run in keyed.values() if uid_in(run.tags[RUN_KEY_TAG]) == part]
+
+
+def models_of(gateway: Gateway, experiment_id: str, run_ids: Sequence[str]) -> list[Any]:
+    """The logged models in an experiment that these runs made."""
+    from hpo.tracking.models import find_models
+
+    return [m for m in find_models(gateway, experiment_id, {}) if m.source_run_id in run_ids]
 
 
 def _found(gateway: Gateway, study: StudyIdentity) -> _Found:
     from hpo.tracking import registry
-    from hpo.tracking.models import find_models
 
     experiment_id = gateway.experiment_id(study.name, create=False)
     runs: list[str] = []
     models: list[Any] = []
     if experiment_id is not None:
-        uid = key_part(study.uid)
-        named = [
-            gateway.search_runs(experiment_id, f"tags.`{name}` LIKE '%:{uid}%'")
-            for name in (name_in_mlflow(RUN_KEY_TAG), RUN_KEY_TAG)
-        ]
-        keyed = {run.run_id: run.tags[RUN_KEY_TAG] for runs in named for run in runs}
-        runs = [run for run, key in keyed.items() if uid_in(key) == uid]
-        models = [m for m in find_models(gateway, experiment_id, {}) if m.source_run_id in runs]
+        runs = [run.run_id for run in runs_of(gateway, experiment_id, study.uid)]
+        models = models_of(gateway, experiment_id, runs)
     shown = InMlflow(
         runs=tuple(runs),
         models=tuple(str(model.model_id) for model in models),
-        versions=tuple(registry.versions_of(gateway, study.name, study.uid)),
+        versions=tuple(registry.versions_of(gateway, study)),
     )
     return _Found(gateway, experiment_id, models, shown)
 

@@ -98,6 +98,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         state_dir: Path,
         *,
         study_uid: str,
+        registered_as: str | None = None,
         study_file: str,
         environment: Mapping[str, str],
         run_name: str | None = None,
@@ -114,7 +115,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
             tracking_uri: The server or store.
             study_name: Names the experiment.
             state_dir: Where the outbox lies (`state_dir/outbox`); the same for all workers of a machine.
-            study_uid: Tells studies of one name apart.
+            study_uid: Tells studies of one name apart. registered_as: As in `StudyIdentity`.
             study_file: The study as TOML text.
             environment: Versions and devices, logged as environment.json. run_name: Left out, the study's.
             dataset: The labelled data, an input of the run.
@@ -127,7 +128,7 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
         Raises:
             TrackingError: The URI is wrong, or `state_dir` cannot be written.
         """
-        uri, study = checked_uri(tracking_uri), StudyIdentity(study_name, study_uid)
+        uri, study = checked_uri(tracking_uri), StudyIdentity(study_name, study_uid, registered_as)
         outbox = Outbox.create(state_dir, uri, limit_bytes)
         drainer = Drainer(
             outbox, uri, state_dir=state_dir, on_run_opened=on_run_opened, outcome_of=outcome_of

@@ -22,8 +22,9 @@ from hpo.runtime.events import ConfirmationEvent, Event, TrialEnded
 from hpo.runtime.finish import finish_study, known_champion
 from hpo.runtime.outcomes import outcome_reader
 from hpo.runtime.preparation import prepare
-from hpo.runtime.removal import belongings, check_idle, remove
+from hpo.runtime.removal import belongings, remove
 from hpo.runtime.session import Session, open_session
+from hpo.runtime.study_parts import check_idle
 from hpo.runtime.trainings import new_texts
 from hpo.runtime.wider import joined
 from hpo.spec.locations import Locations

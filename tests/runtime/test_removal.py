@@ -21,8 +21,9 @@ from hpo.leases.heartbeat import Worker
 from hpo.outbox.quota import size_of
 from hpo.results.dashboard_drawings import show_with_study, show_with_trial
 from hpo.runtime.outcomes import outcome_reader
-from hpo.runtime.removal import Belongings, belongings, check_idle, remove
+from hpo.runtime.removal import Belongings, belongings, remove
 from hpo.runtime.study_folder import study_folder
+from hpo.runtime.study_parts import check_idle
 from hpo.spec.locations import Locations
 from hpo.storage.optuna_tables import OPTUNA_METADATA
 from hpo.storage.storage import Storage
@@ -268,7 +269,7 @@ def test_while_something_waits_for_mlflow_nothing_is_deleted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     storage = sqlite_storage
-    monkeypatch.setattr("hpo.runtime.removal._SEND_SECONDS", 1.0)
+    monkeypatch.setattr("hpo.runtime.study_parts._SEND_SECONDS", 1.0)
     away = replace(locations, tracking_uri="http://127.0.0.1:9")
     submit(storage, make_spec())
     tracked(storage, "study", away).close(timeout_seconds=1.0)

@@ -237,6 +237,7 @@ def test_a_damaged_study_leaves_the_others_of_its_file_alone(
     ("says", "taken"),
     [
         ({"study": "study", "number": 3}, True),
+        ({"study": "its earlier name", "number": 3}, True),
         ({"study": "study", "number": 2}, False),
         ({"study": "other", "number": 3}, False),
         (None, False),
@@ -254,7 +255,7 @@ def test_what_mlflow_has_of_a_trial_is_taken_only_where_it_says_so_itself(
     )
     session: Any = SimpleNamespace(
         models=KeptModels(tmp_path, "study", "u"),
-        study=SimpleNamespace(name="study"),
+        study=SimpleNamespace(names=("study", "its earlier name")),
         tracker=tracker,
     )
     assert fetched_part(session, 3, tmp_path) == (tmp_path if taken else None)
