@@ -147,10 +147,8 @@ class StudyTracker(AbstractContextManager["StudyTracker"]):
     @property
     def study_url(self) -> str:
         """The page of the study's parent run, or of the server as long as the run is not there yet."""
-        run = self._outbox.run(self._study.key)
-        if run is None:
-            return browser_url(self._tracking_uri)
-        return run_url(self._tracking_uri, run.experiment_id, run.run_id)
+        uri, run = self._tracking_uri, self._outbox.run(self._study.key)
+        return browser_url(uri) if run is None else run_url(uri, run.experiment_id, run.run_id)
 
     @property
     def table_url(self) -> str:
