@@ -205,7 +205,7 @@ class Confirmation:
             mean = "the mean of" if len(expected.picks) > 1 else "of"
             return f"{mean} {self.seeds_in_words}, which also chose it"
         what = "mean" if expected.standard_error is None else "mean ± standard error"
-        return f"{what} over {self.seeds_in_words}, each with what the others choose"
+        return f"{what} over {self.seeds_in_words}, chosen each time by the other seeds"
 
     def _optimism_in_words(self) -> list[str]:
         optimism = self.optimism or 0.0
