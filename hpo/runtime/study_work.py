@@ -167,8 +167,9 @@ class StudyWork:
         attempt.claim.set_user_attrs(dashboard_columns(result))
         if result.end == "pruned":
             return None
-        if isinstance(trial, TrialTraining) and not self.study.confirms:
+        if not self.study.confirms:
             attempt.claim.keep_probabilities(result.probabilities)
+        if isinstance(trial, TrialTraining) and not self.study.confirms:
             attempt.claim.note_weights(weights_digest(trial.classifier.parameters))
             keep_trained(
                 self._models,

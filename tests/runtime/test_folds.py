@@ -14,10 +14,13 @@ import pytest
 import torch
 from optuna.trial import FrozenTrial
 
+from hpo.data.folds import validated_texts
 from hpo.digests import file_digest
 from hpo.errors import ModelError
 from hpo.model.saved import TRAINED_FILE
 from hpo.results.leaderboard import leaderboard
+from hpo.results.report.facts import read_facts
+from hpo.results.report.hard_texts import hard_text_sections
 from hpo.runtime.announcement import announce_champion
 from hpo.runtime.course import StudyCourse
 from hpo.runtime.ensembling import make_ensemble
@@ -100,6 +103,11 @@ def test_the_champion_is_trained_on_all_texts_once_and_again_where_it_is_lost(
             assert (champion.number, champion.source.how) == (best.number, "refit")
             assert champion.times_tested == 1
             assert finish_study(session) == champion
+            shown = read_facts(storage, "study").hard_texts
+            assert shown is not None
+            assert (shown.folds, shown.texts) == (FOLDS, len(validated_texts(prepared.data.folds)))
+            assert "without it" in hard_text_sections(read_facts(storage, "study"))
+            assert champion.test.temperature != 1
             assert [e.state for e in events if isinstance(e, TrialEnded)][-1] == "RETRAINED"
             assert session.models.numbers() == {best.number}
             for method in USUAL_SIZES:

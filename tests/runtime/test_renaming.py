@@ -17,7 +17,7 @@ from hpo.runtime.study_folder import study_folder
 from hpo.runtime.study_parts import check_idle
 from hpo.spec.locations import Locations
 from hpo.storage.storage import Storage
-from hpo.studies.confirmations import ConfirmationRun, confirmation_trials, want_runs
+from hpo.studies.confirmations import ConfirmationRun, RunKey, confirmation_trials, want_runs
 from hpo.studies.integrity import check_study
 from hpo.studies.overview import Overview, overviews
 from hpo.studies.progress import progress
@@ -65,7 +65,8 @@ def finish_linked(storage: Storage, name: str = "study") -> None:
 
 def wanted(study: OpenStudy, repetition: int) -> None:
     point = dict(study.load().best_params)
-    want_runs(study, [ConfirmationRun(0, repetition, point)])
+    key = RunKey(0, repetition, "same")
+    want_runs(study, [ConfirmationRun(key, point, scored_at=None)])
 
 
 def test_all_that_the_storage_and_the_disk_have_goes_by_the_new_name(
