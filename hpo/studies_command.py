@@ -70,7 +70,8 @@ def main() -> int:
     renaming = _add(
         actions, "rename", _rename, "rename it, with its runs, models and folders; nothing is lost"
     )
-    renaming.add_argument("study", metavar="OLD", help="name of a study in the storage")
+    old = renaming.add_argument("study", metavar="OLD", help="name of a study in the storage")
+    offering(old, stored_studies)
     renaming.add_argument("new", metavar="NEW", help="a name that is free")
     deletion = _add(
         actions, "delete", _delete, "delete it and all that is its own, after a question"

@@ -210,6 +210,7 @@ ELSEWHERE = {
     "hpo.demo: save": "the demo's maker stands alone: it imports nothing of ours",
     "hpo.tracking: build": "moves a whole folder one level down, and goes on where it was killed",
     "hpo.outbox: replace": "moves a whole folder of the spool to the name that is waited for",
+    "hpo.runtime: rename_folder": "moves a study's whole folder to its name of now, where it is found too",
     "hpo.outbox: set_aside": "moves a damaged ledger's files, as they are, out of the way",
 }
 

@@ -36,7 +36,7 @@ def of_wanted_length(
     Raises:
         DataError: None of them, or of a class, is left.
     """
-    if not section.min_words and section.max_words is None:
+    if not section.bounds_lengths:
         return None, ()
     if section.max_words is not None and section.max_words < section.min_words:
         raise StudyFileError(

@@ -61,7 +61,7 @@ class Confirmed:
 class Confirmation:
     """The configurations that were trained again, the best mean first, and what the search had said.
 
-    Each training is scored at the evaluation at which the search's trial was best, with a seed of its own,
+    Each training on a split is scored at the evaluation at which the search's trial was best, with a seed of its own,
     so that its value owes nothing to the luck of the search's seed or evaluation and, on new validation
     texts, nothing to that of the texts. `benchmarks/coverage.py` measures what is left.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
 import optuna
@@ -40,11 +39,13 @@ from hpo.storage.optuna_tables import (
 from hpo.storage.seals import read_trial
 from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_CLAIMS, HPO_STUDIES
+from hpo.studies.memory import kept, remember
 from hpo.studies.reading import known_reading
 from hpo.studies.studies import OpenStudy, stored_spec
 from hpo.tracking.tracker import StudyTracker
 
 CHAMPION_KEY = "champion"  # under which the study remembers it
+_WHY_KEY = "why the champion"
 _SEAL = re.compile(r"\n\n\[//\]: # \(hpo (?P<digest>[0-9a-f]{16})\)$")
 
 
@@ -134,10 +135,11 @@ def present_champion(
     """
     present_study(study, tracker, champion)
     why = _why(study, linked_leaderboard(study), champion, with_end=False)
-    told: dict[int, list[str]] = {} if former is None else {former.number: []}
-    told[champion.number] = why
-    for number, reasons in told.items():
-        present_trial(study.storage, study.uid, number, reasons)
+    remember(study.storage, study.study_id, _WHY_KEY, {"trial": champion.number, "why": [*why]})
+    reasons_of: dict[int, list[str]] = {} if former is None else {former.number: []}
+    reasons_of[champion.number] = why
+    for number, reasons in reasons_of.items():
+        present_trial(study.storage, study.uid, number)
         facts, attempt = _facts_of(study, number), _attempt_of(study, number)
         if facts is not None and attempt is not None:
             tracker.describe_trial(number, attempt, described_end(facts, reasons))
@@ -200,14 +202,13 @@ def linked_leaderboard(study: OpenStudy) -> list[Entry]:
     ]
 
 
-def present_trial(storage: Storage, uid: str, number: int, why: Sequence[str] = ()) -> None:
+def present_trial(storage: Storage, uid: str, number: int) -> None:
     """Write the note of a trial from what the storage knows of it.
 
     Args:
         storage: Where its study is.
         uid: The study's.
         number: The trial's.
-        why: Why it is the champion, if it is.
     """
     query = select(TRIALS.c.trial_id, TRIALS.c.study_id).join(
         HPO_STUDIES, HPO_STUDIES.c.study_id == TRIALS.c.study_id
@@ -216,15 +217,26 @@ def present_trial(storage: Storage, uid: str, number: int, why: Sequence[str] = 
 
     def write() -> None:
         facts = _trial_facts(storage, uid, number)
-        body = "" if facts is None else trial_note(facts, why)
-        if not body:
+        if facts is None:
             return
         with storage.write() as connection:
             row = connection.execute(query).first()
-            if row is not None:
+            if row is None:
+                return
+            body = trial_note(facts, _why_champion(connection, row.study_id, number))
+            if body:
                 _write_note(connection, row.study_id, row.trial_id, body)
 
     storage.retry(write, f"writing the note of trial {number}")
+
+
+def _why_champion(connection: Connection, study_id: int, number: int) -> list[str]:
+    """Why a trial is the champion, as it was told last; nothing of another trial."""
+    known = kept(connection, study_id, _WHY_KEY)
+    if not isinstance(known, dict) or known["trial"] != number:
+        return []
+    reasons = known["why"]
+    return list(map(str, reasons)) if isinstance(reasons, list) else []
 
 
 def end_in_words(storage: Storage, uid: str, number: int) -> str:

@@ -42,7 +42,7 @@ def announce_champion(
     Args:
         session: A study that is finished.
         champion: As the study knows it.
-        hint: Whether to publish again what is gone.
+        republish: Whether to publish again what is gone.
 
     Raises:
         StudyGoneError: The study was deleted.

@@ -196,8 +196,9 @@ def _with_its_confirmation(
     """The champion with the confirmation as it is now, of more trials perhaps."""
     if champion.confirmation == confirmation or champion.source.how == "ensemble":
         return champion
-    champion = replace(champion, confirmation=confirmation)
-    remember(session.study.storage, session.study.study_id, CHAMPION_KEY, champion.as_json())
+    champion, study = replace(champion, confirmation=confirmation), session.study
+    remember(study.storage, study.study_id, CHAMPION_KEY, champion.as_json())
+    present_champion(study, session.tracker, champion, former=champion)
     return champion
 
 

@@ -48,7 +48,8 @@ def refit_champion(session: Session, champion: Champion) -> None:
 
 def _refit(session: Session, champion: Champion, on: str, turn: Turn) -> None:
     study, context = session.study, wider(session.prepared, on)
-    epochs, texts = epochs_found(study, champion.number), len(context.data.train)
+    texts = context.trained_on.count(context.data)
+    epochs = epochs_found(study, champion.number)
     made = Refit(on, champion.number, texts, epochs, champion.registered_name)
     logger.info("trial %d is trained on %s for %.2f epochs", made.number, on, epochs)
     with TemporaryDirectory(prefix="hpo-refit-") as folder:

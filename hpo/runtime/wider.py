@@ -7,13 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from hpo.data.filters import of_wanted_length
+from hpo.data.labelled import Split
 from hpo.data.tokens import TokenizedSplit
 from hpo.runtime.preparation import Prepared, variants_of
 from hpo.training.trial_context import TrialContext
+from hpo.training.trial_data import StoredTexts
 
 
 def wider(prepared: Prepared, on: str) -> TrialContext:
-    """The study's context with more texts to train on.
+    """The study's context with more texts to train on, those of the lengths that are wanted.
 
     Args:
         prepared: Its data and model.
@@ -23,11 +26,14 @@ def wider(prepared: Prepared, on: str) -> TrialContext:
     tokens, with_test = context.data, on == "all"
     splits = [tokens.train, tokens.validation]
     train = joined([*splits, tokens.test.unsealed()] if with_test else splits)
-    texts = [*data.train.texts, *data.validation.texts, *(data.test.texts if with_test else ())]
+    texts = (*data.train.texts, *data.validation.texts, *(data.test.texts if with_test else ()))
+    spec, of_all = prepared.spec, Split(texts, np.array(train.labels))
+    wanted, _ = of_wanted_length(of_all, spec.cleaning, data.label_names)
     fingerprint = hashlib.sha256(f"{tokens.fingerprint}\n{on}".encode()).hexdigest()
     wide = replace(tokens, train=train, fingerprint=fingerprint)
-    variants = variants_of(prepared.spec, texts, wide, context.model, prepared.table)
-    return replace(context, data=wide, variants=variants)
+    variants = variants_of(spec, texts, wide, context.model, prepared.table)
+    trained_on = StoredTexts("train", wanted)
+    return replace(context, data=wide, variants=variants, trained_on=trained_on)
 
 
 def joined(splits: list[TokenizedSplit]) -> TokenizedSplit:

@@ -45,3 +45,8 @@ class CleaningSection(BaseModel):
         description="training texts are left out that are this similar (Jaccard index of their "
         "character 5-grams, estimated) to one before them, or to a validation or test text",
     )
+
+    @property
+    def bounds_lengths(self) -> bool:
+        """Whether training texts of some lengths are left out."""
+        return self.min_words > 0 or self.max_words is not None

@@ -41,7 +41,7 @@ Need = Literal[
     "data with classes",
     "a method of an ensemble",
     "confirm.seeds of 1 or more",
-    "a confirmation on a validation split",
+    "a confirmation on texts that can be drawn anew",
 ]
 
 
@@ -159,7 +159,7 @@ NEEDS: Final[Mapping[str, Need | OneOf]] = {
     "ensemble.size": "a method of an ensemble",
     "confirm.top": "confirm.seeds of 1 or more",
     "confirm.seeds": "nothing",
-    "confirm.validation": "a confirmation on a validation split",
+    "confirm.validation": "a confirmation on texts that can be drawn anew",
     "confirm.refit": "one model a trial",
 }
 
@@ -203,14 +203,17 @@ def lacking_by_itself(spec: StudySpec, space: SearchSpace) -> Iterator[tuple[Nee
     if folds:
         yield "a validation split that is split off", f"validation.folds is {folds}"
         yield "one model a trial", f"validation.folds is {folds}"
-        yield "a confirmation on a validation split", f"validation.folds is {folds}"
+        yield "a confirmation on texts that can be drawn anew", f"validation.folds is {folds}"
     else:
         yield "validation.folds of 2 or more", "validation.folds is 0"
     if spec.ensemble.method == "none":
         yield "a method of an ensemble", "ensemble.method is none"
     if not spec.confirm.seeds:
         yield "confirm.seeds of 1 or more", "confirm.seeds is 0"
-        yield "a confirmation on a validation split", "confirm.seeds is 0"
+        yield "a confirmation on texts that can be drawn anew", "confirm.seeds is 0"
+    if spec.cleaning.bounds_lengths:
+        why = "of the training texts only some lengths are left"
+        yield "a confirmation on texts that can be drawn anew", why
 
 
 def _most_epochs(spec: StudySpec, space: SearchSpace) -> int:

@@ -109,13 +109,14 @@ def scored_at(trial: BaseTrial) -> int | None:
 def confirmed_on(spec: StudySpec, split_off: Sequence[str]) -> ConfirmedOn:
     """On which validation texts a study's best are confirmed.
 
-    Given ones may be of another distribution than the training texts, which are then no match for them.
+    Given ones may be of another distribution than the training texts, which are then no match for them;
+    nor are training texts of which only some lengths are left.
 
     Args:
         spec: The study.
         split_off: The splits that its data lacked.
     """
-    if spec.validation.folds:
+    if spec.validation.folds or spec.cleaning.bounds_lengths:
         return "same"
     if spec.confirm.validation != "auto":
         return spec.confirm.validation

@@ -64,7 +64,7 @@ def submit(
 
     Args:
         priority: Studies of a higher one are worked on first; None leaves it as it is, 0 at first.
-            materials: its data and model, where the caller has them; the first worker sees them
+        fingerprints: Of its data and model, where the caller has them; the first worker sees them
             otherwise.
         points: To be tried next, in this order, which `read_points` has checked.
         say: Is told what became of each point, in lines for people.

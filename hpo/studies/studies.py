@@ -272,9 +272,12 @@ def stored_spec(storage: Storage, row: Any) -> StudySpec:
             expected="settings that this version knows",
             hint="Use another --name, or the version that wrote it.",
         ) from error
-    if "confirm" in spec.model_fields_set:
-        return spec
-    return spec.model_copy(update={"confirm": UNCONFIRMED})
+    if "confirm" not in spec.model_fields_set:
+        return spec.model_copy(update={"confirm": UNCONFIRMED})
+    if "validation" not in spec.confirm.model_fields_set:  # which was not asked then
+        confirm = spec.confirm.model_copy(update={"validation": "same"})
+        return spec.model_copy(update={"confirm": confirm})
+    return spec
 
 
 def needs_model(space: SearchSpace) -> bool:

@@ -57,7 +57,7 @@ def offered(line: str, shell: Shell, **environment: str) -> set[str]:
         ("python -m hpo.submit sst", {"sst2"}),
         ("python -m hpo.data my", {"my_reviews.csv"}),
         ("python -m hpo.ensemble --method st", {"stacking"}),
-        ("python -m hpo.studies ", {"--help", "-h", "delete", "export", "list", "show"}),
+        ("python -m hpo.studies ", {"--help", "-h", "delete", "export", "list", "rename", "show"}),
         ("python -m hpo.studies delete --d", {"--dry-run"}),
         ("python -m hpo.export --format o", {"onnx"}),
         ("python -m hpo.run --keep ", {"all", "best", "top:"}),

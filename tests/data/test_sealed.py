@@ -19,7 +19,7 @@ SOURCES = {
 MAY_OPEN = {
     "hpo/results/final_test.py": "measures a champion, whose study counts the looks",
     "hpo/data/reading.py": "counts the tokens that were read, and those that were cut",
-    "hpo/runtime/refitting.py": "trains on it where that is asked for, after the test",
+    "hpo/runtime/wider.py": "joins it where a last training asks for that, after the test",
 }
 # Above the data, what has `.test` of data: as it is sealed, or how many texts there are.
 MAY_NAME = {
@@ -27,7 +27,7 @@ MAY_NAME = {
     "hpo/runtime/preparation.py": "counts texts",
     "hpo/runtime/finish.py": "hands it to the final test, sealed",
     "hpo/runtime/ensembling.py": "hands it to the final test, sealed",
-    "hpo/runtime/refitting.py": "trains on it where that is asked for, after the test",
+    "hpo/runtime/wider.py": "joins it where a last training asks for that, after the test",
 }
 
 

@@ -34,6 +34,12 @@ def test_new_texts_are_taken_where_they_are_of_the_same_kind(
     assert confirmed_on(spec, split_off) == expected
 
 
+@pytest.mark.parametrize("bound", [{"min_words": 3}, {"max_words": 30}])
+def test_texts_of_some_lengths_alone_are_no_match_for_those_of_all(bound: dict[str, int]) -> None:
+    spec = StudySpec.model_validate({"data": {"source": "reviews.csv"}, "cleaning": bound})
+    assert confirmed_on(spec, ("validation", "test")) == "same"
+
+
 def test_a_training_knows_what_it_was_queued_for() -> None:
     run = ConfirmationRun(RunKey(7, 1, "new"), {}, 3)
     trial = create_trial(value=0.5, user_attrs=run.as_attributes())

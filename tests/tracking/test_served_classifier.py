@@ -293,6 +293,7 @@ def test_two_models_in_one_process_keep_their_own_code(
     changed = tmp_path / "changed.py"
     changed.write_text(source.replace("not a text: null", "nothing"))
     monkeypatch.setattr(serving, "_SOURCE", changed)
+    monkeypatch.setattr(serving, "_ROOT", tmp_path / "hpo")
     other = mlflow.pyfunc.load_model(str(publish(tmp_path).folder))
     assert list(other.predict([None])["error"]) == ["nothing"]
     assert list(served.predict([None])["error"]) == ["not a text: null"]

@@ -158,7 +158,7 @@ def read_facts(storage: Storage, name: str) -> StudyFacts:
         no_importances=reason,
         validation=validation,
         noise=None if validation is None else noise_of(values, metric, validation),
-        hard_texts=_hard_texts(storage, study_id, champion),
+        hard_texts=_hard_texts(storage, study_id, champion) if spec.tracking.shown_texts else None,
     )
 
 

@@ -28,7 +28,7 @@ def _why(facts: StudyFacts) -> str:
         return "None is shown, as the study asks (tracking.shown_texts = 0)."
     if facts.spec.validation.folds:
         return "What the trainings over folds answered was not kept with the champion's trial."
-    return "None is kept of this champion, which an earlier release made."
+    return "None was kept when this champion was made."
 
 
 def _wrong(found: HardTexts) -> str:
