@@ -17,6 +17,8 @@ from hpo.results.report.headline import caveats, figures, headline
 from hpo.results.report.times import times_of
 from hpo.storage.storage import Storage
 from hpo.studies.memory import remember
+from hpo.studies.registration import submit
+from hpo.studies.studies import load_spec
 from tests.results.report.conftest import EVIL
 
 
@@ -95,6 +97,20 @@ def test_texts_of_an_earlier_champion_are_not_shown_as_this_ones(studies: Storag
     later = replace(facts.champion, number=facts.champion.number + 1)
     remember(studies, study_id, CHAMPION_KEY, later.as_json())
     try:
-        assert "None is kept of this champion" in hard_text_sections(read_facts(studies, EVIL))
+        assert "None was kept when this champion was made" in hard_text_sections(
+            read_facts(studies, EVIL)
+        )
     finally:
         remember(studies, study_id, CHAMPION_KEY, facts.champion.as_json())
+
+
+def test_texts_that_were_kept_are_shown_no_more_once_a_study_asks_for_none(
+    studies: Storage,
+) -> None:
+    spec = load_spec(studies, EVIL)
+    silent = spec.tracking.model_copy(update={"shown_texts": 0})
+    submit(studies, spec.model_copy(update={"tracking": silent}))
+    try:
+        assert "None is shown, as the study asks" in hard_text_sections(read_facts(studies, EVIL))
+    finally:
+        submit(studies, spec)
