@@ -207,7 +207,7 @@ def _test_score(summary: Summary, champion: Champion) -> list[str]:
     return [
         f"Test {metric} of {champion.source.words}: {test.metrics[metric]:.4f} "
         f"(95 % interval {low:.4f} to {high:.4f}, {test.texts} texts, "
-        f"looked at {champion.times_tested} time(s))",
+        f"{champion.looks_in_words})",
         f"Test {second} of {champion.source.words}: {test.metrics[second]:.4f} "
         f"(95 % interval {second_low:.4f} to {second_high:.4f})",
         constant.in_words([metric, second]),

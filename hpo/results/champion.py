@@ -54,6 +54,11 @@ class Champion:
         return self.made_of or ChampionSource((self.number,))
 
     @property
+    def looks_in_words(self) -> str:
+        """`looked at once`, how often the test split was."""
+        return f"looked at {'once' if self.times_tested == 1 else f'{self.times_tested} times'}"
+
+    @property
     def confirmed_metrics(self) -> dict[str, float]:
         """What the confirmation came to, as MLflow is told."""
         found = {} if self.confirmation is None else self.confirmation.metrics
@@ -214,8 +219,7 @@ def _card(
             f"{purpose(champion.test, label_names)}.",
             *_what_it_is(champion, best, metric),
             "",
-            f"On the test split ({champion.test.texts} texts, looked at "
-            f"{champion.times_tested} time(s)):",
+            f"On the test split ({champion.test.texts} texts, {champion.looks_in_words}):",
             "",
             *markdown_table(("metric", "test", "95 % interval"), scores),
             *card_section(champion.test, metric, label_names),
