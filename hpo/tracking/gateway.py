@@ -47,6 +47,7 @@ class Gateway:
         self.tracking_uri = tracking_uri
         self._client: Any = None
         self._experiments: dict[str, str] = {}
+        self._named_anew: set[tuple[str, str | None]] = set()  # studies, by experiment and uid
 
     @property
     def client(self) -> Any:
@@ -102,18 +103,21 @@ class Gateway:
     def find_runs(self, experiment: str, run_key: str) -> list[FoundRun]:
         """All runs of this key that are not deleted, the oldest first.
 
-        Where an earlier release wrote them, all runs of their study are named anew by the way.
+        Those of a study that an earlier release wrote are named anew, once something new of it is looked for.
         """
         experiment_id = self.experiment_id(experiment, create=False)
         if experiment_id is None:
             return []
         now, before = (f"tags.`{name}`" for name in (name_in_mlflow(RUN_KEY_TAG), RUN_KEY_TAG))
-        found = self.search_runs(experiment_id, f"{now} = '{run_key}'")
-        if not found and self.search_runs(experiment_id, f"{before} = '{run_key}'"):
-            for run in self.search_runs(experiment_id, f"{before} LIKE '%:{uid_in(run_key)}%'"):
+        found, uid = self.search_runs(experiment_id, f"{now} = '{run_key}'"), uid_in(run_key)
+        if found or (experiment_id, uid) in self._named_anew:
+            return found
+        anew = {run.run_id for run in self.search_runs(experiment_id, f"{now} LIKE '%:{uid}%'")}
+        for run in self.search_runs(experiment_id, f"{before} LIKE '%:{uid}%'"):
+            if run.run_id not in anew:
                 self.log_batch(run.run_id, tags={RUN_KEY_TAG: run.tags[RUN_KEY_TAG]})
-            found = self.search_runs(experiment_id, f"{now} = '{run_key}'")
-        return found
+        self._named_anew.add((experiment_id, uid))
+        return self.search_runs(experiment_id, f"{now} = '{run_key}'")
 
     def search_runs(self, experiment_id: str, condition: str) -> list[FoundRun]:
         """Runs that fit MLflow's filter, the oldest first, through all pages."""
