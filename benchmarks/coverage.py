@@ -113,7 +113,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--train", type=int, default=100, help="training texts of a world")
     parser.add_argument("--validation", type=int, default=100)
     parser.add_argument("--test", type=int, default=300)
-    parser.add_argument("--truth", type=int, default=3_000, help="texts that say what is true")
+    parser.add_argument("--truth", type=int, default=12_000, help="texts that say what is true")
     return parser.parse_args()
 
 
