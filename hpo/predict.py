@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import codecs
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -147,6 +148,8 @@ def _bad_path(option: str, found: str) -> OptionError:
 
 
 def _load(options: argparse.Namespace) -> Predictor:
+    # Every batch has a length of its own, and oneDNN would keep what it made for the last 1,024.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
     from hpo.tracking.loading import load_model
 
     return load_model(options.model, Locations.of(tracking_uri=options.tracking_uri).tracking_uri)
