@@ -18,6 +18,7 @@ import psycopg
 import pytest
 from optuna.storages import get_storage
 
+from hpo.spec.locations import Locations
 from hpo.spec.study import StudySpec
 from hpo.storage.optuna_tables import OPTUNA_METADATA
 from hpo.storage.storage import Storage, open_storage
@@ -194,3 +195,14 @@ def make_spec() -> SpecFactory:
         return StudySpec.model_validate(document)
 
     return make
+
+
+def locations_without_storage(folder: Path) -> Locations:
+    """Everything in a folder, for a test that has its storage open already."""
+    return Locations(
+        storage_url="unused",
+        tracking_uri=f"sqlite:///{folder}/mlflow.db",
+        state=folder / ".hpo",
+        cache=folder / "cache",
+        cache_limit=None,
+    )

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from hpo.data import checks
 from hpo.data.cleaning import cleaned_source
 from hpo.data.columns import find_columns, listed_columns
 from hpo.data.downloads import Downloads
-from hpo.data.filters import of_wanted_length, without_near_duplicates
+from hpo.data.filters import trained_on, without_near_duplicates
 from hpo.data.fold_splits import ready_for_folds, with_splits_for_folds
 from hpo.data.folds import make_folds
 from hpo.data.joined_texts import with_joined_texts
@@ -146,13 +147,11 @@ def labelled_data(
     splits, notes = _with_all_splits(train, given, section=section, names=names, seed=seed)
     warnings += notes
     train, held_out, test = splits["train"], splits["validation"], splits["test"]
-    if validation.folds:
-        train = limited(train, section.max_train_examples, names, seed)
-    wanted, notes = of_wanted_length(train, cleaning, names)
+    limit = partial(limited, most=section.max_train_examples, names=names, seed=seed)
+    train, wanted, notes = trained_on(
+        train, cleaning, names, limit, in_folds=bool(validation.folds)
+    )
     warnings += notes
-    if not validation.folds:
-        train = train if wanted is None else train.take(wanted)
-        train, wanted = limited(train, section.max_train_examples, names, seed), None
 
     logger.info(
         "%s: %d training, %d validation and %d test examples, labels %d (%s)",

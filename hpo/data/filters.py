@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -57,6 +57,35 @@ def of_wanted_length(
     kept = _others(train, [*short.tolist(), *long.tolist()])
     _check_classes(train, kept, label_names)
     return kept, warnings
+
+
+def trained_on(
+    train: Split,
+    cleaning: CleaningSection,
+    names: tuple[str, ...],
+    limit: Callable[[Split], Split],
+    *,
+    in_folds: bool,
+) -> tuple[Split, NDArray[np.int64] | None, tuple[str, ...]]:
+    """The training split, which of its texts are trained on, and warnings.
+
+    Folds are validated on texts of all lengths, which therefore stay in the split.
+
+    Args:
+        train: The split, cleaned.
+        cleaning: Which lengths are wanted.
+        names: Of the labels.
+        limit: Samples what is to be no more than so many texts.
+        in_folds: Whether it is divided into folds.
+
+    Raises:
+        DataError: No text of the wanted lengths, or of a class, is left.
+    """
+    whole = limit(train) if in_folds else train
+    wanted, notes = of_wanted_length(whole, cleaning, names)
+    if in_folds:
+        return whole, wanted, notes
+    return limit(whole if wanted is None else whole.take(wanted)), None, notes
 
 
 def without_near_duplicates(

@@ -1,4 +1,4 @@
-"""The classifier of a trial over folds: its parameters, trained once more on all the training texts."""
+"""The classifier of a trial over folds: its parameters, trained once more on all that the study trains on."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from hpo.studies.registration import submit
 from hpo.studies.studies import open_study
 from hpo.tracking.tracker import StudyTracker
 from hpo.tracking.views import TrialsTable
-from tests.storages import SpecFactory
+from tests.storages import SpecFactory, locations_without_storage
 from tests.studies.finished import finish_one
 from tests.tracking.reading import client, runs
 from tests.tracking.tiny import save_tiny_classifier
@@ -43,13 +43,7 @@ from tests.tracking.tiny import save_tiny_classifier
 
 @pytest.fixture
 def locations(tmp_path: Path) -> Locations:
-    return Locations(
-        storage_url="unused",
-        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-        state=tmp_path / ".hpo",
-        cache=tmp_path / "cache",
-        cache_limit=None,
-    )
+    return locations_without_storage(tmp_path)
 
 
 def seen(storage: Storage, name: str) -> Overview:

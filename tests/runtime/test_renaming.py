@@ -26,7 +26,7 @@ from hpo.studies.studies import OpenStudy, load_spec, open_study
 from hpo.tracking.identity import StudyIdentity
 from hpo.tracking.removal import find_in_mlflow
 from hpo.tracking.tracker import StudyTracker
-from tests.storages import SpecFactory
+from tests.storages import SpecFactory, locations_without_storage
 from tests.studies.finished import finish_one
 from tests.tracking.reading import client, runs
 from tests.tracking.tiny import save_tiny_classifier
@@ -34,13 +34,7 @@ from tests.tracking.tiny import save_tiny_classifier
 
 @pytest.fixture
 def locations(tmp_path: Path) -> Locations:
-    return Locations(
-        storage_url="unused",
-        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-        state=tmp_path / ".hpo",
-        cache=tmp_path / "cache",
-        cache_limit=None,
-    )
+    return locations_without_storage(tmp_path)
 
 
 def renamed(
