@@ -239,7 +239,7 @@ def _over_folds(best: Entry) -> str:
     epochs = "" if best.best_epoch is None else f" for {best.best_epoch:.2f} epochs"
     return (
         f" (mean and standard deviation over {best.folds} folds); "
-        f"trained anew on all the training texts{epochs}"
+        f"trained anew on the training texts of all folds together{epochs}"
     )
 
 

@@ -179,7 +179,7 @@ class Confirmation:
             return "Every training with a new seed failed."
         return (
             f"Confirmed at {self.expected.in_words()} over {self.seeds_in_words}; "
-            f"optimism of the search {self.optimism:+.4f}."
+            f"optimism of the search {_signed(self.optimism or 0.0)}."
         )
 
     @property
@@ -209,10 +209,11 @@ class Confirmation:
 
     def _optimism_in_words(self) -> list[str]:
         optimism = self.optimism or 0.0
-        looked = "better" if optimism > 0 else "worse"
-        by = f"{abs(optimism):.4f} {looked} (optimism {optimism:+.4f})"
+        gap, looked = _signed(optimism), "better" if optimism > 0 else "worse"
+        by = f"{gap[1:]} {looked}" if float(gap) else "the same"
         return [
-            f"The search had its best, trial {self.found.number}, at {self.found.found:.4f}: {by}."
+            f"The search had its best, trial {self.found.number}, at {self.found.found:.4f}: "
+            f"{by} (optimism {gap})."
         ]
 
     def _runner_up_in_words(self) -> list[str]:
@@ -225,6 +226,11 @@ class Confirmation:
             f"The next, trial {second.number}, {can} be told from it (means {second.in_words()} and "
             f"{first.in_words()}; {how})."
         ]
+
+
+def _signed(gap: float) -> str:
+    """`+0.0151`; what rounds to nothing is `+0.0000`, whatever its sign."""
+    return f"{round(gap, 4) + 0.0:+.4f}"
 
 
 def ranking(

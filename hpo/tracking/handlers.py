@@ -74,7 +74,9 @@ def _spared(channel: Channel, run: KnownRun, tags: Mapping[str, str]) -> dict[st
     if NOTE_TAG not in tags:
         return dict(tags)
     there = channel.gateway.run_tags(run.run_id)
-    return sparing_edited(tags, there, unmarked_is_ours=run.shared)
+    # Earlier releases left no mark; of a trial's run, the description may be a person's and stays.
+    of_study = run.shared and parse_trial_run_key(run.run_key) is None
+    return sparing_edited(tags, there, unmarked_is_ours=of_study)
 
 
 def _log(channel: Channel, row: WaitingOperation, operation: LogMetrics | SetTags) -> None:

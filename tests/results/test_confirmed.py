@@ -60,6 +60,21 @@ def test_the_seeds_that_one_of_them_failed_with_are_left_out_of_the_test() -> No
     assert paired_p_value([0.9, None], [None, 0.8]) is None
 
 
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (0.93, "0.0100 better (optimism +0.0100)"),
+        (0.91, "0.0100 worse (optimism -0.0100)"),
+        (0.92, "the same (optimism +0.0000)"),
+        (0.92004, "the same (optimism +0.0000)"),
+        (0.91996, "the same (optimism +0.0000)"),
+    ],
+)
+def test_the_gap_is_told_as_the_digits_show_it(found: float, told: str) -> None:
+    said = ranking([confirmed(4, found, 0.91, 0.93)], "maximize").in_words("accuracy")
+    assert said[1].endswith(f": {told}.")
+
+
 def test_the_gap_to_the_search_is_positive_where_that_looked_too_good() -> None:
     up = ranking([confirmed(4, 0.93, 0.90, 0.92), confirmed(7, 0.92, 0.91, 0.93)], "maximize")
     assert up.champion is not None

@@ -119,6 +119,22 @@ def test_a_description_that_a_person_has_edited_stays(
     assert rejected_in(tmp_path / ".hpo") == 0
 
 
+def test_another_worker_leaves_a_persons_description_of_a_trial_too(
+    store: str, study: str, tmp_path: Path
+) -> None:
+    """The trial's run is one that an earlier release left, whose descriptions have no digest."""
+    note, mlflow = "mlflow.note.content", client(store)
+    with open_study(store, study, tmp_path / "one") as tracker:
+        tracker.start_trial(0, 1, {}).finish("COMPLETE")
+        assert tracker.flush(60) == 0
+        run = run_named(store, study, "trial-0000").info.run_id
+    mlflow.set_tag(run, note, "Look at this one")
+    with open_study(store, study, tmp_path / "other") as tracker:
+        tracker.describe_trial(0, 1, "why it is best")
+        assert tracker.flush(60) == 0
+    assert mlflow.get_run(run).data.tags[note] == "Look at this one"
+
+
 def test_nan_and_infinite_metrics_are_logged(store: str, study: str, tmp_path: Path) -> None:
     with open_study(store, study, tmp_path / ".hpo") as tracker:
         trial = tracker.start_trial(0, 1, {})
