@@ -35,7 +35,7 @@ from hpo.runtime.preparation import Prepared, prepare, trial_params
 from hpo.runtime.trainings import Confirming
 from hpo.spec.locations import Locations
 from hpo.spec.study import Direction
-from hpo.spec.study_file import find_study_file, read_study
+from hpo.spec.study_file import find_study_file, read_study, search_space
 from hpo.studies.confirmations import confirmed_on
 from hpo.training.loop import TrialTraining
 from hpo.training.micro_batches import MicroBatches
@@ -128,14 +128,14 @@ def _world(number: int, options: argparse.Namespace, folder: Path) -> World:
     values = [result.value for result, _ in trials]
     best = sorted(range(options.trials), key=lambda each: -values[each])[: options.top]
     on = confirmed_on(prepared.spec, prepared.data.split_off)
-    confirming = Confirming(prepared, MicroBatches())
+    confirming = Confirming(prepared, search_space(prepared.spec), MicroBatches())
     again = {
         (each, repetition): _trained(
             confirming.training(
                 trial_params(prepared.spec, points[each]),
                 repetition,
-                on_new=on == "new",
-                scored_at=trials[each][0].best.index,
+                on=on,
+                scored_at=(trials[each][0].best.index,),
             )
         )
         for each in best

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 FOLDS = "folds"
 STD_OVER_FOLDS = "std_over_folds"
 BEST_EPOCH = "best_epoch"
-# And of one on a split.
+# And of any: a number, or over folds a list of one for each.
 BEST_EVALUATION = "best_evaluation"
 
 
@@ -27,7 +27,8 @@ class Entry:
         folds: How many; 0 where validation is on a split.
         std_over_folds: The standard deviation of their values.
         best_epoch: The mean of their best epochs, to which the champion is trained.
-        best_evaluation: The index of that which the value is of; None over folds.
+        best_evaluations: The index of that which the value is of, over folds one for each; empty of a
+            trial over folds that an earlier release made.
     """
 
     number: int
@@ -39,12 +40,12 @@ class Entry:
     folds: int = 0
     std_over_folds: float | None = None
     best_epoch: float | None = None
-    best_evaluation: int | None = None
+    best_evaluations: tuple[int, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Facts for programs."""
         shown = asdict(self)
-        for inner in ("best_epoch", "best_evaluation"):
+        for inner in ("best_epoch", "best_evaluations"):
             shown.pop(inner)
         return shown | {"params": dict(self.params)}
 
@@ -119,15 +120,19 @@ def _entry(trial: FrozenTrial) -> Entry:
         folds=attributes.get(FOLDS, 0),
         std_over_folds=attributes.get(STD_OVER_FOLDS),
         best_epoch=attributes.get(BEST_EPOCH),
-        best_evaluation=None if FOLDS in attributes else _best_evaluation(trial),
+        best_evaluations=_best_evaluations(trial),
     )
 
 
-def _best_evaluation(trial: FrozenTrial) -> int | None:
-    """As it is noted; of a trial that an earlier release made, the first that had the trial's value."""
-    noted: int | None = trial.user_attrs.get(BEST_EVALUATION)
+def _best_evaluations(trial: FrozenTrial) -> tuple[int, ...]:
+    """As noted; of a trial on a split that an earlier release made, the first that had the trial's value."""
+    noted = trial.user_attrs.get(BEST_EVALUATION)
+    if noted is not None:
+        return tuple(noted) if isinstance(noted, list) else (noted,)
+    if FOLDS in trial.user_attrs:
+        return ()
     reported = sorted(trial.intermediate_values.items())
-    return noted or next((index for index, value in reported if value == trial.value), None)
+    return tuple(index for index, value in reported if value == trial.value)[:1]
 
 
 def _value(trial: FrozenTrial) -> float:

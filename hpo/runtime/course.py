@@ -82,7 +82,7 @@ def wanted_runs(study: OpenStudy, entries: Sequence[Entry]) -> list[Confirmation
     confirm = study.spec.confirm
     on = study_confirmed_on(study) if confirm.seeds else "same"
     return [
-        ConfirmationRun(RunKey(entry.number, repetition, on), entry.params, entry.best_evaluation)
+        ConfirmationRun(RunKey(entry.number, repetition, on), entry.params, entry.best_evaluations)
         for repetition in range(confirm.seeds)
         for entry in candidates(entries, confirm.top)
     ]

@@ -73,7 +73,7 @@ def epochs_found(study: OpenStudy, number: int) -> float:
     again = [trial for trial in confirmation_trials(study) if run_key(trial).trial == number]
     complete = [trial for trial in again if trial.state is TrialState.COMPLETE]
     steps = [_best_step(trial, study.spec.direction) for trial in complete]
-    found = statistics.fmean(steps or [entry.best_evaluation or 1])
+    found = statistics.fmean(steps or entry.best_evaluations or [1])
     return found / study.spec.training.evaluations_per_epoch
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from optuna.trial import BaseTrial
@@ -12,6 +13,7 @@ from hpo.runtime.preparation import Prepared
 from hpo.runtime.wider import wider
 from hpo.search.pruners import evaluations_a_training
 from hpo.search.samplers import confirmation_seed, seed_for
+from hpo.spec.confirm import ConfirmedOn
 from hpo.spec.space import SearchSpace
 from hpo.spec.training import TrialParams
 from hpo.studies.confirmations import run_key, scored_at
@@ -19,7 +21,6 @@ from hpo.studies.studies import OpenStudy
 from hpo.training.folds import FoldedTraining
 from hpo.training.loop import TrialTraining
 from hpo.training.micro_batches import MicroBatches
-from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import StoredTexts, TrialData
 
 Training = TrialTraining | FoldedTraining
@@ -31,16 +32,37 @@ def training_of(
     params: TrialParams,
     seed: int,
     micro_batches: MicroBatches,
+    *,
+    texts: TrialData | None = None,
+    scored_at: Sequence[int] = (),
 ) -> Training:
-    """A trial of the study, on its validation split or over its folds."""
+    """A training of the study, on its validation split or over its folds.
+
+    Args:
+        prepared: The study's data and model.
+        space: The study's.
+        params: What it is trained with.
+        seed: Its own.
+        micro_batches: What fits into memory.
+        texts: What it reads, where that is neither the study's splits nor its folds.
+        scored_at: The evaluation that counts, over folds one for each; empty: the best.
+    """
     context = prepared.context
     if not context.folds:
-        return TrialTraining(context, params, seed=seed, micro_batches=micro_batches)
+        return TrialTraining(
+            context,
+            params,
+            seed=seed,
+            texts=texts,
+            micro_batches=micro_batches,
+            scored_at=scored_at[0] if scored_at else None,
+        )
     return FoldedTraining(
         context,
         params,
         seed=seed,
         evaluations_a_fold=evaluations_a_training(prepared.spec, space),
+        scored_at=scored_at,
         micro_batches=micro_batches,
     )
 
@@ -50,31 +72,30 @@ class Confirming:
     """The trainings with new seeds that confirm a study's trials."""
 
     prepared: Prepared
+    space: SearchSpace
     micro_batches: MicroBatches
 
     def training(
-        self, params: TrialParams, repetition: int, *, on_new: bool, scored_at: int | None
-    ) -> TrialTraining:
-        """One on a split.
+        self, params: TrialParams, repetition: int, *, on: ConfirmedOn, scored_at: Sequence[int]
+    ) -> Training:
+        """One of them.
 
         Args:
             params: Of the trial that is confirmed.
             repetition: Which of the new seeds it has, from 0.
-            on_new: Whether it is scored on new validation texts, not on those that the trials had.
-            scored_at: The evaluation that counts; None: its best.
+            on: The validation texts: new ones, or those that the trials had.
+            scored_at: The evaluation that counts, over folds one for each; empty: its best.
         """
-        return TrialTraining(
-            self._wide if on_new else self.prepared.context,
-            params,
-            seed=confirmation_seed(self.prepared.spec.study.seed, repetition),
-            texts=new_texts(self.prepared, repetition) if on_new else None,
-            micro_batches=self.micro_batches,
-            scored_at=scored_at,
+        seed = confirmation_seed(self.prepared.spec.study.seed, repetition)
+        texts = new_texts(self.prepared, repetition) if on == "new" else None
+        prepared = self._wide if on == "new" else self.prepared
+        return training_of(
+            prepared, self.space, params, seed, self.micro_batches, texts=texts, scored_at=scored_at
         )
 
     @cached_property
-    def _wide(self) -> TrialContext:
-        return wider(self.prepared, "train+validation")
+    def _wide(self) -> Prepared:
+        return replace(self.prepared, context=wider(self.prepared, "train+validation"))
 
 
 def new_texts(prepared: Prepared, repetition: int) -> TrialData:
@@ -94,21 +115,14 @@ class Trainings:
 
     def of(self, trial: BaseTrial, params: TrialParams) -> Training:
         """That of a trial as the storage has it, whatever its study is."""
-        seed, confirms = self.study.spec.study.seed, self.study.confirms
-        if confirms and not self.prepared.context.folds:
+        if self.study.confirms:
+            key = run_key(trial)
             return self._confirming.training(
-                params,
-                run_key(trial).repetition,
-                on_new=run_key(trial).on == "new",
-                scored_at=scored_at(trial),
+                params, key.repetition, on=key.on, scored_at=scored_at(trial)
             )
-        own = (
-            confirmation_seed(seed, run_key(trial).repetition)
-            if confirms
-            else seed_for(seed, trial.number)
-        )
-        return training_of(self.prepared, self.study.space, params, own, self.micro_batches)
+        seed = seed_for(self.study.spec.study.seed, trial.number)
+        return training_of(self.prepared, self.study.space, params, seed, self.micro_batches)
 
     @cached_property
     def _confirming(self) -> Confirming:
-        return Confirming(self.prepared, self.micro_batches)
+        return Confirming(self.prepared, self.study.space, self.micro_batches)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 import torch
+from pydantic import JsonValue
 
 from hpo.results.drawings import draw_confusion
 from hpo.results.leaderboard import BEST_EVALUATION, FOLDS, STD_OVER_FOLDS
@@ -58,7 +59,7 @@ def recall_names(label_names: Sequence[str]) -> list[str]:
     ]
 
 
-def dashboard_columns(result: TrialResult) -> dict[str, float | int | str]:
+def dashboard_columns(result: TrialResult) -> dict[str, JsonValue]:
     """What is worth a column in the Optuna dashboard, as user attributes of the trial."""
     best, seconds = result.best, result.seconds
     scores = {
@@ -72,17 +73,17 @@ def dashboard_columns(result: TrialResult) -> dict[str, float | int | str]:
         EXAMPLES_SEEN: result.examples_seen,
         "seconds": round(seconds, 3),
         "examples_per_second": round(result.examples_seen / max(seconds, 1e-9), 1),
-        **({} if result.fold_values else {BEST_EVALUATION: best.index}),
-        **_folds(result.fold_values),
+        **(_folds(result) if result.fold_values else {BEST_EVALUATION: best.index}),
         "stopped": result.end,
         THREADS: torch.get_num_threads(),
     }
 
 
-def _folds(values: Sequence[float]) -> dict[str, float | int]:
-    deviation = deviation_of(values)
+def _folds(result: TrialResult) -> dict[str, JsonValue]:
+    deviation = deviation_of(result.fold_values)
     return {
-        **({FOLDS: len(values)} if values else {}),
+        FOLDS: len(result.fold_values),
+        BEST_EVALUATION: [*result.fold_evaluations],
         **({} if deviation is None else {STD_OVER_FOLDS: deviation}),
     }
 

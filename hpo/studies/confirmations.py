@@ -49,18 +49,19 @@ class ConfirmationRun:
     """A training that is wanted: of a trial's point, with which of the new seeds, and how it is scored.
 
     Attributes:
-        scored_at: The index of the evaluation that counts, the trial's best; None: its own best.
+        scored_at: The index of the evaluation that counts, the trial's best, over folds of each;
+            empty: its own best.
     """
 
     key: RunKey
     point: Point
-    scored_at: int | None
+    scored_at: tuple[int, ...]
 
     def as_attributes(self) -> dict[str, object]:
         """For `run_key` and `scored_at`."""
         trial, repetition, on = self.key
         known: dict[str, object] = {CONFIRMS: trial, REPETITION: repetition, CONFIRMED_ON: on}
-        return known if self.scored_at is None else known | {SCORED_AT: self.scored_at}
+        return known | {SCORED_AT: list(self.scored_at)} if self.scored_at else known
 
 
 def want_runs(study: OpenStudy, runs: Sequence[ConfirmationRun]) -> None:
@@ -100,10 +101,11 @@ def run_key(trial: BaseTrial) -> RunKey:
     return _key(trial.user_attrs)
 
 
-def scored_at(trial: BaseTrial) -> int | None:
-    """The index of the evaluation that counts in a training of a confirmation; None: its own best."""
-    found: int | None = trial.user_attrs.get(SCORED_AT)
-    return found
+def scored_at(trial: BaseTrial) -> tuple[int, ...]:
+    """The index of the evaluation that counts in a training of a confirmation, as `ConfirmationRun` has it."""
+    found = trial.user_attrs.get(SCORED_AT, ())
+    # An earlier release queued a number alone.
+    return (found,) if isinstance(found, int) else tuple(found)
 
 
 def confirmed_on(spec: StudySpec, split_off: Sequence[str]) -> ConfirmedOn:

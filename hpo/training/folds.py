@@ -46,6 +46,7 @@ class FoldedTraining:
         *,
         seed: int,
         evaluations_a_fold: int,
+        scored_at: Sequence[int] = (),
         micro_batches: MicroBatches | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -57,6 +58,7 @@ class FoldedTraining:
             seed: The trial's, of each of its folds.
             evaluations_a_fold: The most that a trial of the study may have: after its k-th fold each
                 trial reports at k times as many.
+            scored_at: Of each fold the evaluation that counts; empty: each fold's best.
             micro_batches: What fits into memory.
             clock: Tells the time in seconds.
         """
@@ -67,6 +69,7 @@ class FoldedTraining:
         self.history: list[Evaluation] = []
         self.tuned_facts: Mapping[str, Any] = {}
         self._evaluations_a_fold = evaluations_a_fold
+        self._scored_at = scored_at
         self._clock = clock
         self._finished: list[FoldScore] = []
         self._running: TrialTraining | None = None
@@ -123,6 +126,7 @@ class FoldedTraining:
             seed=self.seed,
             texts=self.context.folds[fold],
             micro_batches=self.micro_batches,
+            scored_at=self._scored_at[fold] if self._scored_at else None,
             clock=self._clock,
         )
 
@@ -204,6 +208,7 @@ class FoldedTraining:
             recalls=recalls(matrix),
             micro_batch=self.micro_batches.size,
             fold_values=tuple(score.value for score in scores),
+            fold_evaluations=tuple(score.best.index for score in scores),
         )
 
 

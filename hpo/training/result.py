@@ -60,6 +60,7 @@ class TrialResult:
         fold_values: The metric at the best evaluation of each fold, of a trial over folds; its value is
             their mean, its probabilities are those of all texts that they were validated on, in the
             order of the training split.
+        fold_evaluations: The index of that evaluation of each fold.
     """
 
     value: float
@@ -73,3 +74,4 @@ class TrialResult:
     recalls: NDArray[np.float64]
     micro_batch: int | None
     fold_values: tuple[float, ...] = ()
+    fold_evaluations: tuple[int, ...] = ()

@@ -18,7 +18,7 @@ from hpo.data.folds import validated_texts
 from hpo.digests import file_digest
 from hpo.errors import ModelError
 from hpo.model.saved import TRAINED_FILE
-from hpo.results.leaderboard import leaderboard
+from hpo.results.leaderboard import BEST_EVALUATION, leaderboard
 from hpo.results.report.facts import read_facts
 from hpo.results.report.hard_texts import hard_text_sections
 from hpo.runtime.announcement import announce_champion
@@ -32,6 +32,7 @@ from hpo.spec.ensemble_methods import USUAL_SIZES
 from hpo.spec.locations import Locations
 from hpo.spec.study import StudySpec
 from hpo.storage.storage import open_storage
+from hpo.studies.confirmations import confirmation_trials, run_key, scored_at
 from hpo.studies.registration import submit
 from hpo.tracking.local_store import make_local_store
 from tests.storages import SpecFactory
@@ -126,6 +127,26 @@ def test_the_champion_is_trained_on_all_texts_once_and_again_where_it_is_lost(
             assert finish_study(session) == champion
             assert announce_champion(session, champion).uri == "models:/study@champion"
             assert weights(session, best.number) == trained
+
+
+def test_each_fold_that_confirms_is_scored_at_the_searchs_best_evaluation_of_it(
+    spec: StudySpec, locations: Locations
+) -> None:
+    confirm = spec.confirm.model_copy(update={"seeds": 2, "top": 2})
+    confirmed = spec.model_copy(update={"confirm": confirm})
+    prepared = prepare(confirmed, locations)
+    with open_storage(locations.storage_url) as storage:
+        submit(storage, confirmed)
+        with open_session(storage, "study", locations, prepared=prepared) as session:
+            assert StudyCourse(session).until_done()
+            entries = {entry.number: entry for entry in session.study.read(leaderboard)}
+            confirming = confirmation_trials(session.study)
+    assert len(confirming) == 4
+    for trial in confirming:
+        at = entries[run_key(trial).trial].best_evaluations
+        assert len(at) == FOLDS
+        assert scored_at(trial) == at == tuple(trial.user_attrs[BEST_EVALUATION])
+    assert len({trial.value for trial in confirming}) > 1
 
 
 def test_a_trial_tells_of_each_fold_and_of_their_mean(

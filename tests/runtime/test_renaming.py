@@ -60,7 +60,7 @@ def finish_linked(storage: Storage, name: str = "study") -> None:
 def wanted(study: OpenStudy, repetition: int) -> None:
     point = dict(study.load().best_params)
     key = RunKey(0, repetition, "same")
-    want_runs(study, [ConfirmationRun(key, point, scored_at=None)])
+    want_runs(study, [ConfirmationRun(key, point, scored_at=())])
 
 
 def test_all_that_the_storage_and_the_disk_have_goes_by_the_new_name(

@@ -41,11 +41,15 @@ def test_texts_of_some_lengths_alone_are_no_match_for_those_of_all(bound: dict[s
 
 
 def test_a_training_knows_what_it_was_queued_for() -> None:
-    run = ConfirmationRun(RunKey(7, 1, "new"), {}, 3)
-    trial = create_trial(value=0.5, user_attrs=run.as_attributes())
-    assert (run_key(trial), scored_at(trial)) == (run.key, 3)
+    for at in ((), (3,), (3, 4, 2)):
+        run = ConfirmationRun(RunKey(7, 1, "new"), {}, at)
+        trial = create_trial(value=0.5, user_attrs=run.as_attributes())
+        assert (run_key(trial), scored_at(trial)) == (run.key, at)
 
 
-def test_one_that_an_earlier_release_queued_was_scored_as_it_was_then() -> None:
-    trial = create_trial(value=0.5, user_attrs={"confirms_trial": 7, "repetition": 0})
-    assert (run_key(trial), scored_at(trial)) == (RunKey(7, 0, "same"), None)
+@pytest.mark.parametrize(("noted", "at"), [({}, ()), ({"scored_at": 3}, (3,))])
+def test_one_that_an_earlier_release_queued_is_scored_as_it_was_then(
+    noted: dict[str, int], at: tuple[int, ...]
+) -> None:
+    trial = create_trial(value=0.5, user_attrs={"confirms_trial": 7, "repetition": 0, **noted})
+    assert (run_key(trial), scored_at(trial)) == (RunKey(7, 0, "same"), at)

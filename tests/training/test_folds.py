@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,10 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> TrialContext:
     return folded_context(folder, 3, cache=folder / "cache", early_stopping=2)
 
 
-def folded(context: TrialContext, **params: Any) -> FoldedTraining:
-    return FoldedTraining(context, tiny_params(**params), seed=3, evaluations_a_fold=MOST)
+def folded(context: TrialContext, scored_at: Sequence[int] = (), **params: Any) -> FoldedTraining:
+    return FoldedTraining(
+        context, tiny_params(**params), seed=3, evaluations_a_fold=MOST, scored_at=scored_at
+    )
 
 
 def run(
@@ -108,6 +110,17 @@ def test_after_each_fold_the_mean_and_the_spread_so_far_are_told(context: TrialC
     seen = [each.examples_seen for each in told]
     assert seen == sorted(seen)
     assert seen[-1] == result.examples_seen
+
+
+def test_each_fold_is_scored_where_it_was_chosen_beforehand(context: TrialContext) -> None:
+    best, _ = run(folded(context))
+    again, _ = run(folded(context, best.fold_evaluations))
+    assert again.fold_values == best.fold_values
+    chosen = (2, 1, 3)
+    result, told = run(folded(context, chosen))
+    assert result.fold_evaluations == chosen != best.fold_evaluations
+    by_place = {(each.fold, each.index): each.metrics["val/log_loss"] for each in told}
+    assert result.fold_values == tuple(by_place[fold, at] for fold, at in enumerate(chosen, 1))
 
 
 @pytest.mark.parametrize(("at", "folds"), [(3, 1), (MOST, 1), (2 * MOST, 2)])
