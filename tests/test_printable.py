@@ -34,6 +34,14 @@ def test_any_text_becomes_one_line(text: str) -> None:
     assert printable(shown) == shown
 
 
+@given(TEXTS)
+def test_nothing_that_shows_nothing_stays_unseen(text: str) -> None:
+    for hidden in "\ufeff\u200b\u2060\u00ad\u3164\U000e0041":
+        assert printable(hidden + text) == hidden.encode("unicode_escape").decode() + printable(
+            text
+        )
+
+
 def test_what_a_line_may_show_stays_as_it_is() -> None:
     for text in ("Größe 3 µm", "感想", "שלום", "a\u00a0b", "👩\u200d🔬", r"a\nb"):
         assert printable(text) == text

@@ -15,15 +15,15 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from hpo.atomic import discard_folder, put_in_place, remove_abandoned, whole_folder
-from hpo.data.fetching import Limits, Reply, fetch
+from hpo.data.fetching import Reply, fetch
 from hpo.data.remote_names import check_no_page, remote_name
 from hpo.digests import DIGESTS_FILE, damage_in, write_digests
 from hpo.documents import parse_json
-from hpo.errors import DataError, OptionError
+from hpo.errors import DataError
 from hpo.formats import DOWNLOADS
 from hpo.spec.addresses import shown, with_secrets
-from hpo.spec.locations import Locations, set_in
-from hpo.spec.numbers import parse_duration, parse_size
+from hpo.spec.download_limits import DownloadLimits
+from hpo.spec.locations import Locations
 
 _FOLDER: Final = "downloads"
 _FACTS: Final = "download.json"
@@ -74,9 +74,9 @@ class Downloads:
             DataError: There is none to be had, or none that can be kept.
             OptionError: A variable of the environment is wrong or lacking.
         """
-        limits, again = self._limits(), self._asks_again()
+        limits = DownloadLimits.of(self.environment)
         kept, damage = _kept(self._entry(address))
-        if kept is not None and not again:
+        if kept is not None and not limits.asks_again:
             self.say(
                 f"{shown(address)}: as fetched {kept.when}; HPO_DOWNLOAD_REFRESH=1 asks the server again"
             )
@@ -112,25 +112,7 @@ class Downloads:
     def _folder(self) -> Path:
         return self.cache / _FOLDER
 
-    def _limits(self) -> Limits:
-        seconds = set_in(self.environment, "HPO_DOWNLOAD_TIMEOUT") or "10m"
-        size = set_in(self.environment, "HPO_DOWNLOAD_LIMIT") or "2GB"
-        return Limits(
-            parse_duration(seconds, "HPO_DOWNLOAD_TIMEOUT"), parse_size(size, "HPO_DOWNLOAD_LIMIT")
-        )
-
-    def _asks_again(self) -> bool:
-        value = set_in(self.environment, "HPO_DOWNLOAD_REFRESH") or "0"
-        if value not in ("0", "1"):
-            raise OptionError(
-                "HPO_DOWNLOAD_REFRESH",
-                found=repr(value),
-                expected="1 to ask servers again, or 0",
-                hint="Set it to 1, or leave it out.",
-            )
-        return value == "1"
-
-    def _fetched(self, address: str, limits: Limits, kept: _Kept | None) -> Copy:
+    def _fetched(self, address: str, limits: DownloadLimits, kept: _Kept | None) -> Copy:
         """What the server has; the copy that is kept, where that is the same."""
         url = with_secrets(address, self.environment)
         entry, asked = self._entry(address), {} if kept is None else kept.conditions

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
 from hpo.errors import DataError
+from hpo.printable import printable
 from hpo.spec.addresses import shown
+from hpo.spec.download_limits import DownloadLimits
 from hpo.waiting import Deadline, each_in_time
 
 if TYPE_CHECKING:
@@ -49,14 +51,6 @@ _LOGIN: Final = (
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How long one download may take, in seconds, and how many bytes it may have."""
-
-    seconds: float
-    most_bytes: int
-
-
-@dataclass(frozen=True)
 class Reply:
     """What a server says of a file before it sends it.
 
@@ -76,7 +70,7 @@ class Reply:
 def fetch(
     url: str,
     target: Path,
-    limits: Limits,
+    limits: DownloadLimits,
     *,
     conditions: Mapping[str, str],
     on_bytes: Callable[[int, int | None], None],
@@ -129,18 +123,23 @@ def _received(url: str, conditions: Mapping[str, str]) -> Iterator[Reply | bytes
     logging.getLogger("urllib3.connectionpool").addFilter(_without_queries)
     with requests.Session() as session, _answer(session, url, conditions) as response:
         headers = {name.lower(): value for name, value in response.headers.items()}
-        length = headers.get("content-length", "")
-        yield Reply(
-            response.url,
-            headers,
-            int(length) if length.isdecimal() else None,
-            response.status_code == _NOT_MODIFIED,
-        )
-        while response.status_code != _NOT_MODIFIED:
+        is_kept = response.status_code == _NOT_MODIFIED
+        yield Reply(response.url, headers, None if is_kept else _length(url, headers), is_kept)
+        while not is_kept:
             part = response.raw.read1(_CHUNK_BYTES, decode_content=False)
             if not part:
                 return
             yield part
+
+
+def _length(url: str, headers: Mapping[str, str]) -> int | None:
+    """How many bytes a server says that it sends."""
+    said = headers.get("content-length", "").strip()
+    if said and not (said.isascii() and said.isdecimal()):
+        raise _not_got(
+            url, f"an answer that is {printable(said[:20])} bytes long", "Download it in a browser."
+        )
+    return int(said) if said else None
 
 
 def _answer(
@@ -206,7 +205,7 @@ def _check_status(url: str, response: requests.Response) -> None:
     raise _not_got(url, found, "Try later." if later else "Check the address in a browser.")
 
 
-def _check_size(url: str, size: int, limits: Limits) -> None:
+def _check_size(url: str, size: int, limits: DownloadLimits) -> None:
     if size > limits.most_bytes:
         raise DataError(
             shown(url),
@@ -216,7 +215,7 @@ def _check_size(url: str, size: int, limits: Limits) -> None:
         )
 
 
-def _too_slow(url: str, limits: Limits, done: int) -> DataError:
+def _too_slow(url: str, limits: DownloadLimits, done: int) -> DataError:
     return DataError(
         shown(url),
         found=f"{done:,} bytes in {limits.seconds:,.0f} s, and not the end",

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from hpo.errors import HpoError, OptionError
 from hpo.redaction import remember, without_credentials
+from hpo.spec.download_limits import DownloadLimits
+from hpo.spec.environment import set_in
 from hpo.spec.numbers import parse_size
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
@@ -57,6 +59,7 @@ class Locations:
         """
         for variable in ("HPO_DASHBOARD_URL", "HPO_MLFLOW_URL"):
             _check_address(environment, variable)
+        DownloadLimits.of(environment)  # refused here, not when the first address is read
         cache = _folder(environment, "HPO_CACHE")
         state = _folder(environment, "HPO_STATE")
         storage_url = storage or set_in(environment, "HPO_STORAGE") or DEFAULT_STORAGE
@@ -70,11 +73,6 @@ class Locations:
             cache=cache or _user_cache(),
             cache_limit=None if no_cache else _cache_limit(environment),
         )
-
-
-def set_in(environment: Mapping[str, str], variable: str) -> str | None:
-    """An environment variable; None where it is not set, or empty, or blank: Unix takes these for one."""
-    return environment.get(variable, "").strip() or None
 
 
 def path_of(text: str, refuse: Callable[[str], HpoError]) -> Path:

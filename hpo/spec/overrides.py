@@ -42,6 +42,15 @@ One dimension is added to the search space that the study would have without it:
 >>> set(space) - set(DEFAULT_SPACE), set(DEFAULT_SPACE) - set(space)
 ({'dropout'}, set())
 
+What is named by a word gets its options as a table:
+
+>>> laid_over("search.sampler = 'tpe'", "search.sampler.multivariate=true")
+{'search': {'sampler': {'name': 'tpe', 'multivariate': True}}}
+>>> laid_over("search.pruner = 'hyperband'", "search.pruner.name=median")
+{'search': {'pruner': {'name': 'median'}}}
+>>> laid_over("", "search.pruner.reduction_factor=2")
+{'search': {'pruner': {'name': 'hyperband', 'reduction_factor': 2}}}
+
 What the file says of its own data or model is left out where the setting names others:
 
 >>> laid_over("data = { source = 'org/set', revision = 'v1', text = 'body' }", "data.source=my.csv")
@@ -62,9 +71,11 @@ from hpo.documents import TooDeep, parse_toml
 from hpo.errors import OptionError
 from hpo.spec.numbers import beyond_toml
 from hpo.spec.options import drop_option, flat
-from hpo.spec.study import DEFAULT_SPACE, DEMO
+from hpo.spec.study import DEFAULT_SPACE, DEMO, SearchSection
 from hpo.spec.training import OPTION_TABLES
 
+# The tables for which a word may stand.
+_NAMED = (["search", "sampler"], ["search", "pruner"])
 _LONGEST_KEY = 200  # characters; those that there are have 40 at most
 
 
@@ -148,6 +159,8 @@ def _lay_over(document: dict[str, Any], key: str, value: object) -> None:
     *tables, last = path = _path(key)
     if path[:2] == ["search", "space"] and len(path) > 2:
         _spell_out_space(document)
+    if path[:2] in _NAMED and len(path) > 2:
+        _spell_out_name(document, path[1])
     table = document
     for name in tables:
         inner = table.setdefault(name, {})
@@ -207,6 +220,14 @@ def _options_set(path: Sequence[str], value: object, table: Sequence[str]) -> li
     for name in table[len(path) :]:
         value = value.get(name) if isinstance(value, dict) else None
     return list(flat(value, OPTION_TABLES)) if isinstance(value, dict) else []
+
+
+def _spell_out_name(document: dict[str, Any], part: str) -> None:
+    """Write what a document names by a word as the table that it stands for, so that an option can be added."""
+    search = document.setdefault("search", {})
+    if isinstance(search, dict):
+        named = search.get(part, getattr(SearchSection(), part).name)
+        search[part] = {"name": named} if isinstance(named, str) else named
 
 
 def _spell_out_space(document: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hpo.errors import TrackingError
-from hpo.spec.locations import set_in
+from hpo.spec.environment import set_in
 
 _CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 _INSECURE = "MLFLOW_TRACKING_INSECURE_TLS"

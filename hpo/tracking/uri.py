@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from hpo.errors import TrackingError
 from hpo.redaction import WRITE_MARKS, redacted, remember, why_ambiguous, without_credentials
-from hpo.spec.locations import DEFAULT_TRACKING, can_be_looked_up, set_in
+from hpo.spec.environment import set_in
+from hpo.spec.locations import DEFAULT_TRACKING, can_be_looked_up
 
 LOCAL_UI = "http://127.0.0.1:5000"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")

@@ -11,7 +11,7 @@ from typing import Final
 
 from hpo.errors import TrackingError
 from hpo.redaction import without_credentials
-from hpo.spec.locations import set_in
+from hpo.spec.environment import set_in
 from hpo.tracking.uri import checked_uri
 
 _PREFIX: Final = "MLFLOW_"

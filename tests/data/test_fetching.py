@@ -58,6 +58,10 @@ BAD_ANSWERS = {
         lambda c: c.write(OK + b"Content-Length: 0\r\n\r\n"),
         "an empty answer",
     ),
+    "a length that is none": (
+        lambda c: c.write(OK + b"Content-Length: -5\r\n\r\n" + CSV),
+        "an answer that is -5 bytes long",
+    ),
     "a body cut short": (
         lambda c: c.write(OK + b"Content-Length: 50\r\n\r\n" + CSV),
         f"breaks off after {len(CSV)} bytes",

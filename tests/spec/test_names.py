@@ -90,6 +90,8 @@ REFUSED = {
     "a\u202eb": "turns the direction",
     "\u2066a\u2069": "turns the direction",
     "a\u2028b": "a line break",
+    "\ufeffa": "shows nothing",
+    "a\u200b": "shows nothing",
     "???": "without letter or digit",
     "-": "without letter or digit",
     "😀": "without letter or digit",

@@ -20,9 +20,9 @@ ABSURD: Final[Mapping[str, tuple[str, ...]]] = {
         "http://a b",
     ),
     # Looked at where something is fetched: tests/data/test_downloads.py.
-    "HPO_DOWNLOAD_LIMIT": (),
-    "HPO_DOWNLOAD_REFRESH": (),
-    "HPO_DOWNLOAD_TIMEOUT": (),
+    "HPO_DOWNLOAD_LIMIT": ("lots", "-1GB", "9" * 20 + "TB"),
+    "HPO_DOWNLOAD_REFRESH": ("maybe",),
+    "HPO_DOWNLOAD_TIMEOUT": ("soon", "9" * 20 + "h"),
     "HPO_LOG": ("BASIC_FORMAT", "loud", "10", "DEBUG INFO", "NOTSET", "\x1b[31m"),
     "HPO_MLFLOW_URL": (
         "here",
