@@ -137,13 +137,7 @@ def print_summary(summary: Summary, stream: TextIO) -> None:
     table, lines = [], []
     if summary.entries:
         table = ["", *_leaderboard(summary.entries[:10], summary.metric, stream)]
-        lines += ["", *_beside_the_leaderboard(summary)]
-        lines.append("Best parameters: " + _params(summary.best))
-    if summary.importances:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in summary.importances.items())
-        lines.append(f"Importances: {shares}")
-    elif summary.entries:
-        lines.append(f"Importances: not shown, for {summary.importances_left_out or 'none differ'}")
+        lines += ["", *_beside_the_leaderboard(summary), *_what_was_searched(summary)]
     if summary.champion is not None:
         lines += summary.confirmation_in_words
         lines += _test_score(summary, summary.champion)
@@ -191,6 +185,15 @@ def _beside_the_leaderboard(summary: Summary) -> list[str]:
     if summary.noise is not None and summary.noise.near_best:
         lines.append(near_best_in_words(summary.noise, len(summary.entries)))
     return lines
+
+
+def _what_was_searched(summary: Summary) -> list[str]:
+    """The parameters of the best, and which of them made the difference."""
+    if not summary.best.params:
+        return ["Nothing was searched: the one trial is the study's fixed options, the baseline."]
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in summary.importances.items())
+    left_out = f"not shown, for {summary.importances_left_out or 'none differ'}"
+    return [f"Best parameters: {_params(summary.best)}", f"Importances: {shares or left_out}"]
 
 
 def _test_score(summary: Summary, champion: Champion) -> list[str]:

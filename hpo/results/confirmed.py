@@ -201,11 +201,13 @@ class Confirmation:
 
     def _how_in_words(self, expected: CrossFit) -> str:
         """What the number is: `mean ± standard error over 3 new seeds on new texts, …`."""
+        chosen = len(self.ranked) > 1
         if not expected.is_held_out:
             mean = "the mean of" if len(expected.picks) > 1 else "of"
-            return f"{mean} {self.seeds_in_words}, which also chose it"
+            return f"{mean} {self.seeds_in_words}" + ", which also chose it" * chosen
         what = "mean" if expected.standard_error is None else "mean ± standard error"
-        return f"{what} over {self.seeds_in_words}, chosen each time by the other seeds"
+        over = f"{what} over {self.seeds_in_words}"
+        return over + ", chosen each time by the other seeds" * chosen
 
     def _optimism_in_words(self) -> list[str]:
         optimism = self.optimism or 0.0

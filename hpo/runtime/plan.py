@@ -67,7 +67,7 @@ class Plan:
             "Study": f"{self.study} ({state})",
             "To go": f"{self.to_go} {trials}, to {self.direction} {self.metric}",
             **({"Confirm": self._confirmation_in_words()} if self.seeds else {}),
-            "Search": f"{self.sampler}, pruned by {self.pruner}",
+            "Search": self._search_in_words(),
             **{f"  {name}": words for name, words in self.space.items()},
             "Data": self.data,
             "Model": self.model,
@@ -83,6 +83,11 @@ class Plan:
         more = f"up to {runs} more trainings" if runs > 1 else "1 more training"
         on = "new validation texts" if self.confirmed_on == "new" else "the same validation texts"
         return f"{best} with {seeds}{' each' if self.confirmed > 1 else ''} on {on}, {more}"
+
+    def _search_in_words(self) -> str:
+        if not self.space:
+            return "nothing: the one trial is the study's fixed options, the baseline"
+        return f"{self.sampler}, pruned by {self.pruner}"
 
 
 def plan_of(spec: StudySpec, prepared: Prepared, locations: Locations) -> Plan:

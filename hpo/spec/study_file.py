@@ -105,6 +105,8 @@ def study_of(
         _check_name(spec.study.name or path.stem, spec, path, overrides)
     spec = spec.model_copy(update={"study": spec.study.model_copy(update={"name": name})})
     space = search_space(spec, place=str(path), overrides=overrides)
+    if not space:
+        spec = _once(spec, str(path), overrides)
     for lacking, why in lacking_by_itself(spec, space):
         set_for_nothing = [
             *(
@@ -131,7 +133,7 @@ def search_space(
         overrides: The settings laid over the file, of which errors are told where they lie in one.
 
     Raises:
-        StudyFileError: An entry is wrong, or there is none.
+        StudyFileError: An entry is wrong.
         OptionError: An override is.
     """
     space = {}
@@ -147,16 +149,25 @@ def search_space(
                 expected=error.expected,
                 hint=error.hint,
             ) from error
-    if not space:
-        raise error_at(
-            "search.space",
-            place,
-            overrides or {},
-            found="an empty table",
-            expected="at least one option to search",
-            hint="Add e.g. learning_rate = { low = 1e-6, high = 1e-3, log = true }.",
-        )
     return space
+
+
+def _once(spec: StudySpec, place: str, overrides: Mapping[str, object]) -> StudySpec:
+    """A study that searches nothing, whose one trial is the baseline, whatever its file says of trials.
+
+    Raises:
+        OptionError: More are asked for.
+    """
+    if overrides.get("study.trials", 1) != 1:
+        raise error_at(
+            "study.trials",
+            place,
+            overrides,
+            found=f"{spec.study.trials}, where nothing is searched",
+            expected="1",
+            hint="Search an option, or raise confirm.seeds to train with more seeds.",
+        )
+    return spec.model_copy(update={"study": spec.study.model_copy(update={"trials": 1})})
 
 
 def _check_schedule(

@@ -72,7 +72,6 @@ class TestOverrides:
             ("training.epoch", 1, "--set training.epoch"),
             ("search.space.epochs", [0], "--set search.space.epochs"),
             ("search.space.epochs", {"low": 3, "high": 1}, "--set search.space.epochs"),
-            ("search.space", {}, "--set search.space"),
             ("nowhere.key", 1, "--set nowhere.key"),
             ("study", 3, "--set study"),
             ("search", 3, "--set search"),
@@ -181,7 +180,6 @@ class TestFaults:
             ),
             ("[search]\npruner = 5", "search.pruner", ["5", "a table"]),
             ("[search]\nspace = 5", "search.space", ["5", "a table"]),
-            ("[search.space]", "search.space", ["empty", "at least one option"]),
             ("[search.space]\nepoch = [1]", "search.space.epoch", ["Write epochs instead"]),
             ("[search.space]\nepochs = 3", "search.space.epochs", ["[training]"]),
             (

@@ -216,4 +216,9 @@ OPTIONS = (
             ("runs:/a", "runs:/a"),
         )
     ),
+    Case(
+        "more than one trial where nothing is searched",
+        "quickstart --set search.space={} --trials 3",
+        "--trials: found 3, where nothing is searched; expected 1. Search an option, or …",
+    ),
 )

@@ -126,12 +126,6 @@ STUDY_FILES = (
         "bad.toml: search.sampler.name: found nothing; expected a name. Add name = ….",
     ),
     study_file(
-        "an empty search space",
-        "[search.space]\n",
-        "bad.toml: search.space: found an empty table; expected at least one option to search. "
-        "Add e.g. learning_rate = …",
-    ),
-    study_file(
         "an option both fixed and searched",
         "[search.space]\nepochs = [1, 2]\n[training]\nepochs = 2\n",
         "bad.toml: training.epochs: found the option fixed here and searched in [search.space]; "
