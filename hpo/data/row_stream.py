@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
+from hpo.data.contents import check_content, check_inside
 from hpo.data.files import file_format, read_file
 from hpo.data.formats.delimited import records, sniffed, unlimited_fields
 from hpo.data.formats.options import AS_USUAL, ReadOptions
@@ -96,6 +97,7 @@ def _stream(path: Path, options: ReadOptions, held: ExitStack) -> RowStream:
     is_lines = Path(name_inside(path)).suffix.lower() == f".{TEXT_LINES}"
     kind = TEXT_LINES if is_lines else file_format(path)
     if path.is_file() and path.suffix.lower() != ".zip":
+        check_content(path)
         if kind == "parquet" and not is_packed(path):
             return _parquet(path)
         if kind in (*_DELIMITERS, "jsonl", "ndjson", TEXT_LINES):
@@ -131,6 +133,8 @@ def _text(path: Path, kind: str, options: ReadOptions, held: ExitStack) -> RowSt
     unpacked: Any = (
         held.enter_context(cast(IO[bytes], opened(path, source))) if is_packed(path) else source
     )
+    if is_packed(path):
+        check_inside(path, name_inside(path), unpacked)
     head = _head_of(unpacked)
     if not head.strip():
         raise DataError(
