@@ -132,8 +132,7 @@ DATA = (
         "a parquet file that is none",
         "my.parquet",
         "text,label\n",
-        "my.parquet: found a file that cannot be read as parquet (…); expected a whole parquet "
-        "file. Write or download it again.",
+        "my.parquet: found plain text; expected a parquet file, as its name says. Call it .csv, …",
     ),
     Case(
         "a data file of nobody",
