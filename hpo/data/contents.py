@@ -161,7 +161,9 @@ def _check(path: Path, named: Path, file: IO[bytes]) -> None:
         raise DataError(
             str(path),
             found=f"{content.what}{' in it' * bool(unpack)}",
-            expected=_said_by(suffix),
+            expected=_said_by(named)
+            if content.suffixes and content.suffixes[0] not in OTHER_TABLES
+            else "a table of texts and labels",
             hint=f"{_as_sentence(unpack + _way(content, named))}.",
         )
 
@@ -187,7 +189,7 @@ def _in_zip(file: IO[bytes]) -> Content:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, OSError):
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
         return _BROKEN_ZIP
     return next((content for member, content in _IN_ZIP.items() if member in names), _ZIP)
 
@@ -236,14 +238,16 @@ def _check_no_text(path: Path, named: Path, file: IO[bytes]) -> None:
     raise DataError(
         str(path),
         found=f"plain text{' in it' * bool(unpack)}",
-        expected=_said_by(suffix),
+        expected=_said_by(named),
         hint=f"{_as_sentence(unpack + way)}.",
     )
 
 
-def _said_by(suffix: str) -> str:
-    said = f"a {suffix.removeprefix('.')} file, as its name says"
-    return said if suffix else "a name that says what the file is"
+def _said_by(named: Path) -> str:
+    """What a file is by its name."""
+    if data_format(named) or is_packed(named):
+        return f"a {named.suffix.lower()[1:]} file, as its name says"
+    return "a name that says what the file is"
 
 
 def _as_sentence(words: str) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from hpo.errors import DataError
 _WORDS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 # A first line for Excel, which takes the delimiter from it.
 _SEPARATOR: Final = re.compile(r'("?)sep=([,;\t|])\1(?=[\r\n])', re.IGNORECASE)
-_FEWEST_BELOW: Final = 2  # lines that have more fields than those above, for these to be no header
+_FEWEST_BELOW: Final = 2  # lines of several fields, for lines of one above them to be no header
 
 
 @dataclass(frozen=True)
@@ -220,22 +221,17 @@ def _of_one_width(path: Path, rows: dict[int, list[str]], delimiter: str) -> dic
 
 
 def _check_above_header(path: Path, rows: Mapping[int, list[str]], delimiter: str) -> None:
-    """Raise DataError where the first lines are narrower than all others, and so are no header of theirs."""
-    (line, first), *_ = rows.items()
-    below = [len(row) for row in rows.values()]
-    while below and below[0] == 1:
-        del below[0]
-    below = below if len(first) == 1 else below[1:]
-    if len(below) < _FEWEST_BELOW or len({*below}) > 1 or below[0] <= len(first):
+    """Raise DataError where what stands in the first lines is one field, and two or more in all others."""
+    widths = [len(row) for row in rows.values()]
+    below = list(dropwhile(lambda width: width == 1, widths))
+    if len(below) == len(widths) or len(below) < _FEWEST_BELOW or len({*below}) > 1:
         return
-    hint = f"Remove it, if it is a title or a comment, or put fields that contain a {_word(delimiter)} in quotes."
-    if len(first) > 1:
-        hint = f"Name every column in it. {hint}"
     raise DataError(
-        f"{path}, line {line}",
-        found=f"{len(first)} field{'s' * (len(first) != 1)}",
+        f"{path}, line {next(iter(rows))}",
+        found="1 field",
         expected=f"{below[0]}, as in the lines below it",
-        hint=hint,
+        hint="Remove it, if it is a title or a comment, or put fields that contain a "
+        f"{_word(delimiter)} in quotes.",
     )
 
 
