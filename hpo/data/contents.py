@@ -48,7 +48,10 @@ SAYS_NOTHING: Final = ("", ".txt", ".data", ".dat")
 PAGE: Final = re.compile(rb"\s*(<!--.*?-->\s*)?<(!doctype\s+html|html|head|body)\b", re.I | re.S)
 """How a web page begins."""
 
+_OF_BYTES: Final = (".parquet", ".arrow", ".feather", ".xlsx")
+_OF_OBJECTS: Final = (".json", ".jsonl", ".ndjson")
 _HEAD_BYTES: Final = 4_096
+_OBJECT: Final = re.compile(rb"^\s*(\xef\xbb\xbf)?[{[]", re.MULTILINE)
 _CONTROLS: Final = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
@@ -75,7 +78,7 @@ _IN_ZIP: Final = {
     "META-INF/manifest.xml": Content("an OpenDocument file", (".ods",)),
     "word/document.xml": Content("a Word document", way="save its table as csv"),
 }
-_JSON: Final = Content("JSON", (".json", ".jsonl", ".ndjson", *SAYS_NOTHING))
+_JSON: Final = Content("JSON", (*_OF_OBJECTS, *SAYS_NOTHING))
 _WEB_PAGE: Final = Content(
     "a web page (text/html)", way="download the file itself, to which the page may lead"
 )
@@ -154,7 +157,7 @@ def _check(path: Path, named: Path, file: IO[bytes]) -> None:
         return
     content = binary_content(file) or _document(file, suffix)
     if content is None:
-        if is_packed(named) or suffix in (".parquet", ".arrow", ".feather", ".xlsx"):
+        if is_packed(named) or suffix in (*_OF_BYTES, *_OF_OBJECTS):
             _check_no_text(path, named, file)
     elif suffix not in content.suffixes:
         unpack = "" if path is named else "unpack it, and "
@@ -228,10 +231,12 @@ def _is_json(first_line: bytes, file: IO[bytes]) -> bool:
 
 
 def _check_no_text(path: Path, named: Path, file: IO[bytes]) -> None:
-    """Raise DataError where a file of a binary format's name is text; a zip file may follow on some."""
+    """Raise DataError where a file of a binary format's name, or of JSON's, is other text."""
     file.seek(0)
     head, suffix = file.read(_HEAD_BYTES), named.suffix.lower()
     if not head.strip() or _CONTROLS.search(head) or zipfile.is_zipfile(file):
+        return  # a zip file may follow on a program that unpacks it
+    if suffix in _OF_OBJECTS and (_OBJECT.search(head) or _is_value(head)):
         return
     way = f"take {suffix} off its name" if is_packed(named) else "call it .csv, if it is csv"
     unpack = "" if path is named else "unpack it, and "
@@ -241,6 +246,15 @@ def _check_no_text(path: Path, named: Path, file: IO[bytes]) -> None:
         expected=_said_by(named),
         hint=f"{_as_sentence(unpack + way)}.",
     )
+
+
+def _is_value(head: bytes) -> bool:
+    """Whether the first line is JSON, be it only a number."""
+    try:
+        parse_json(head.strip().partition(b"\n")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _said_by(named: Path) -> str:

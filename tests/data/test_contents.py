@@ -87,6 +87,8 @@ MISNAMED = {
     "text.csv.gz": (CSV, "plain text", "Take .gz off its name."),
     "text.zip": (CSV, "plain text", "Take .zip off its name."),
     "text.xlsx": (CSV, "plain text", "Call it .csv, if it is csv."),
+    "text.json": (CSV, "plain text", "Call it .csv, if it is csv."),
+    "text.jsonl": (CSV, "plain text", "Call it .csv, if it is csv."),
     "text.arrow": (CSV, "plain text", "Call it .csv, if it is csv."),
 }
 
