@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from hpo.data.contents import check_content
 from hpo.data.files import file_format, split_name
 from hpo.data.folders import without_shard
 from hpo.data.packed import FAULTS, damaged, members
@@ -60,6 +61,7 @@ def opened_archive(path: Path, member: str | None, train_name: str) -> Iterator[
             expected="a zip file before the ::",
             hint="Name the file alone.",
         )
+    check_content(path)
     names = members(path)
     chosen = _chosen(path, names, member, train_name.lower())
     with TemporaryDirectory(prefix="hpo-unpacked-") as folder:

@@ -6,46 +6,20 @@ import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from hpo.data.aliases import called, spoken_of_as
+from hpo.data.contents import (
+    SAYS_NOTHING,
+    binary_content,
+    check_content,
+    check_inside,
+    way_to_a_format,
+)
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.packed import is_packed, name_inside, unpacked
 from hpo.data.table import Table
 from hpo.errors import DataError, first_line
 from hpo.spec.registries import DATA_FORMATS, data_format
-
-# Files of tables that hpo does not read, and what makes a file of them that it does.
-OTHER_TABLES: Final = {
-    ".tab": "rename it to .tsv",
-    ".psv": "rename it to .csv",
-    ".xls": "save it as xlsx",
-    ".xlsb": "save it as xlsx",
-    ".ods": "save it as xlsx or csv",
-    ".avro": "convert it with fastavro",
-    ".orc": "convert it with pyarrow.orc and pyarrow.parquet",
-    ".h5": "convert it with pandas: read_hdf, then to_parquet",
-    ".hdf5": "convert it with pandas: read_hdf, then to_parquet",
-    ".pkl": "convert it with pandas, if you trust it: read_pickle, then to_parquet",
-    ".pickle": "convert it with pandas, if you trust it: read_pickle, then to_parquet",
-    ".npy": "convert it with numpy and pandas: to_parquet",
-    ".npz": "convert it with numpy and pandas: to_parquet",
-    ".db": "export the table with `sqlite3 -csv`",
-    ".sqlite": "export the table with `sqlite3 -csv`",
-    ".sqlite3": "export the table with `sqlite3 -csv`",
-    ".dta": "convert it with pandas: read_stata, then to_parquet",
-    ".sav": "convert it with pandas: read_spss, then to_parquet",
-    ".xml": "convert it with pandas: read_xml, then to_parquet",
-    ".tar": "unpack it with `tar -xf`, and name the folder",
-    ".tgz": "unpack it with `tar -xf`, and name the folder",
-    ".zst": "decompress it with `unzstd`",
-    ".7z": "unpack it with `7z x`",
-    ".rar": "unpack it with `unrar x`",
-    ".lz4": "decompress it with `lz4 -d`",
-    ".br": "decompress it with `brotli -d`",
-}
-# Suffixes that say nothing of the format: the file itself does.
-_SAYS_NOTHING: Final = ("", ".txt", ".data", ".dat")
 
 
 def file_format(path: Path) -> str | None:
@@ -70,6 +44,7 @@ def read_file(path: Path, options: ReadOptions = AS_USUAL) -> Table:
     if not path.exists():
         raise _no_file(path, "no such file")
     try:
+        check_content(path)
         table = _unpacked_table(path, options) if is_packed(path) else _table(path, options)
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -87,16 +62,6 @@ def formats_in_words() -> str:
     """`csv, tsv, jsonl, … or parquet`."""
     *most, last = DATA_FORMATS
     return f"{', '.join(most)} or {last}"
-
-
-def way_to_a_format(path: Path) -> str:
-    """What makes a file that can be read of one that cannot, by its name."""
-    known = OTHER_TABLES.get(path.suffix.lower())
-    return (
-        f"{known[0].upper()}{known[1:]}"
-        if known
-        else "Convert it, or give it the suffix of its format"
-    )
 
 
 def _table(path: Path, options: ReadOptions) -> Table:
@@ -119,14 +84,14 @@ def _table(path: Path, options: ReadOptions) -> Table:
 
 def _shown_format(path: Path) -> str | None:
     """The format of a file whose suffix says nothing, by its first bytes."""
-    if path.suffix.lower() not in _SAYS_NOTHING:
+    if path.suffix.lower() not in SAYS_NOTHING:
         return None
     with path.open("rb") as file:
+        content = binary_content(file)
+        file.seek(0)
         head = file.read(4_096)
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if head.startswith(b"ARROW1"):
-        return "arrow"
+    if content is not None:
+        return data_format(Path(f"table{content.suffixes[0]}"))
     line = head.lstrip(b"\xef\xbb\xbf").partition(b"\n")[0].strip()
     if line.startswith((b"{", b"[")):
         return "json"
@@ -138,6 +103,8 @@ def _shown_format(path: Path) -> str | None:
 def _unpacked_table(path: Path, options: ReadOptions) -> Table:
     """The table in a compressed file, all of it in memory, with the file's own name in all messages."""
     with unpacked(path) as inside:
+        with inside.open("rb") as file:
+            check_inside(path, inside.name, file)
         with spoken_of_as(inside, str(path)):
             table = _table(inside, options)
         named = called(table, inside, str(path), read=True)

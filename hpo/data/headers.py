@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 from hpo.data.column_guesses import guessed_label, guessed_text
-from hpo.data.table import Table
+from hpo.data.table import Table, check_repeated
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _MOST_WORDS_IN_A_NAME = 5
@@ -16,7 +17,26 @@ def first_row_as_header(table: Table) -> bool:
     """Whether what names the columns looks like data: a number, a sentence, or a value of the column."""
     if not table.has_header:
         return False
-    return any(_looks_like_data(table, name) for name in table.names)
+    return any(_looks_like_data(name, table.column(name)) for name in table.names)
+
+
+def check_header(place: str, names: Sequence[str], as_rows: Callable[[], Table]) -> None:
+    """Raise DataError where two columns have one name, with the way on where that line looks like data.
+
+    Args:
+        place: Of the header.
+        names: In it.
+        as_rows: Reads the table as one without a header.
+    """
+    named = [name for name in names if name]
+    if len(set(named)) == len(named):
+        return
+    table, hint = as_rows(), "Rename one of them."
+    columns = zip(names, table.names, strict=True)
+    if any(_looks_like_data(name, table.column(column)[1:]) for name, column in columns):
+        way = f"--set data.header=false {without_header(table)}"
+        hint = f"That {table.row_noun} looks like data; if it is, add `{way}`, and else rename one of them."
+    check_repeated(place, names, hint)
 
 
 def without_header(table: Table) -> str:
@@ -28,7 +48,7 @@ def without_header(table: Table) -> str:
     return f"--set data.header=false {columns}" if table.has_header else columns
 
 
-def _looks_like_data(table: Table, name: str) -> bool:
+def _looks_like_data(name: str, cells: Sequence[object]) -> bool:
     if _NUMBER.fullmatch(name) or len(name.split()) > _MOST_WORDS_IN_A_NAME:
         return True
-    return bool(name) and name in table.column(name)[:_LOOKED_AT]
+    return bool(name) and name in cells[:_LOOKED_AT]

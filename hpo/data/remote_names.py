@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping
 from email.message import Message
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from hpo.data.contents import OTHER_TABLES, PAGE, SAYS_NOTHING, Content, binary_content
 from hpo.data.fetching import Reply
-from hpo.data.files import OTHER_TABLES, file_format
+from hpo.data.files import file_format
 from hpo.data.packed import is_packed
 from hpo.errors import DataError
 from hpo.spec.addresses import name_in, shown
@@ -31,17 +31,7 @@ _OF_TYPE: Final[Mapping[str, str]] = {
     "application/vnd.ms-excel": ".xls",
     "application/x-tar": ".tar",
 }
-_OF_FIRST_BYTES: Final = {
-    b"\x1f\x8b": ".gz",
-    b"BZh": ".bz2",
-    b"\xfd7zXZ\0": ".xz",
-    b"\x28\xb5\x2f\xfd": ".zst",
-    b"Rar!": ".rar",
-    b"7z\xbc\xaf\x27\x1c": ".7z",
-}
-_SHEETS: Final = "xl/workbook.xml"
 _LONGEST_NAME: Final = 100
-_PAGE: Final = re.compile(rb"\s*(<!--.*?-->\s*)?<(!doctype\s+html|html|head|body)\b", re.I | re.S)
 # Where a site shows a file in a page, and what leads to the file itself.
 _PAGES_OF_FILES: Final = (
     (r"//github\.com/[^/]+/[^/]+/blob/", "Write /raw/ for /blob/."),
@@ -63,13 +53,14 @@ def remote_name(source: str, reply: Reply, content: Path) -> str:
     """
     names = (name_in(source), _proposed(reply), name_in(reply.url))
     named = next((name for name in map(_safe, names) if _tells(name)), None)
-    if named is None:
-        stem = _safe(names[0]).partition(".")[0] or "data"
-        kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-        named = stem + (_suffix_of(content) or _OF_TYPE.get(kind, ""))
-    # Some servers say of a file that is compressed anyway that it is so on its way alone.
-    is_gzip = content.open("rb").read(2) == b"\x1f\x8b"
-    return named + ".gz" * (is_gzip and not named.lower().endswith((".gz", ".tgz")))
+    with content.open("rb") as file:
+        held = binary_content(file)
+    if named is not None:
+        # Some servers say of a file that is compressed anyway that it is so on its way alone.
+        return named + _suffix_lacking(named, held)
+    stem = _safe(names[0]).partition(".")[0] or "data"
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return stem + (held.suffixes[0] if held and held.suffixes else _OF_TYPE.get(kind, ""))
 
 
 def check_no_page(source: str, reply: Reply, content: Path) -> None:
@@ -79,7 +70,7 @@ def check_no_page(source: str, reply: Reply, content: Path) -> None:
     if not head:
         raise _no_data(source, "an empty answer", "Check the address in a browser.")
     kind = reply.headers.get("content-type", "").lower()
-    if _PAGE.match(head) or (kind.startswith("text/html") and not _tells(name_in(source))):
+    if PAGE.match(head) or (kind.startswith("text/html") and not _tells(name_in(source))):
         other = urlsplit(reply.url).hostname
         where = f" of {other}" if other != urlsplit(source).hostname else ""
         hint = next(
@@ -111,23 +102,16 @@ def _tells(name: str) -> bool:
     return bool(name) and (
         file_format(path) is not None
         or is_packed(path)
-        or path.suffix.lower() in (*OTHER_TABLES, ".txt", ".data", ".dat")
+        or path.suffix.lower() in (*OTHER_TABLES, *SAYS_NOTHING[1:])
     )
 
 
-def _suffix_of(content: Path) -> str | None:
-    """The suffix of what a file's first bytes show it to be."""
-    with content.open("rb") as file:
-        head = file.read(8)
-    if head.startswith(b"PK\3\4"):
-        try:
-            with zipfile.ZipFile(content) as archive:
-                return ".xlsx" if _SHEETS in archive.namelist() else ".zip"
-        except zipfile.BadZipFile:
-            return ".zip"
-    return next(
-        (suffix for start, suffix in _OF_FIRST_BYTES.items() if head.startswith(start)), None
-    )
+def _suffix_lacking(name: str, held: Content | None) -> str:
+    """What a name that says something else has to end with for what the file holds."""
+    said = Path(name).suffix.lower()
+    if held is None or not held.suffixes or said in (*held.suffixes, *OTHER_TABLES):
+        return ""
+    return held.suffixes[0]
 
 
 def _no_data(source: str, found: str, hint: str) -> DataError:

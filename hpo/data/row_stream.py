@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
+from hpo.data.contents import check_content, check_inside
 from hpo.data.files import file_format, read_file
-from hpo.data.formats.delimited import records, sniffed, unlimited_fields
+from hpo.data.formats.delimited import records, sniffed, unlimited_fields, without_separator
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.formats.text import encoding_of
 from hpo.data.packed import FAULTS, is_packed, name_inside, opened
@@ -96,6 +97,7 @@ def _stream(path: Path, options: ReadOptions, held: ExitStack) -> RowStream:
     is_lines = Path(name_inside(path)).suffix.lower() == f".{TEXT_LINES}"
     kind = TEXT_LINES if is_lines else file_format(path)
     if path.is_file() and path.suffix.lower() != ".zip":
+        check_content(path)
         if kind == "parquet" and not is_packed(path):
             return _parquet(path)
         if kind in (*_DELIMITERS, "jsonl", "ndjson", TEXT_LINES):
@@ -131,14 +133,11 @@ def _text(path: Path, kind: str, options: ReadOptions, held: ExitStack) -> RowSt
     unpacked: Any = (
         held.enter_context(cast(IO[bytes], opened(path, source))) if is_packed(path) else source
     )
+    if is_packed(path):
+        check_inside(path, name_inside(path), unpacked)
     head = _head_of(unpacked)
     if not head.strip():
-        raise DataError(
-            str(path),
-            found="an empty file",
-            expected="a table of texts",
-            hint="Name a file that has rows.",
-        )
+        raise _empty(str(path))
     encoding, warnings = (options.encoding, ()) if options.encoding else encoding_of(path, head)
     unpacked.seek(0)
     # What is not of this encoding shows as surrogates, and spoils its own row alone.
@@ -154,7 +153,8 @@ def _text(path: Path, kind: str, options: ReadOptions, held: ExitStack) -> RowSt
         return RowStream(place, ("text",), parts, share_read, warnings=warnings)
     if kind in _DELIMITERS:
         dialect = sniffed(path, head.decode(encoding, "replace"), _DELIMITERS[kind])
-        reader = records(lines, dialect, strict=False)
+        without = chain([without_separator(next(lines))], lines)
+        reader = records(without, dialect, strict=False)
         held.enter_context(unlimited_fields())
         names, first = _header(place, reader, options)
         parts = _record_parts(reader, names, first)
@@ -163,6 +163,15 @@ def _text(path: Path, kind: str, options: ReadOptions, held: ExitStack) -> RowSt
     names = _json_names(lines)
     lines.seek(0)
     return RowStream(place, names, _json_parts(lines, names), share_read, warnings=warnings)
+
+
+def _empty(place: str) -> DataError:
+    return DataError(
+        place,
+        found="an empty file",
+        expected="a table of texts",
+        hint="Name a file that has rows.",
+    )
 
 
 def _head_of(source: IO[bytes]) -> bytes:
@@ -176,12 +185,19 @@ def _header(
     place: str, reader: Any, options: ReadOptions
 ) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
     """The columns' names, and the first row where it is none of names."""
-    first = next(record for record in reader if record)
+    line = 1
+    for first in reader:
+        if first:
+            break
+        line = reader.line_num + 1
+    else:
+        raise _empty(place)
     if options.header:
         names = tuple(name.strip().removeprefix("\ufeff") for name in first)
-        check_repeated(f"{place}, line 1", names)
+        hint = "Rename one of them or, if that line is data, add `--no-header`."
+        check_repeated(f"{place}, line {line}", names, hint)
         return names, []
-    return tuple(str(number + 1) for number in range(len(first))), [(1, first)]
+    return tuple(str(number + 1) for number in range(len(first))), [(line, first)]
 
 
 def _record_parts(

@@ -10,8 +10,9 @@ from typing import Final, TypeVar
 
 from hpo.data.aliases import called, spoken_of_as
 from hpo.data.archives import is_archive, opened_archive, parted
+from hpo.data.contents import OTHER_TABLES
 from hpo.data.downloads import Downloads
-from hpo.data.files import OTHER_TABLES, file_format, formats_in_words, read_file, split_name
+from hpo.data.files import file_format, formats_in_words, read_file, split_name
 from hpo.data.folders import (
     class_folders,
     contents_in_words,

@@ -97,7 +97,7 @@ _KINDS: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
 )
 
 
-def check_repeated(place: str, names: Sequence[str]) -> None:
+def check_repeated(place: str, names: Sequence[str], hint: str = "Rename one of them.") -> None:
     """Raise DataError at the place where two columns have one name."""
     repeated = [name for name in names if name and names.count(name) > 1]
     if repeated:
@@ -105,5 +105,5 @@ def check_repeated(place: str, names: Sequence[str]) -> None:
             place,
             found=f"more than one column named {shortened(repeated[0])}",
             expected="each column named once",
-            hint="Rename one of them.",
+            hint=hint,
         )

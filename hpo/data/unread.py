@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from hpo.data.files import OTHER_TABLES, file_format, formats_in_words, way_to_a_format
+from hpo.data.contents import OTHER_TABLES, way_to_a_format
+from hpo.data.files import file_format, formats_in_words
 from hpo.errors import DataError
 
 _COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".lz4", ".br", ".tar")

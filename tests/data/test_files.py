@@ -40,7 +40,7 @@ BAD_FILES = {
     "list.jsonl": (b'\n{"text": "fine"}\n["fine", "a"]\n', "line 3: found a list; expected one"),
     "number.jsonl": (b"17\n", "line 1: found a whole number; expected one JSON object"),
     "null.jsonl": (b"null\n", "line 1: found nothing; expected one JSON object"),
-    "text.parquet": (HEADER + GOOD_LINES, "found a file that cannot be read as parquet"),
+    "text.parquet": (HEADER + GOOD_LINES, "found plain text; expected a parquet file"),
     "empty.parquet": (b"", "found a file that cannot be read as parquet"),
     "magic.parquet": (b"PAR1" + b"\7" * 100 + b"PAR1", "cannot be read as parquet"),
     "reviews.txt": (b"fine\n", "found a file with the suffix '.txt'; expected a csv, tsv, jsonl"),

@@ -166,3 +166,51 @@ def test_keys_that_a_format_does_not_need_are_refused(tmp_path: Path, write, rev
     path = write("reviews.jsonl", reviews())
     with pytest.raises(StudyFileError, match=r"data\.header"):
         read_source(DataSection(source=str(path), header=False))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_a_first_line_for_excel_is_the_delimiter(
+    tmp_path: Path, delimiter: str, suffix: str
+) -> None:
+    path = tmp_path / f"reviews.{suffix}"
+    rows = FRAME.to_csv(sep=delimiter, index=False, lineterminator="\r\n")
+    for first in (f"sep={delimiter}\r\n", f'"sep={delimiter}"\n', f"SEP={delimiter}\r"):
+        path.write_bytes(first.encode("utf-8-sig") + rows.encode())
+        table = read_file(path)
+        assert table.names == ("text", "label")
+        assert table.column("text") == TEXTS
+        assert table.rows.tolist() == [3, 4, 5]
+    path.write_bytes(first.encode())
+    with pytest.raises(DataError, match="found no rows"):
+        read_file(path)
+
+
+NARROW = "Remove it, if it is a title or a comment, or put fields that contain a comma in quotes."
+
+
+@pytest.mark.parametrize(
+    ("above", "told"),
+    [
+        ("My reviews 2024\n\n", f"found 1 field; expected 2, as in the lines below it. {NARROW}"),
+        ("# by a tool\n# on a day\n", f"found 1 field; expected 2, as in .*{NARROW}"),
+        ("a,b\n1,2\n", None),
+    ],
+)
+def test_a_title_above_the_header_is_told_in_its_own_line(
+    tmp_path: Path, above: str, told: str | None
+) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text(f"{above}text,label\nfine,a\nbad,b\n")
+    if told is None:
+        assert read_file(path).names == ("a", "b")
+        return
+    with pytest.raises(DataError, match=f"line 1: {told}"):
+        read_file(path)
+
+
+def test_commas_without_quotes_in_every_text_are_no_fault_of_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text("text,label\n" + "fine, really,a\n" * 5)
+    with pytest.raises(DataError, match=r"line 2: found 3 fields; .* Put fields that contain"):
+        read_file(path)

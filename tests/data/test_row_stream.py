@@ -79,6 +79,7 @@ def test_rows_that_cannot_be_read_are_marked_and_the_others_read(tmp_path: Path)
     [
         ("it.csv", "a;b\n1;2\n", ReadOptions(), {"a": ["1"], "b": ["2"]}),
         ("it.csv", "1,2\n3,4\n", ReadOptions(header=False), {"1": ["1", "3"], "2": ["2", "4"]}),
+        ("it.csv", "\ufeffsep=;\na;b\n1;2, 3\n", ReadOptions(), {"a": ["1"], "b": ["2, 3"]}),
         ("it.txt", "\ufeffa, b\n\nc\n", ReadOptions(), {"text": ["a, b", "", "c"]}),
         ("it.tsv", 'a\tb\nsay "x\t1\n', ReadOptions(), {"a": ['say "x'], "b": ["1"]}),
         ("it.json", '[{"a": 1}]', ReadOptions(), {"a": [1]}),
@@ -117,10 +118,12 @@ def test_utf_16_is_found(tmp_path: Path) -> None:
     assert read(path)[0] == {"text": ["Größe"], "n": ["1"]}
 
 
-@pytest.mark.parametrize("name", ["it.csv", "it.csv.gz", "it.jsonl", "it.parquet", "gone.csv"])
+@pytest.mark.parametrize(
+    "name", ["it.csv", "it.csv.gz", "it.jsonl", "it.parquet", "gone.csv", "excel.csv"]
+)
 def test_a_file_that_is_none_is_told(tmp_path: Path, name: str) -> None:
     if name != "gone.csv":
-        (tmp_path / name).write_bytes(b"")
+        (tmp_path / name).write_bytes(b"sep=;\n" if name == "excel.csv" else b"")
     with pytest.raises(DataError), open_rows(tmp_path / name):
         pass
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +16,14 @@ import numpy as np
 
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.formats.text import decoded
-from hpo.data.table import Table, check_repeated
+from hpo.data.headers import check_header
+from hpo.data.table import Table
 from hpo.errors import DataError
 
 _WORDS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+# A first line for Excel, which takes the delimiter from it.
+_SEPARATOR: Final = re.compile(r'("?)sep=([,;\t|])\1(?=[\r\n])', re.IGNORECASE)
+_FEWEST_BELOW: Final = 2  # lines of several fields, for lines of one above them to be no header
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ def sniffed(path: Path, head: str, usual: str) -> Dialect:
         usual: The delimiter of files of its suffix.
     """
     delimiter = _delimiter_of(head, usual)
+    head = without_separator(head)
     quoted, bare = Dialect(delimiter), Dialect(delimiter, quotes=False)
     for dialect in (quoted, replace(quoted, backslash=True)) if '\\"' in head else (quoted,):
         with suppress(DataError):
@@ -64,6 +71,12 @@ def sniffed(path: Path, head: str, usual: str) -> Dialect:
             )
             return bare if delimiter == "\t" and lines_in_fields else dialect
     return bare if delimiter == "\t" else quoted
+
+
+def without_separator(start: str) -> str:
+    """The first lines of a file without the delimiter's name for Excel, which leaves an empty line."""
+    said = _SEPARATOR.match(start)
+    return start[said.end() :] if said else start
 
 
 def records(lines: Iterable[str], dialect: Dialect, *, strict: bool) -> Any:
@@ -81,20 +94,25 @@ def records(lines: Iterable[str], dialect: Dialect, *, strict: bool) -> Any:
 def _separated(path: Path, options: ReadOptions, usual: str) -> Table:
     found = decoded(path, options.encoding)
     delimiter = _delimiter_of(found.text, usual)
+    below = without_separator(found.text)
+    text = below if below.strip() else found.text
     if delimiter == "\t":
-        rows, warnings = _tab_separated(path, found.text)
+        rows, warnings = _tab_separated(path, text)
     else:
-        rows, warnings = _quoted(path, found.text, delimiter)
+        rows, warnings = _quoted(path, text, delimiter)
     table = _table_of(path, rows, options, (*found.warnings, *warnings))
     return replace(table, written=f"{_WORDS[delimiter]}, {found.encoding}")
 
 
 def _delimiter_of(text: str, usual: str) -> str:
-    """The usual delimiter, unless the first line has none of it and has another.
+    """The one that the file names for Excel, or the usual, unless the first line has none of it and has another.
 
     A usual one that only stands inside quoted names, or that cuts later lines into other numbers of
     fields than another does, is none.
     """
+    said = _SEPARATOR.match(text)
+    if said:
+        return said[2]
     lines = _first_records(text, usual)
     if lines and len(lines[0]) > 1 and len({len(line) for line in lines}) == 1:
         return usual
@@ -188,15 +206,33 @@ def _parsed(path: Path, text: str, dialect: Dialect) -> dict[int, list[str]]:
 
 
 def _of_one_width(path: Path, rows: dict[int, list[str]], delimiter: str) -> dict[int, list[str]]:
+    if not rows:
+        return rows
     first, *records = rows.values()
     width = len(first)
     if records and all(len(each) == width + 1 and not each[-1] for each in records):
         # A delimiter at the end of each line but the first.
         return {line: row[:width] for line, row in rows.items()}
+    _check_above_header(path, rows, delimiter)
     for line, record in rows.items():
         if len(record) != width:
             raise _ragged(path, line, record, width, delimiter)
     return rows
+
+
+def _check_above_header(path: Path, rows: Mapping[int, list[str]], delimiter: str) -> None:
+    """Raise DataError where what stands in the first lines is one field, and two or more in all others."""
+    widths = [len(row) for row in rows.values()]
+    below = list(dropwhile(lambda width: width == 1, widths))
+    if len(below) == len(widths) or len(below) < _FEWEST_BELOW or len({*below}) > 1:
+        return
+    raise DataError(
+        f"{path}, line {next(iter(rows))}",
+        found="1 field",
+        expected=f"{below[0]}, as in the lines below it",
+        hint="Remove it, if it is a title or a comment, or put fields that contain a "
+        f"{_word(delimiter)} in quotes.",
+    )
 
 
 def _table_of(
@@ -204,9 +240,11 @@ def _table_of(
 ) -> Table:
     lines, records = [*rows], [*rows.values()]
     if options.header:
-        header = tuple(name.strip() for name in records.pop(0))
-        del lines[0]
-        check_repeated(f"{path}, line 1", header)
+        header = tuple(name.strip() for name in records[0])
+        as_rows = replace(options, header=False)
+        place = f"{path}, line {lines[0]}"
+        check_header(place, header, lambda: _table_of(path, rows, as_rows, ()))
+        del lines[0], records[0]
     else:
         header = tuple(str(number + 1) for number in range(len(records[0])))
     position = {name: index for index, name in enumerate(header)}
@@ -229,7 +267,7 @@ def _table_of(
 
 
 def _ragged(path: Path, line: int, record: list[str], width: int, delimiter: str) -> DataError:
-    word = _WORDS[delimiter].removesuffix("s")
+    word = _word(delimiter)
     hint = f"Put fields that contain a {word} or a line break in quotes, or mend the line."
     if len(record) == width + 1 and not record[-1]:
         hint = f"Take the {word} at the end of the line away."
@@ -239,6 +277,10 @@ def _ragged(path: Path, line: int, record: list[str], width: int, delimiter: str
         expected=f"{width}, as in the first line",
         hint=hint,
     )
+
+
+def _word(delimiter: str) -> str:
+    return _WORDS[delimiter].removesuffix("s")
 
 
 @contextmanager

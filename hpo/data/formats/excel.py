@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
 from hpo.data.formats.options import AS_USUAL, ReadOptions
-from hpo.data.table import Table, check_repeated
+from hpo.data.headers import check_header
+from hpo.data.table import Table
 from hpo.errors import DataError, first_line
 
 
@@ -59,9 +61,13 @@ def _table(
     if not rows:
         header: tuple[str, ...] = ()
     elif options.header:
-        header = tuple("" if cell is None else str(cell).strip() for cell in rows.pop(0))
-        del numbers[0]
-        check_repeated(f"{path}, row 1", header)
+        header = tuple("" if cell is None else str(cell).strip() for cell in rows[0])
+        check_header(
+            f"{path}, row {numbers[0]}",
+            header,
+            lambda: _table(path, rows, numbers, replace(options, header=False), ()),
+        )
+        rows, numbers = rows[1:], numbers[1:]
     else:
         header = tuple(str(index + 1) for index in range(len(rows[0])))
     position = {name: index for index, name in enumerate(header)}

@@ -132,8 +132,7 @@ DATA = (
         "a parquet file that is none",
         "my.parquet",
         "text,label\n",
-        "my.parquet: found a file that cannot be read as parquet (…); expected a whole parquet "
-        "file. Write or download it again.",
+        "my.parquet: found plain text; expected a parquet file, as its name says. Call it .csv, …",
     ),
     Case(
         "a data file of nobody",
@@ -515,5 +514,32 @@ DATA = (
         "regularise: found no study of this name, but a file regularise.toml; expected one of …. "
         "Write regularise.toml instead.",
         {"regularise.toml": ""},
+    ),
+    data(
+        "a Git LFS pointer in place of the file",
+        "my.parquet",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n",
+        "my.parquet: found a Git LFS pointer; expected a table of texts and labels. Get the file "
+        "itself with `git lfs pull`.",
+    ),
+    data(
+        "a gzip file without its suffix",
+        "my.csv",
+        gzip.compress(GOOD_CSV.encode()),
+        "my.csv: found a gzip file; expected a csv file, as its name says. Rename it to my.csv.gz.",
+    ),
+    data(
+        "two equal cells in a first line of data",
+        "my.csv",
+        "".join(f"{i % 2},{i % 2},what a film it is number {i}\n" for i in range(20)),
+        "my.csv, line 1: found more than one column named '0'; expected each column named once. "
+        "That line looks like data; if it is, add `--set data.header=false --text-column 3 "
+        "--label-column 1`, and else rename one of them.",
+    ),
+    data(
+        "a title above the header",
+        "my.csv",
+        f"My reviews\n\n{GOOD_CSV}",
+        "my.csv, line 1: found 1 field; expected 2, as in the lines below it. Remove it, …",
     ),
 )
