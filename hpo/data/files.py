@@ -65,14 +65,7 @@ def read_file(path: Path, options: ReadOptions = AS_USUAL) -> Table:
     Raises:
         DataError: It has no rows, is of no known format, or is broken; the place names the line or row.
     """
-    if path.exists() and not path.is_file():
-        raise _no_file(path, "a folder" if path.is_dir() else "no regular file")
-    if not path.exists():
-        raise _no_file(path, "no such file")
-    try:
-        table = _unpacked_table(path, options) if is_packed(path) else _table(path, options)
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    table = read_rows(path, options)
     if not len(table):
         raise DataError(
             str(path),
@@ -81,6 +74,22 @@ def read_file(path: Path, options: ReadOptions = AS_USUAL) -> Table:
             hint="Name a file that has rows.",
         )
     return table
+
+
+def read_rows(path: Path, options: ReadOptions = AS_USUAL) -> Table:
+    """The table in a file, also where it has no rows.
+
+    Raises:
+        DataError: It is of no known format, or is broken; the place names the line or row.
+    """
+    if path.exists() and not path.is_file():
+        raise _no_file(path, "a folder" if path.is_dir() else "no regular file")
+    if not path.exists():
+        raise _no_file(path, "no such file")
+    try:
+        return _unpacked_table(path, options) if is_packed(path) else _table(path, options)
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def formats_in_words() -> str:
