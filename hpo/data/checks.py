@@ -11,12 +11,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.data.column_guesses import LAY_OPEN
 from hpo.data.labelled import Split
 from hpo.data.table import Table, kind_of, shortened
 from hpo.errors import DataError
 
 # What programs write where there is nothing.
 _NULLS: Final = ("na", "n/a", "#n/a", "<na>", "nan", "none", "null", "nil")
+
+_REMEDIES: Final[Mapping[type, str]] = {
+    dict: LAY_OPEN[0].upper() + LAY_OPEN[1:],
+    list: "Join the parts of each list to one text",
+}
 
 
 def usable_texts(table: Table, column: str) -> tuple[list[str], NDArray[np.int64], tuple[str, ...]]:
@@ -36,7 +42,8 @@ def usable_texts(table: Table, column: str) -> tuple[list[str], NDArray[np.int64
                 table.where(index),
                 found=f"{kind_of(value)} in the text column {shortened(column)}",
                 expected="text",
-                hint="Correct the row, or name another column with --text-column.",
+                hint=f"{_REMEDIES.get(type(value), 'Correct the row')}, or name another column with "
+                "--text-column.",
             )
         elif not value.strip():
             empty.append(index)
