@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from hpo.data.aliases import called, spoken_of_as
+from hpo.data.formats.fasttext import refuse_fasttext
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.packed import is_packed, name_inside, unpacked
 from hpo.data.table import Table
@@ -43,6 +44,23 @@ OTHER_TABLES: Final = {
     ".rar": "unpack it with `unrar x`",
     ".lz4": "decompress it with `lz4 -d`",
     ".br": "decompress it with `brotli -d`",
+    ".arff": "convert it with liac-arff and pandas: arff.load, then to_parquet",
+    ".rds": "write it in R: write.csv(readRDS(file), 'train.csv', row.names = FALSE)",
+    ".rdata": "load it in R, and write its table: write.csv(…, 'train.csv', row.names = FALSE)",
+    ".sas7bdat": "convert it with pandas: read_sas, then to_parquet",
+    ".tfrecord": "read it with tensorflow (tf.data.TFRecordDataset), and write csv or parquet",
+}
+# Documents, which are no tables, and what makes one of them.
+_DOCUMENTS: Final = {
+    ".docx": "write the texts to a table with python-docx, or save them as txt in a folder for each class",
+    ".doc": "save it as txt in a folder for each class, or write the texts to a table",
+    ".rtf": "save it as txt in a folder for each class, or write the texts to a table",
+    ".odt": "save it as txt in a folder for each class, or write the texts to a table",
+    ".pdf": "take its text out with `pdftotext`, into a folder for each class",
+    ".html": "convert it with pandas: read_html for a table in it, then to_parquet",
+    ".htm": "convert it with pandas: read_html for a table in it, then to_parquet",
+    ".yaml": "convert it with `yq -o=json`",
+    ".yml": "convert it with `yq -o=json`",
 }
 # Suffixes that say nothing of the format: the file itself does.
 _SAYS_NOTHING: Final = ("", ".txt", ".data", ".dat")
@@ -68,7 +86,7 @@ def read_file(path: Path, options: ReadOptions = AS_USUAL) -> Table:
     table = read_rows(path, options)
     if not len(table):
         raise DataError(
-            str(path),
+            table.place,
             found="no rows",
             expected="a table of texts and labels",
             hint="Name a file that has rows.",
@@ -100,7 +118,7 @@ def formats_in_words() -> str:
 
 def way_to_a_format(path: Path) -> str:
     """What makes a file that can be read of one that cannot, by its name."""
-    known = OTHER_TABLES.get(path.suffix.lower())
+    known = (OTHER_TABLES | _DOCUMENTS).get(path.suffix.lower())
     return (
         f"{known[0].upper()}{known[1:]}"
         if known
@@ -109,13 +127,13 @@ def way_to_a_format(path: Path) -> str:
 
 
 def _table(path: Path, options: ReadOptions) -> Table:
+    if path.suffix.lower() in _SAYS_NOTHING:
+        refuse_fasttext(path)
     name = data_format(path) or _shown_format(path)
     if name is None:
         raise DataError(
             str(path),
-            found=f"a file with the suffix {path.suffix!r}"
-            if path.suffix
-            else "a file with no suffix",
+            found=_unknown_in_words(path),
             expected=f"a {formats_in_words()} file",
             hint=f"{way_to_a_format(path)}.",
         )
@@ -124,6 +142,14 @@ def _table(path: Path, options: ReadOptions) -> Table:
     takes_options = len(inspect.signature(read).parameters) > 1
     table = read(path, options) if takes_options else read(path)
     return replace(table, written=", ".join(filter(None, (name, table.written))))
+
+
+def _unknown_in_words(path: Path) -> str:
+    if not path.suffix:
+        return "a file with no suffix, and no tabs, commas, semicolons or bars in its first line"
+    if path.suffix.lower() in _SAYS_NOTHING:
+        return f"no tabs, commas, semicolons or bars in the first line of a {path.suffix} file"
+    return f"a file with the suffix {path.suffix!r}"
 
 
 def _shown_format(path: Path) -> str | None:
