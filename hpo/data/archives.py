@@ -13,8 +13,8 @@ from typing import Final
 
 from hpo.data.contents import check_content
 from hpo.data.files import file_format, split_name
-from hpo.data.folders import without_shard
 from hpo.data.packed import FAULTS, damaged, members
+from hpo.data.shards import without_shard
 from hpo.data.unread import is_no_data, looks_like_data
 from hpo.errors import DataError, nearest_name
 

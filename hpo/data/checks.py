@@ -5,19 +5,24 @@ Faults that training survives are put right here and told in a warning; the rest
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.data.column_guesses import LAY_OPEN
 from hpo.data.labelled import Split
-from hpo.data.splits import SplitOff
 from hpo.data.table import Table, kind_of, shortened
 from hpo.errors import DataError
 
 # What programs write where there is nothing.
 _NULLS: Final = ("na", "n/a", "#n/a", "<na>", "nan", "none", "null", "nil")
+
+_REMEDIES: Final[Mapping[type, str]] = {
+    dict: LAY_OPEN[0].upper() + LAY_OPEN[1:],
+    list: "Join the parts of each list to one text",
+}
 
 
 def usable_texts(table: Table, column: str) -> tuple[list[str], NDArray[np.int64], tuple[str, ...]]:
@@ -37,7 +42,8 @@ def usable_texts(table: Table, column: str) -> tuple[list[str], NDArray[np.int64
                 table.where(index),
                 found=f"{kind_of(value)} in the text column {shortened(column)}",
                 expected="text",
-                hint="Correct the row, or name another column with --text-column.",
+                hint=f"{_REMEDIES.get(type(value), 'Correct the row')}, or name another column with "
+                "--text-column.",
             )
         elif not value.strip():
             empty.append(index)
@@ -176,58 +182,6 @@ def check_classes(
         for role, split in held_out.items()
         if (absent := _absent(split, label_names))
     )
-
-
-def not_split_as_asked(
-    train: Split, separated: SplitOff, fractions: Mapping[str, float], label_names: Sequence[str]
-) -> tuple[str, ...]:
-    """Warnings that count the classes which were too small to be split off as asked.
-
-    There are none for numbers, nor for labels of which a text may have several: theirs are only
-    about as asked.
-
-    Args:
-        train: The split that was divided.
-        fractions: Of it, by the role of the part.
-    """
-    if train.labels.dtype.kind == "f":
-        return ()
-    sizes = np.bincount(train.labels, minlength=len(label_names))
-    whole = list(separated.kept_whole)
-    parts = [
-        np.bincount(train.labels[part], minlength=len(label_names)) for part in separated.parts
-    ]
-    asked = [sizes * fraction for fraction in fractions.values()]
-    fewer = _numbers(
-        (part < np.floor(np.round(due, 9))) for part, due in zip(parts, asked, strict=True)
-    )
-    more = _numbers((part > due + 0.5) for part, due in zip(parts, asked, strict=True))
-    asked_words = " and ".join(f"{share:.0%} for {role}" for role, share in fractions.items())
-    warnings = []
-    for numbers, fault in (
-        (whole, "with fewer than three different texts stay in the training split alone"),
-        (
-            fewer,
-            f"that have fewer texts split off than asked ({asked_words}), for copies stay together",
-        ),
-        (more, f"that are so small that one text of each is more than was asked ({asked_words})"),
-    ):
-        named = [number for number in numbers if numbers is whole or number not in whole]
-        if named:
-            names = ", ".join(shortened(label_names[number], 30) for number in named[:5])
-            rows = train.rows_named(np.flatnonzero(np.isin(train.labels, named)))
-            warnings.append(
-                f"{train.origin}: classes {fault}:"
-                f" {len(named)} of {len(label_names)}"
-                f" ({names}{', …' * (len(named) > 5)}; {rows})"
-            )
-    return tuple(warnings)
-
-
-def _numbers(faults: Iterable[NDArray[np.bool_]]) -> list[int]:
-    """The classes that are at fault in any of the parts."""
-    numbers: list[int] = np.flatnonzero(np.logical_or.reduce(list(faults))).tolist()
-    return numbers
 
 
 def _absent(split: Split, label_names: Sequence[str]) -> list[str]:

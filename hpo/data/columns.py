@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal
 
-from hpo.data.column_guesses import guessed_label, guessed_text, may_hold
+from hpo.data.column_guesses import LAY_OPEN, guessed_label, guessed_text, is_nested, may_hold
 from hpo.data.headers import first_row_as_header, without_header
 from hpo.data.table import Table, check_repeated, shortened
 from hpo.errors import DataError, nearest_name
@@ -98,7 +98,7 @@ def named_column(table: Table, role: Role, named: str | None, other: str | None 
             table.place,
             found=f"no column {shortened(named)}, but {listed_columns(table)}",
             expected="a column of this table",
-            hint=_mend(table, role, by_folded_name[near] if near else None, other),
+            hint=_mend(table, role, named, by_folded_name[near] if near else None, other),
         )
     usual = _usual_column(table, role)
     if usual is not None:
@@ -131,7 +131,9 @@ def _proposal(table: Table, role: Role, other: str | None) -> str:
     line = " ".join(
         f"--{each}-column {shlex.quote(name)}" for each, name in options.items() if name
     )
-    return f"Perhaps `{line}`?" if options[role] else f"Name it with --{role}-column."
+    if options[role]:
+        return f"Perhaps `{line}`?"
+    return _laid_open(table, table.names) or f"Name it with --{role}-column."
 
 
 def _likely_column(table: Table, role: Role, other: str | None) -> str | None:
@@ -142,7 +144,14 @@ def _likely_column(table: Table, role: Role, other: str | None) -> str | None:
     named = folded[near] if near else usual
     if named is not None and may_hold(table, named, role):
         return named
-    return (guessed_text(table) if role == "text" else guessed_label(table, other)) or named
+    guessed = guessed_text(table) if role == "text" else guessed_label(table, other)
+    return guessed or (named if named is not None and not is_nested(table, named, role) else None)
+
+
+def _laid_open(table: Table, names: Sequence[str]) -> str | None:
+    """What makes columns of the objects in these columns; None where there are none."""
+    nested = next((name for name in names if is_nested(table, name, "label")), None)
+    return None if nested is None else f"If it is inside {shortened(nested)}, {LAY_OPEN}."
 
 
 def _likely(names: Collection[str], role: Role) -> str | None:
@@ -171,12 +180,15 @@ def listed_columns(table: Table) -> str:
     )
 
 
-def _mend(table: Table, role: Role, near: str | None, other: str | None) -> str:
+def _mend(table: Table, role: Role, named: str, near: str | None, other: str | None) -> str:
     """What to do about a column that the user named and that there is not."""
     unnamed = _without_names(table)
     if unnamed:
         return unnamed
-    if near:
+    outer = [name for name in table.names if re.match(rf"{re.escape(name)}[.\[/]", named)]
+    if laid_open := _laid_open(table, outer):
+        return laid_open
+    if near and not is_nested(table, near, role):
         return f"Perhaps `--{role}-column {shlex.quote(near)}`?"
     return _proposal(table, role, other)
 

@@ -41,6 +41,23 @@ OTHER_TABLES: Final = {
     ".rar": "unpack it with `unrar x`",
     ".lz4": "decompress it with `lz4 -d`",
     ".br": "decompress it with `brotli -d`",
+    ".arff": "convert it with liac-arff and pandas: arff.load, then to_parquet",
+    ".rds": "write it in R: write.csv(readRDS(file), 'train.csv', row.names = FALSE)",
+    ".rdata": "load it in R, and write its table: write.csv(…, 'train.csv', row.names = FALSE)",
+    ".sas7bdat": "convert it with pandas: read_sas, then to_parquet",
+    ".tfrecord": "read it with tensorflow (tf.data.TFRecordDataset), and write csv or parquet",
+}
+# Documents, which are no tables, and what makes one of them.
+_DOCUMENTS: Final = {
+    ".docx": "write the texts to a table with python-docx, or save them as txt in a folder for each class",
+    ".doc": "save it as txt in a folder for each class, or write the texts to a table",
+    ".rtf": "save it as txt in a folder for each class, or write the texts to a table",
+    ".odt": "save it as txt in a folder for each class, or write the texts to a table",
+    ".pdf": "take its text out with `pdftotext`, into a folder for each class",
+    ".html": "convert it with pandas: read_html for a table in it, then to_parquet",
+    ".htm": "convert it with pandas: read_html for a table in it, then to_parquet",
+    ".yaml": "convert it with `yq -o=json`",
+    ".yml": "convert it with `yq -o=json`",
 }
 SAYS_NOTHING: Final = ("", ".txt", ".data", ".dat")
 """Suffixes that say nothing of the format: the file itself does."""
@@ -119,7 +136,7 @@ _MAGICS: Final = tuple(
 
 def way_to_a_format(path: Path) -> str:
     """What makes a file that can be read of one that cannot, by its name."""
-    known = OTHER_TABLES.get(path.suffix.lower())
+    known = (OTHER_TABLES | _DOCUMENTS).get(path.suffix.lower())
     return _as_sentence(known or "convert it, or give it the suffix of its format")
 
 

@@ -25,7 +25,8 @@ from hpo.data.labelled import LabelledData, Labels, Split
 from hpo.data.labelling import Labelling, find_labelling
 from hpo.data.source_tables import SourceTables
 from hpo.data.sources import read_source
-from hpo.data.splits import SplitOff, limited, split_off
+from hpo.data.split_checks import check_split_off, not_split_as_asked
+from hpo.data.splits import limited, split_off
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
 from hpo.spec.addresses import shown
@@ -311,22 +312,10 @@ def _with_all_splits(
             hint="Lower one of them.",
         )
     separated = split_off(train, list(fractions.values()), seed=seed)
-    if _too_few(separated, names):
-        raise DataError(
-            train.origin,
-            found=f"too few rows ({len(train)}) to split off a {' and a '.join(fractions)} split",
-            expected="three different texts or more of at least two classes",
-            hint="Add rows, or add files for the other splits.",
-        )
-    notes = checks.not_split_as_asked(train, separated, fractions, names)
+    check_split_off(train, separated, fractions, names)
+    notes = not_split_as_asked(train, separated, fractions, names)
     parts = dict(zip(fractions, map(train.take, separated.parts), strict=True))
     return {"train": train.take(separated.remaining), **given, **parts}, notes
-
-
-def _too_few(separated: SplitOff, names: tuple[str, ...]) -> bool:
-    """Whether a part has nothing, or all but one of several classes stayed whole."""
-    alone = len(names) > 1 and len(names) - len(separated.kept_whole) < 2
-    return alone or not all(map(len, separated.parts))
 
 
 def _fingerprint(label_names: tuple[str, ...], *splits: Split) -> str:

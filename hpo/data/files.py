@@ -15,6 +15,7 @@ from hpo.data.contents import (
     check_inside,
     way_to_a_format,
 )
+from hpo.data.formats.fasttext import refuse_fasttext
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.packed import is_packed, name_inside, unpacked
 from hpo.data.table import Table
@@ -39,23 +40,32 @@ def read_file(path: Path, options: ReadOptions = AS_USUAL) -> Table:
     Raises:
         DataError: It has no rows, is of no known format, or is broken; the place names the line or row.
     """
+    table = read_rows(path, options)
+    if not len(table):
+        raise DataError(
+            table.place,
+            found="no rows",
+            expected="a table of texts and labels",
+            hint="Name a file that has rows.",
+        )
+    return table
+
+
+def read_rows(path: Path, options: ReadOptions = AS_USUAL) -> Table:
+    """The table in a file, also where it has no rows.
+
+    Raises:
+        DataError: It is of no known format, or is broken; the place names the line or row.
+    """
     if path.exists() and not path.is_file():
         raise _no_file(path, "a folder" if path.is_dir() else "no regular file")
     if not path.exists():
         raise _no_file(path, "no such file")
     try:
         check_content(path)
-        table = _unpacked_table(path, options) if is_packed(path) else _table(path, options)
+        return _unpacked_table(path, options) if is_packed(path) else _table(path, options)
     except OSError as error:
         raise _unreadable(path, error) from error
-    if not len(table):
-        raise DataError(
-            str(path),
-            found="no rows",
-            expected="a table of texts and labels",
-            hint="Name a file that has rows.",
-        )
-    return table
 
 
 def formats_in_words() -> str:
@@ -65,13 +75,13 @@ def formats_in_words() -> str:
 
 
 def _table(path: Path, options: ReadOptions) -> Table:
+    if path.suffix.lower() in SAYS_NOTHING:
+        refuse_fasttext(path)
     name = data_format(path) or _shown_format(path)
     if name is None:
         raise DataError(
             str(path),
-            found=f"a file with the suffix {path.suffix!r}"
-            if path.suffix
-            else "a file with no suffix",
+            found=_unknown_in_words(path),
             expected=f"a {formats_in_words()} file",
             hint=f"{way_to_a_format(path)}.",
         )
@@ -80,6 +90,14 @@ def _table(path: Path, options: ReadOptions) -> Table:
     takes_options = len(inspect.signature(read).parameters) > 1
     table = read(path, options) if takes_options else read(path)
     return replace(table, written=", ".join(filter(None, (name, table.written))))
+
+
+def _unknown_in_words(path: Path) -> str:
+    if not path.suffix:
+        return "a file with no suffix, and no tabs, commas, semicolons or bars in its first line"
+    if path.suffix.lower() in SAYS_NOTHING:
+        return f"no tabs, commas, semicolons or bars in the first line of a {path.suffix} file"
+    return f"a file with the suffix {path.suffix!r}"
 
 
 def _shown_format(path: Path) -> str | None:

@@ -1,23 +1,23 @@
-"""Layouts of folders that hold a data set: class folders and shards."""
+"""Layouts of folders that hold a data set: a folder for each class, and what is said of those that are not known."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from hpo.data.files import file_format, read_file, split_name
+from hpo.data.files import file_format, formats_in_words
 from hpo.data.formats.options import ReadOptions
 from hpo.data.formats.text import decoded_bytes, is_utf8
-from hpo.data.table import Table, shortened
+from hpo.data.table import Table
 from hpo.data.unread import is_unlabelled
 from hpo.errors import DataError
 
-_SHARD: Final = re.compile(r"(.+?)[-_.](\d+)-of-(\d+)")
 _MOST_NAMED: Final = 5
+# Of files that are a text each, rather than a table.
+_OF_TEXTS: Final = ("", ".txt", ".text", ".md", ".eml")
 
 
 def class_folders(folder: Path, options: ReadOptions) -> Table | None:
@@ -56,70 +56,36 @@ def split_folders(folder: Path, options: ReadOptions) -> Mapping[str, Table]:
     return {name: table for name, table in found.items() if table is not None}
 
 
-def without_shard(name: str) -> str:
-    """What a file's name says besides which shard it is: `train-00000-of-00002`, `train`."""
-    shard = _SHARD.fullmatch(name)
-    return shard[1] if shard else name
-
-
-def read_shards(paths: Sequence[Path], options: ReadOptions) -> Table:
-    """The files of one split, one after the other.
-
-    Args:
-        paths: In their order; a single one as it is.
-
-    Raises:
-        DataError: Shards are missing, or have other columns than the first.
-    """
-    if len(paths) == 1 and not _SHARD.fullmatch(split_name(paths[0])):
-        return read_file(paths[0], options)
-    _check_whole(paths)
-    tables = [read_file(path, options) for path in paths]
-    first = tables[0]
-    for table in tables[1:]:
-        if set(table.names) != set(first.names):
-            raise DataError(
-                table.place,
-                found=f"other columns ({', '.join(map(shortened, table.names))}) than {first.place}",
-                expected=", ".join(map(shortened, first.names)),
-                hint="Write all shards in the same way.",
-            )
-    return Table(
-        f"{paths[0].parent / without_shard(split_name(paths[0]))} ({len(paths)} shards)",
-        first.names,
-        lambda name: [value for table in tables for value in table.column(name)],
-        np.arange(1, sum(map(len, tables)) + 1, dtype=np.int64),
-        class_names=first.class_names,
-        has_header=first.has_header,
-        is_numbered=first.is_numbered,
-        warnings=tuple(warning for table in tables for warning in table.warnings),
-        written=first.written,
+def unknown_layout(folder: Path) -> DataError:
+    """The error for a folder that is laid out in no known way: what lies in it, and what mends that."""
+    folders, files = [*_folders(folder)], [*_files(folder)]
+    entries = [*(f"{entry.name}/" for entry in folders), *(entry.name for entry in files)]
+    listed = ", ".join(entries[:_MOST_NAMED]) + ", …" * (len(entries) > _MOST_NAMED)
+    found, hint = "a folder of", "Call the training file train.csv, or whatever its format is."
+    if folders and all("=" in entry.name for entry in folders):
+        found, hint = "a partitioned table,", _one_file_of(folder)
+    elif len(files) > 1 and all(path.suffix.lower() in _OF_TEXTS for path in files):
+        hint = (
+            "Move each text to a folder named by its class (pos/0.txt, neg/1.txt), or write all of "
+            "them to one train.csv with a column for the text and one for the label."
+        )
+    return DataError(
+        str(folder),
+        found=f"{found} {listed}" if entries else "an empty folder",
+        expected=f"a file for each split ({formats_in_words()}), a folder of texts for each "
+        "class, or what save_to_disk wrote",
+        hint=hint,
     )
 
 
-def contents_in_words(folder: Path) -> str:
-    """What lies in a folder that is laid out in no known way."""
-    folders, files = [*_folders(folder)], [*_files(folder)]
-    if not folders and not files:
-        return "an empty folder"
-    entries = [*(f"{entry.name}/" for entry in folders), *(entry.name for entry in files)]
-    listed = ", ".join(entries[:_MOST_NAMED]) + ", …" * (len(entries) > _MOST_NAMED)
-    return f"a folder of {listed}"
-
-
-def _check_whole(paths: Sequence[Path]) -> None:
-    shards = [_SHARD.fullmatch(split_name(path)) for path in paths]
-    numbers = [(int(each[2]), int(each[3])) for each in shards if each]
-    total = max(total for _, total in numbers)
-    missing = sorted(set(range(total)) - {number for number, _ in numbers})
-    if missing:
-        named = ", ".join(f"{number:05d}" for number in missing[:_MOST_NAMED])
-        raise DataError(
-            str(paths[0]),
-            found=f"{len(numbers)} of {total} shards ({named} missing)",
-            expected="all of them",
-            hint="Download the missing ones.",
-        )
+def _one_file_of(folder: Path) -> str:
+    """What makes one file of a table that is partitioned, as Spark, Hive and pandas write them."""
+    formats = {path.suffix.lower() for path in folder.rglob("*.*") if path.is_file()}
+    if formats <= {".parquet"}:
+        return f"Make one file of it: `pandas.read_parquet({str(folder)!r}).to_parquet('train.parquet')`."
+    kind = next((kind for kind in ("csv", "json") if f".{kind}" in formats), "parquet")
+    table = f"pyarrow.dataset.dataset({str(folder)!r}, format={kind!r}, partitioning='hive')"
+    return f"Make one file of it: `{table}.to_table().to_pandas().to_parquet('train.parquet')`."
 
 
 def _read_texts(

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.data.column_guesses import LAY_OPEN
 from hpo.data.several_labels import several_labels
 from hpo.data.table import Table, kind_of, shortened
 from hpo.errors import DataError, nearest_name
@@ -206,6 +207,8 @@ def _no_class(table: Table, column: str, index: int, value: object) -> DataError
         expected="a class: text, a whole number, true or false",
         hint=_REGRESSION
         if measure
+        else f"If it is inside, {LAY_OPEN}."
+        if isinstance(value, dict)
         else "Write the classes as names, or name another column with --label-column.",
     )
 

@@ -12,16 +12,15 @@ from hpo.data.aliases import called, spoken_of_as
 from hpo.data.archives import is_archive, opened_archive, parted
 from hpo.data.contents import OTHER_TABLES
 from hpo.data.downloads import Downloads
-from hpo.data.files import file_format, formats_in_words, read_file, split_name
+from hpo.data.files import file_format, read_file, split_name
 from hpo.data.folders import (
     class_folders,
-    contents_in_words,
-    read_shards,
     split_folders,
-    without_shard,
+    unknown_layout,
 )
 from hpo.data.formats.options import OF_DATASETS, read_options, refuse_unread_options
 from hpo.data.hub import read_hub, saved_dataset
+from hpo.data.shards import part_files, read_shards, without_shard
 from hpo.data.source_tables import SourceTables
 from hpo.data.table import Table
 from hpo.data.unread import (
@@ -213,11 +212,19 @@ def _laid_out(section: DataSection, folder: Path) -> SourceTables:
 
 def _files_of_splits(section: DataSection, folder: Path) -> dict[str, list[Path]]:
     """The files of a folder that can be read, by the split that they name; several where it is in shards."""
+    parts = part_files(folder)
+    usual = DataSection.model_fields["train_split"].default
+    if parts and section.train_split == usual:
+        return {usual: parts}
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if file_format(path) is None or not path.is_file():
-            continue
         name = without_shard(split_name(path))
+        if path.is_dir():
+            found = part_files(path) if name in _wanted(section) else []
+        else:
+            found = [path] if path.is_file() and file_format(path) else []
+        if not found:
+            continue
         others = files.setdefault(name, [])
         if others and name == split_name(path) and name in _wanted(section):
             raise DataError(
@@ -226,28 +233,22 @@ def _files_of_splits(section: DataSection, folder: Path) -> dict[str, list[Path]
                 expected="one file for each split",
                 hint="Remove or rename one of them.",
             )
-        others.append(path)
+        others += found
     return files
 
 
 def _folder_of_files(
     section: DataSection, folder: Path, files: Mapping[str, list[Path]]
 ) -> SourceTables:
-    known = {path for paths in files.values() for path in paths}
+    known = _paths_and_folders(files.values())
     data = [path for path in sorted(folder.iterdir()) if looks_like_data(path, _wanted(section))]
     # First what no key could name: it may be the very split that is missed next.
     _check_unread(section, folder, [path for path in data if path not in known])
     if not files:
-        raise DataError(
-            str(folder),
-            found=contents_in_words(folder),
-            expected=f"a file for each split ({formats_in_words()}), a folder of texts for each "
-            "class, or what save_to_disk wrote",
-            hint="Call the training file train.csv, or whatever its format is.",
-        )
+        raise unknown_layout(folder)
     chosen = _pick(section, files, place=str(folder), noun="file")
-    read = {path for paths in chosen if paths for path in paths}
-    refuse_unread_options(section, map(file_format, read))
+    read = _paths_and_folders(filter(None, chosen))
+    refuse_unread_options(section, {file_format(path) for path in read if path.is_file()})
     unread = [path for path in data if path not in read]
     _check_unread(section, folder, unread)
     train, validation, test = (
@@ -256,6 +257,11 @@ def _folder_of_files(
     assert train is not None, "there is always a training split"
     warnings = _not_read(str(folder), "file", [path.name for path in unread])
     return SourceTables(section.source, train, validation, test, warnings)
+
+
+def _paths_and_folders(paths: Iterable[Sequence[Path]]) -> set[Path]:
+    """Files, and the folders of those that are parts of a split."""
+    return {each for several in paths for path in several for each in (path, path.parent)}
 
 
 def _check_unread(section: DataSection, folder: Path, unread: Sequence[Path]) -> None:

@@ -133,3 +133,37 @@ def test_columns_of_any_name_are_proposed_in_words_that_a_shell_reads(
     named = proposed(load, path)
     text, label = names[::-1] if swapped else names
     assert {"text": text, "label": label}.items() >= named.items()
+
+
+@pytest.mark.parametrize(
+    ("row", "options"),
+    [
+        ({"doc": {"text": "some words"}, "label": "a"}, {}),
+        ({"doc": {"text": "some words"}, "label": "a"}, {"text": "doc.text"}),
+        ({"doc": {"text": "some words"}, "label": "a"}, {"text": "dox"}),
+        ({"doc": {"text": "some words"}, "label": "a"}, {"text": "doc"}),
+        ({"turns": [{"says": "some words"}, {"says": "others"}], "label": "a"}, {}),
+        ({"text": "some words", "meta": {"label": "a"}}, {}),
+        ({"text": "some words", "meta": {"label": "a"}}, {"label": "meta.label"}),
+        ({"text": "some words", "meta": {"label": "a"}}, {"label": "meta"}),
+        ({"text": "some words", "labels": {"label": "a"}}, {}),
+    ],
+)
+def test_a_column_of_objects_is_never_proposed_but_the_tool_that_lays_them_open(
+    write, load: Load, row: dict[str, object], options: dict[str, str]
+) -> None:
+    path = write("nested.jsonl", [{**row, "number": number} for number in range(4)])
+    with pytest.raises(DataError, match=r"pandas\.json_normalize` or jq") as caught:
+        load(path, **options)
+    assert "Perhaps" not in str(caught.value)
+
+
+def test_a_column_of_lists_is_not_proposed_for_texts_and_is_told_to_be_joined(
+    write, load: Load
+) -> None:
+    rows = [{"words": ["several", "of", "them"], "label": name} for name in "abab"]
+    path = write("lists.jsonl", rows)
+    with pytest.raises(DataError, match="Name it with --text-column"):
+        load(path)
+    with pytest.raises(DataError, match=r"found a list .* Join the parts of each list"):
+        load(path, text="words")

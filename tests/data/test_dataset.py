@@ -151,14 +151,6 @@ def test_labels_of_another_type_in_another_file_are_matched(
     assert np.bincount(data.test.labels).tolist() == [20, 20]
 
 
-def test_too_few_rows_to_split_are_an_error(write, load, reviews) -> None:
-    path = write("reviews.csv", reviews(bad=2, good=30))
-    with pytest.raises(
-        DataError, match=r"too few rows \(32\) to split off a test and a validation"
-    ):
-        load(path)
-
-
 def test_fractions_that_leave_nothing_for_training_are_an_error(write, load, reviews) -> None:
     path = write("reviews.csv", reviews())
     with pytest.raises(DataError, match=r"data\.validation_fraction: found 0\.6"):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import re
+import subprocess
 from pathlib import Path
 
 import pyarrow
@@ -8,7 +11,9 @@ import pyarrow.parquet
 import pytest
 
 from hpo.data.files import read_file
+from hpo.data.sources import read_source
 from hpo.errors import DataError
+from hpo.spec.study import DataSection
 
 HEADER = b"text,label\n"
 GOOD_LINES = b"fine,a\n" * 15
@@ -43,7 +48,10 @@ BAD_FILES = {
     "text.parquet": (HEADER + GOOD_LINES, "found plain text; expected a parquet file"),
     "empty.parquet": (b"", "found a file that cannot be read as parquet"),
     "magic.parquet": (b"PAR1" + b"\7" * 100 + b"PAR1", "cannot be read as parquet"),
-    "reviews.txt": (b"fine\n", "found a file with the suffix '.txt'; expected a csv, tsv, jsonl"),
+    "reviews.txt": (
+        b"fine\n",
+        "found no tabs, commas, semicolons or bars in the first line of a .txt",
+    ),
     "reviews": (b"fine\n", "found a file with no suffix"),
 }
 
@@ -176,3 +184,59 @@ def test_jsonl_rows_need_not_have_the_same_keys(tmp_path: Path) -> None:
     table = read_file(path)
     assert table.names == ("text", "label")
     assert table.column("label") == [None, 1]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("text", ["some words", "some words, with a comma"])
+def test_fasttext_is_told_with_the_command_that_makes_a_table_of_it(
+    tmp_path: Path, text: str, compressed: bool
+) -> None:
+    path = tmp_path / ("train.ft.txt.gz" if compressed else "train.ft.txt")
+    content = f"__label__1 {text}\n__label__2 others\n".encode()
+    path.write_bytes(gzip.compress(content) if compressed else content)
+    with pytest.raises(DataError, match="found fastText's format") as caught:
+        read_file(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    if not compressed:
+        command = re.search(r"`(.*)`", str(caught.value))
+        assert command
+        subprocess.run(["sh", "-c", command[1]], cwd=tmp_path, check=True)
+        assert read_file(tmp_path / "train.tsv").column("text") == [text, "others"]
+
+
+KINDS = [
+    *(
+        "arff",
+        "rds",
+        "rdata",
+        "sav",
+        "dta",
+        "sas7bdat",
+        "ods",
+        "xls",
+        "xlsb",
+        "pkl",
+        "pickle",
+        "npy",
+    ),
+    *("npz", "sqlite", "sqlite3", "db", "avro", "orc", "h5", "tfrecord", "7z", "rar", "zst", "lz4"),
+    *("tar", "tgz", "docx", "doc", "odt", "rtf", "pdf", "xml", "html", "htm", "yaml", "yml"),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_that_are_not_read_are_told_with_a_tool(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"data.{kind}"
+    path.write_bytes(b"anything")
+    with pytest.raises(DataError, match=f"found a file with the suffix '.{kind}'") as caught:
+        read_file(path)
+    assert "Convert it, or give it" not in str(caught.value)
+
+
+def test_documents_beside_the_splits_are_no_data(tmp_path: Path, write, reviews) -> None:
+    write("train.csv", reviews())
+    for name in ("about.docx", "paper.pdf", "page.html", "settings.yaml"):
+        (tmp_path / name).write_text("notes")
+    source = read_source(DataSection(source=str(tmp_path)))
+    assert source.train.column("text") == [row["text"] for row in reviews()]
+    assert not source.warnings

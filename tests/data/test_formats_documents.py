@@ -108,6 +108,7 @@ def test_a_workbook_of_several_sheets_and_empty_rows(tmp_path: Path) -> None:
     assert table.column("text") == ["fine", "NA"]
     assert table.rows.tolist() == [2, 4]
     assert table.warnings == (f"{path}: of 2 sheets the first is read, 'Reviews'",)
+    assert table.place == f"{path} (its first sheet, 'Reviews'; not read: 'Notes')"
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 and no more"])

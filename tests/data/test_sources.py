@@ -164,10 +164,10 @@ def test_a_folder_or_a_broken_link_of_a_splits_name_is_an_error(
     section = DataSection(source=str(tmp_path))
     assert read_source(section).test is None  # both are empty
     write("data/more.csv", reviews("play"))
-    write("test/part-0.csv", reviews("book"))
+    write("test/books.csv", reviews("book"))
     with pytest.raises(DataError, match=r"found test/, which is not read.*Make it one file"):
         read_source(section)
-    os.unlink(tmp_path / "test/part-0.csv")
+    os.unlink(tmp_path / "test/books.csv")
     (tmp_path / "test.csv").symlink_to(tmp_path / "nothing.csv")
     with pytest.raises(DataError, match=r"found test\.csv, which is not read.*leads to no file"):
         read_source(section)

@@ -45,10 +45,12 @@ def read_excel(path: Path, options: ReadOptions = AS_USUAL) -> Table:
         number for number, row in enumerate(rows, start=1) if any(c is not None for c in row)
     ]
     filled = [rows[number - 1] for number in numbers]
-    warnings: tuple[str, ...] = ()
-    if len(book.worksheets) > 1:
-        warnings = (f"{path}: of {len(book.worksheets)} sheets the first is read, {sheet.title!r}",)
-    return _table(path, filled, numbers, options, warnings)
+    others = ", ".join(repr(other.title) for other in book.worksheets[1:])
+    if not others:
+        return _table(path, filled, numbers, options, ())
+    warning = f"{path}: of {len(book.worksheets)} sheets the first is read, {sheet.title!r}"
+    table = _table(path, filled, numbers, options, (warning,))
+    return replace(table, place=f"{path} (its first sheet, {sheet.title!r}; not read: {others})")
 
 
 def _table(

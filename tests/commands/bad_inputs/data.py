@@ -86,8 +86,8 @@ DATA = (
         "too few rows",
         "my.csv",
         "text,label\none,x\ntwo,y\n",
-        "my.csv: found too few rows (2) to split off …; expected three different texts or more …. "
-        "Add rows, …",
+        "my.csv: found class 'x' with 1 row, class 'y' with 1 row, too few to split off …; "
+        "expected 3 or more different texts of each of at least two classes. Add rows of these, …",
     ),
     data(
         "a row too long",
