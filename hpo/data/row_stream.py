@@ -8,12 +8,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from hpo.data.files import file_format, read_file
-from hpo.data.formats.delimited import records, sniffed, unlimited_fields
+from hpo.data.formats.delimited import Dialect, Record, records, refused, sniffed, unlimited_fields
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.formats.text import encoding_of
 from hpo.data.packed import FAULTS, is_packed, name_inside, opened
@@ -154,10 +154,10 @@ def _text(path: Path, kind: str, options: ReadOptions, held: ExitStack) -> RowSt
         return RowStream(place, ("text",), parts, share_read, warnings=warnings)
     if kind in _DELIMITERS:
         dialect = sniffed(path, head.decode(encoding, "replace"), _DELIMITERS[kind])
-        reader = records(lines, dialect, strict=False)
         held.enter_context(unlimited_fields())
-        names, first = _header(place, reader, options)
-        parts = _record_parts(reader, names, first)
+        read = _read_as(dialect, lines)
+        names, rest = _header(place, read, options)
+        parts = _record_parts(rest, names)
         return RowStream(place, names, parts, share_read, warnings=warnings)
     # Read twice, for a key that comes late is a column of the first rows too.
     names = _json_names(lines)
@@ -172,38 +172,41 @@ def _head_of(source: IO[bytes]) -> bytes:
     return head[: head.rfind(b"\n") + 1] or head
 
 
+def _read_as(dialect: Dialect, lines: Iterable[str]) -> Iterator[Record]:
+    """The records of a table; between tabs a quotation mark that is none of csv's is part of the text."""
+    for record in records(lines, dialect):
+        yield replace(record, fault=None) if record.fault and dialect.delimiter == "\t" else record
+
+
 def _header(
-    place: str, reader: Any, options: ReadOptions
-) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
-    """The columns' names, and the first row where it is none of names."""
-    first = next(record for record in reader if record)
+    place: str, read: Iterator[Record], options: ReadOptions
+) -> tuple[tuple[str, ...], Iterator[Record]]:
+    """The columns' names, and all rows."""
+    first = next(read)
+    if first.fault is not None:
+        raise refused(place, first)
     if options.header:
-        names = tuple(name.strip().removeprefix("\ufeff") for name in first)
+        names = tuple(name.strip().removeprefix("\ufeff") for name in first.fields)
         check_repeated(f"{place}, line 1", names)
-        return names, []
-    return tuple(str(number + 1) for number in range(len(first))), [(1, first)]
+        return names, read
+    return tuple(str(number + 1) for number in range(len(first.fields))), chain([first], read)
 
 
-def _record_parts(
-    reader: Any, names: tuple[str, ...], first: list[tuple[int, list[str]]]
-) -> Iterator[Rows]:
-    def numbered() -> Iterator[tuple[int, list[str]]]:
-        yield from first
-        line = reader.line_num + 1  # where the record begins; a quoted field may span several lines
-        for record in reader:
-            if record:
-                yield line, record
-            line = reader.line_num + 1
-
-    width, rest = len(names), numbered()
-    while part := list(islice(rest, ROWS_AT_ONCE)):
+def _record_parts(read: Iterator[Record], names: tuple[str, ...]) -> Iterator[Rows]:
+    width = len(names)
+    while part := list(islice(read, ROWS_AT_ONCE)):
         faults = {}
-        for index, (_, record) in enumerate(part):
-            if len(record) != width:
-                faults[index] = f"{len(record)} fields, where the first line has {width}"
-                record[:] = [*record[:width], *[""] * (width - len(record))]
-        columns = zip(*(record for _, record in part), strict=True)
-        yield Rows(dict(zip(names, map(list, columns), strict=True)), [n for n, _ in part], faults)
+        for index, record in enumerate(part):
+            fields, fault = record.fields, record.fault
+            if len(fields) != width:
+                plural = "s" * (len(fields) != 1)
+                fault = fault or f"{len(fields)} field{plural} where the first line has {width}"
+                fields[:] = [*fields[:width], *[""] * (width - len(fields))]
+            if fault is not None:
+                faults[index] = fault
+        columns = zip(*(record.fields for record in part), strict=True)
+        numbers = [record.line for record in part]
+        yield Rows(dict(zip(names, map(list, columns), strict=True)), numbers, faults)
 
 
 def _line_parts(lines: io.TextIOWrapper) -> Iterator[Rows]:

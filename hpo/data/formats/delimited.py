@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from hpo.data.table import Table, check_repeated
 from hpo.errors import DataError
 
 _WORDS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_MOST_LINES: Final = 100_000  # of one record; what goes on for longer was never meant to
 
 
 @dataclass(frozen=True)
@@ -56,25 +58,101 @@ def sniffed(path: Path, head: str, usual: str) -> Dialect:
     """
     delimiter = _delimiter_of(head, usual)
     quoted, bare = Dialect(delimiter), Dialect(delimiter, quotes=False)
-    for dialect in (quoted, replace(quoted, backslash=True)) if '\\"' in head else (quoted,):
+    dialects = [quoted, replace(quoted, backslash=True)] if '\\"' in head else [quoted]
+    for dialect in dialects:
         with suppress(DataError):
             rows = _parsed(path, head, dialect)
             lines_in_fields = any(
                 "\t" in each and "\n" in each for row in rows.values() for each in row
             )
             return bare if delimiter == "\t" and lines_in_fields else dialect
-    return bare if delimiter == "\t" else quoted
+    return bare if delimiter == "\t" else min(dialects, key=lambda dialect: _faults(head, dialect))
 
 
-def records(lines: Iterable[str], dialect: Dialect, *, strict: bool) -> Any:
-    """The csv module's reader of lines, whose `line_num` tells how many it has taken."""
+def _faults(text: str, dialect: Dialect) -> int:
+    with unlimited_fields():
+        read = records(io.StringIO(text, newline=""), dialect)
+        return sum(record.fault is not None for record in read)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What stands on a line, or on several where a field in quotes holds line breaks.
+
+    Attributes:
+        line: On which it begins, from 1.
+        fields: Of a record whose quotes are at fault those of its first line, quotation marks and all.
+        fault: Of its quotes, in words.
+    """
+
+    line: int
+    fields: list[str]
+    fault: str | None = None
+
+
+def records(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
+    """What some lines hold, without those that are empty.
+
+    A quotation mark that opens a field and does not close it well spoils its own line alone: reading
+    goes on with the line after it.
+    """
+    rest, line = iter(lines), 1
+    again: deque[str] = deque()
+    taken: list[str] = []
+
+    def each() -> Iterator[str]:
+        while len(taken) < _MOST_LINES:
+            following = again.popleft() if again else next(rest, None)
+            if following is None:
+                return
+            taken.append(following)
+            yield following
+
+    while True:
+        taken.clear()
+        try:
+            for fields in _reader(each(), dialect):
+                if fields:
+                    yield Record(line, fields)
+                line += len(taken)
+                taken.clear()
+            return
+        except csv.Error as error:
+            bare = next(_reader(taken[:1], replace(dialect, quotes=False, backslash=False)))
+            yield Record(line, bare, _in_words(error))
+            line += 1
+            again.extendleft(reversed(taken[1:]))
+
+
+def _reader(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
     return csv.reader(
         lines,
         delimiter=dialect.delimiter,
         quoting=csv.QUOTE_MINIMAL if dialect.quotes else csv.QUOTE_NONE,
         doublequote=not dialect.backslash,
         escapechar="\\" if dialect.backslash else None,
-        strict=strict,
+        strict=True,
+    )
+
+
+def _in_words(error: csv.Error) -> str:
+    if "end of data" in str(error):
+        return "a quotation mark that is never closed"
+    return f"a fault in its quotes ({error})"
+
+
+def refused(place: str, fault: Record) -> DataError:
+    """What is to be raised for a record whose quotes are at fault.
+
+    Args:
+        place: What messages call the table.
+        fault: That record.
+    """
+    return DataError(
+        f"{place}, line {fault.line}",
+        found=str(fault.fault),
+        expected='fields in quotes, with "" for a quotation mark inside one',
+        hint="Correct that line, or write the file with a csv library.",
     )
 
 
@@ -165,25 +243,12 @@ def _holds_rows(bare: Mapping[int, list[str]], quoted: Mapping[int, list[str]]) 
 
 def _parsed(path: Path, text: str, dialect: Dialect) -> dict[int, list[str]]:
     """The fields of each row by its first line, the header first; all rows of the same width."""
-    reader = records(io.StringIO(text, newline=""), dialect, strict=True)
     rows: dict[int, list[str]] = {}
-    line = 1  # where the record begins; a quoted field may span several lines
-    try:
-        with unlimited_fields():
-            for record in reader:
-                if record:
-                    rows[line] = record
-                line = reader.line_num + 1
-    except csv.Error as error:
-        unclosed = "end of data" in str(error)
-        raise DataError(
-            f"{path}, line {line}",
-            found="a quotation mark that is never closed"
-            if unclosed
-            else f"a fault in its quotes ({error})",
-            expected='fields in quotes, with "" for a quotation mark inside one',
-            hint="Correct that line, or write the file with a csv library.",
-        ) from error
+    with unlimited_fields():
+        for record in records(io.StringIO(text, newline=""), dialect):
+            if record.fault is not None:
+                raise refused(str(path), record)
+            rows[record.line] = record.fields
     return _of_one_width(path, rows, dialect.delimiter)
 
 
