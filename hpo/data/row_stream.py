@@ -41,11 +41,13 @@ class Rows:
         columns: Of equal lengths, in the table's order; what a row lacks is None.
         numbers: Of each row in its file, from 1.
         faults: Why a row could not be read, by its position here.
+        share_read: How much of the table was read when these had been, from 0 to 1.
     """
 
     columns: Mapping[str, list[Any]]
     numbers: Sequence[int]
     faults: Mapping[int, str] = field(default_factory=dict)
+    share_read: float = 1.0
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -89,7 +91,7 @@ def open_rows(path: Path, options: ReadOptions = AS_USUAL) -> Iterator[RowStream
     with ExitStack() as held:
         with _told(path):
             stream = _stream(path, options, held)
-        yield replace(stream, parts=_each_told(path, stream.parts))
+        yield replace(stream, parts=_each_told(path, stream))
 
 
 def _stream(path: Path, options: ReadOptions, held: ExitStack) -> RowStream:
@@ -116,14 +118,14 @@ def _told(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _each_told(path: Path, parts: Iterator[Rows]) -> Iterator[Rows]:
+def _each_told(path: Path, stream: RowStream) -> Iterator[Rows]:
     """The parts, with faults of reading them told; those of whoever takes them pass."""
     while True:
         with _told(path):
-            part = next(parts, None)
+            part = next(stream.parts, None)
         if part is None:
             return
-        yield part
+        yield replace(part, share_read=stream.share_read())
 
 
 def _text(path: Path, kind: str, options: ReadOptions, held: ExitStack) -> RowStream:

@@ -11,7 +11,7 @@ import pytest
 
 from hpo.data.row_stream import Rows
 from hpo.errors import DataError
-from hpo.results.predictions import AnswerForm, Labeller
+from hpo.results.predictions import AnswerForm, Labeller, faults_in_words
 from hpo.tracking.loading import load_folder
 from tests.commands.bad_inputs.case import Case
 from tests.commands.shell import Shell
@@ -36,7 +36,8 @@ def test_a_table_comes_back_with_labels_beside_its_columns(shell: Shell, model: 
         "predict", f"--model={model}", "--input=in.csv", "--output=out.csv", "--overwrite"
     ).done()
     assert "4 rows" in done.err
-    assert "1 without an answer" in done.err
+    why = "1 field where the first line has 3 (1 row)"
+    assert f"1 row has no answer; the column error says why: {why}" in done.err
     with (shell.folder / "out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == ["1", "2", "3", "4"]
@@ -101,6 +102,44 @@ def test_answers_are_those_of_the_trial_however_the_file_is_divided(model: Path)
             for probability in columns["probability_bad"]
         ]
         assert found == pytest.approx(expected[:, 0].tolist(), abs=1e-6)
+
+
+def test_the_share_that_has_its_answers_is_told_after_each_batch(model: Path) -> None:
+    texts = [f"text {number} " + "again " * 30 for number in range(200)]  # of several batches
+    parts = (
+        Rows({"text": part}, range(len(part)), share_read=share)
+        for part, share in ((texts, 0.5), ([None], 0.6), (texts[:150], 1.0))
+    )
+    told: list[tuple[int, float]] = []
+    labeller = Labeller(
+        load_folder(model, "it"),
+        "text",
+        on_batch=lambda share: told.append((labeller.rows, share)),
+    )
+    list(labeller.label_each(parts))
+    first = [share for rows, share in told if rows == 0]
+    later = [share for rows, share in told if rows == 201]
+    assert 0 < first[0] < first[1] <= first[-1] == pytest.approx(0.5)
+    assert 0.6 < later[0] < later[1] <= later[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        ({"a": 1}, "1 row has no answer; the column error says why: a (1 row)"),
+        (
+            {"a": 1, "b": 1_200},
+            "1,201 rows have no answer; the column error says why: b (1,200 rows); a (1 row)",
+        ),
+        (
+            {"a": 5, "b": 4, "c": 3, "d": 2, "e": 1},
+            "15 rows have no answer; the column error says why: "
+            "a (5 rows); b (4 rows); c (3 rows); other reasons (3 rows)",
+        ),
+    ],
+)
+def test_rows_without_an_answer_are_summed_up(faults: dict[str, int], said: str) -> None:
+    assert faults_in_words(faults) == said
 
 
 def test_the_likeliest_labels_come_first(model: Path) -> None:
