@@ -80,7 +80,7 @@ def _predict(options: argparse.Namespace) -> int:
     from hpo.tracking.loading import check_place
 
     source, target = _places(options)
-    check_place(options.model)
+    check_place(options.model, _tracking_uri(options))
     from hpo.results.predictions import AnswerForm
 
     form = AnswerForm(options.top, options.threshold)
@@ -152,7 +152,11 @@ def _load(options: argparse.Namespace) -> Predictor:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
     from hpo.tracking.loading import load_model
 
-    return load_model(options.model, Locations.of(tracking_uri=options.tracking_uri).tracking_uri)
+    return load_model(options.model, _tracking_uri(options))
+
+
+def _tracking_uri(options: argparse.Namespace) -> str:
+    return Locations.of(tracking_uri=options.tracking_uri).tracking_uri
 
 
 def _label_file(options: argparse.Namespace, source: Path, target: Path, form: AnswerForm) -> None:

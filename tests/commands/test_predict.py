@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpo.data.row_stream import Rows
-from hpo.errors import DataError
+from hpo.errors import DataError, ModelError
 from hpo.results.predictions import AnswerForm, Labeller, faults_in_words
 from hpo.tracking.loading import load_folder
 from tests.commands.bad_inputs.case import Case
@@ -154,6 +154,7 @@ def test_the_likeliest_labels_come_first(model: Path) -> None:
     ("line", "says"),
     [
         ("--model gone hello", "gone: found no such folder; expected models:/NAME@ALIAS, …"),
+        ("--model it.onnx hello", "it.onnx: found an ONNX export; …"),
         ("--model in.csv hello", "in.csv: found a file; expected models:/NAME@ALIAS, …"),
         ("--model . --input in.csv hello", "--input: found a file beside texts; expected one …"),
         ("--model . --input in.csv", "--input: found no --output with it; expected both. …"),
@@ -173,7 +174,7 @@ def test_bad_input_is_told_before_anything_heavy_is_imported(
 ) -> None:
     from tests.commands.shell import refusing
 
-    case = Case(line, line, says, {"in.csv": TABLE}, command="predict")
+    case = Case(line, line, says, {"in.csv": TABLE, "it.onnx": ""}, command="predict")
     root = Path(__file__).resolve().parents[2]
     told_of(case, shell, PYTHONPATH=f"{refusing(tmp_path / 'light')}:{root}")
 
@@ -193,6 +194,16 @@ def test_an_input_without_texts_is_told_and_nothing_written(
 ) -> None:
     line = f"--model {model} --input {file} --output out.csv"
     told_of(Case(says, line, says, {file: content}, command="predict"), shell)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model/model.onnx", "onnx/model_quantized.onnx"])
+def test_an_export_for_onnx_is_told_as_such(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"")
+    (tmp_path / name).with_name("config.json").write_text("{}")
+    with pytest.raises(ModelError, match="it: found an ONNX export") as caught:
+        load_folder(tmp_path, "it")
+    assert "--format transformers" in caught.value.hint
 
 
 @pytest.mark.slow
