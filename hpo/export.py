@@ -50,12 +50,12 @@ def _export(options: argparse.Namespace) -> int:
             expected=" or ".join(FORMS),
             hint="Write one of them, or leave it out.",
         )
-    source = check_place(options.model)
+    locations = Locations.of(tracking_uri=options.tracking_uri)
+    source = check_place(options.model, locations.tracking_uri)
     target = _target(options.folder, source, overwrite=options.overwrite)
     if options.format == "onnx":
         _check_onnx()
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # where transformers loads what was written
-    locations = Locations.of(tracking_uri=options.tracking_uri)
     model = load_model(options.model, locations.tracking_uri)
     from hpo.results.exports import export
 

@@ -80,7 +80,7 @@ def _predict(options: argparse.Namespace) -> int:
     from hpo.tracking.loading import check_place
 
     source, target = _places(options)
-    check_place(options.model)
+    check_place(options.model, _tracking_uri(options))
     from hpo.results.predictions import AnswerForm
 
     form = AnswerForm(options.top, options.threshold)
@@ -152,7 +152,11 @@ def _load(options: argparse.Namespace) -> Predictor:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
     from hpo.tracking.loading import load_model
 
-    return load_model(options.model, Locations.of(tracking_uri=options.tracking_uri).tracking_uri)
+    return load_model(options.model, _tracking_uri(options))
+
+
+def _tracking_uri(options: argparse.Namespace) -> str:
+    return Locations.of(tracking_uri=options.tracking_uri).tracking_uri
 
 
 def _label_file(options: argparse.Namespace, source: Path, target: Path, form: AnswerForm) -> None:
@@ -166,8 +170,9 @@ def _label_file(options: argparse.Namespace, source: Path, target: Path, form: A
         for warning in opened.warnings:
             say(f"warning: {warning.replace('data.encoding', '--encoding')}")
         stream, text_column = _with_texts(opened, options.text_column)
-        labeller = Labeller(_load(options), text_column, form)
-        pace = _Pace(stream)
+        model = _load(options)
+        pace = _Pace()
+        labeller = Labeller(model, text_column, form, pace.tell)
         with (
             write_rows(target, stream.schema) as write,
             in_background(write) as written,
@@ -175,7 +180,6 @@ def _label_file(options: argparse.Namespace, source: Path, target: Path, form: A
         ):
             for columns in parts:
                 written(columns)
-                pace.tell(labeller.rows)
     say(_told(labeller, target, pace.seconds))
 
 
@@ -211,35 +215,38 @@ def _with_texts(stream: RowStream, named: str | None) -> tuple[RowStream, str]:
 class _Pace:
     """How far a file has been labelled, told every few seconds with the time that is left."""
 
-    def __init__(self, stream: RowStream) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
         self._started = self._last = time.monotonic()
+        self._first: tuple[float, float] | None = (
+            None  # when the first batch had its answers, and its share
+        )
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._started
 
-    def tell(self, rows: int) -> None:
-        if time.monotonic() - self._last < _TELL_SECONDS:
+    def tell(self, share: float) -> None:
+        """Say what share of the file has its answers, if nothing was said for a while."""
+        now = time.monotonic()
+        if self._first is None:  # no pace can be told by it: its texts had to be read before
+            self._first, self._last = (now, share), now
+        began, share_then = self._first
+        if now - self._last < _TELL_SECONDS or share <= share_then:
             return
         from hpo.spec.numbers import duration
 
-        self._last = time.monotonic()
-        share = self._stream.share_read()
-        left = self.seconds * (1 - share) / max(share, 1e-6)
-        say(f"{rows:,} rows, {share:.0%}, {rows / self.seconds:,.0f} rows/s, {duration(left)} left")
+        self._last = now
+        left = (now - began) * (1 - share) / (share - share_then)
+        say(f"{share:.0%} labelled, about {duration(left)} left")
 
 
 def _told(labeller: Labeller, target: Path, seconds: float) -> str:
     from hpo.results.predictions import faults_in_words
     from hpo.spec.numbers import duration
 
-    bad = sum(labeller.faults.values())
     pace = labeller.rows / max(seconds, 1e-9)
     told = f"{target}: {labeller.rows:,} rows in {duration(seconds)} ({pace:,.0f} rows/s)"
-    if not bad:
-        return told
-    return f"{told}; {bad:,} without an answer, as their column error says: {faults_in_words(labeller.faults)}"
+    return f"{told}; {faults_in_words(labeller.faults)}" if labeller.faults else told
 
 
 def _lines(stream: TextIO) -> Iterator[str]:

@@ -22,7 +22,8 @@ def exchanged(train: Split, validation: Split, *, seed: int, repetition: int) ->
     """Let some training texts and as many validation texts change places.
 
     Of each label as many are drawn as validation has, at most half of those that training has, so that
-    both sides keep their sizes and what they have of each label; of several labels a text about so.
+    both sides keep their sizes and what they have of each label; of several labels a text about so. Where
+    the two have no label in common that can be drawn, it is the sizes alone.
     Equal texts stay on one side, those with clashing labels in training.
 
     Args:
@@ -45,6 +46,7 @@ def exchanged(train: Split, validation: Split, *, seed: int, repetition: int) ->
         new = _drawn(train, of_train, Counter(of_validation.tolist()), own)
     if not len(new):  # its labels are all too few, or their texts too often repeated
         new = np.array(by_hash(train, units_of(train), "confirm", own)[0], dtype=np.int64)
+        of_train, of_validation = np.zeros_like(of_train), np.zeros_like(of_validation)
     old = _first(validation, of_validation, Counter(of_train[new].tolist()), own)
     kept = np.setdiff1d(np.arange(len(train)), new)
     return Fold(np.concatenate([kept, len(train) + old]), np.sort(new))

@@ -14,7 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from hpo.data.contents import check_content, check_inside
 from hpo.data.files import file_format, read_file
-from hpo.data.formats.delimited import records, sniffed, unlimited_fields, without_separator
+from hpo.data.formats.csv_records import Dialect, Record, records, refused, unlimited_fields
+from hpo.data.formats.delimited import sniffed, without_separator
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.formats.text import encoding_of
 from hpo.data.packed import FAULTS, is_packed, name_inside, opened
@@ -42,11 +43,13 @@ class Rows:
         columns: Of equal lengths, in the table's order; what a row lacks is None.
         numbers: Of each row in its file, from 1.
         faults: Why a row could not be read, by its position here.
+        share_read: How much of the table was read when these had been, from 0 to 1.
     """
 
     columns: Mapping[str, list[Any]]
     numbers: Sequence[int]
     faults: Mapping[int, str] = field(default_factory=dict)
+    share_read: float = 1.0
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -90,7 +93,7 @@ def open_rows(path: Path, options: ReadOptions = AS_USUAL) -> Iterator[RowStream
     with ExitStack() as held:
         with _told(path):
             stream = _stream(path, options, held)
-        yield replace(stream, parts=_each_told(path, stream.parts))
+        yield replace(stream, parts=_each_told(path, stream))
 
 
 def _stream(path: Path, options: ReadOptions, held: ExitStack) -> RowStream:
@@ -118,14 +121,14 @@ def _told(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _each_told(path: Path, parts: Iterator[Rows]) -> Iterator[Rows]:
+def _each_told(path: Path, stream: RowStream) -> Iterator[Rows]:
     """The parts, with faults of reading them told; those of whoever takes them pass."""
     while True:
         with _told(path):
-            part = next(parts, None)
+            part = next(stream.parts, None)
         if part is None:
             return
-        yield part
+        yield replace(part, share_read=stream.share_read())
 
 
 def _text(path: Path, kind: str, options: ReadOptions, held: ExitStack) -> RowStream:
@@ -154,10 +157,10 @@ def _text(path: Path, kind: str, options: ReadOptions, held: ExitStack) -> RowSt
     if kind in _DELIMITERS:
         dialect = sniffed(path, head.decode(encoding, "replace"), _DELIMITERS[kind])
         without = chain([without_separator(next(lines))], lines)
-        reader = records(without, dialect, strict=False)
         held.enter_context(unlimited_fields())
-        names, first = _header(place, reader, options)
-        parts = _record_parts(reader, names, first)
+        read = _read_as(dialect, without)
+        names, rest = _header(place, read, options)
+        parts = _record_parts(rest, names)
         return RowStream(place, names, parts, share_read, warnings=warnings)
     # Read twice, for a key that comes late is a column of the first rows too.
     names = _json_names(lines)
@@ -181,45 +184,44 @@ def _head_of(source: IO[bytes]) -> bytes:
     return head[: head.rfind(b"\n") + 1] or head
 
 
+def _read_as(dialect: Dialect, lines: Iterable[str]) -> Iterator[Record]:
+    """The records of a table; between tabs a quotation mark that is none of csv's is part of the text."""
+    for record in records(lines, dialect):
+        yield replace(record, fault=None) if record.fault and dialect.delimiter == "\t" else record
+
+
 def _header(
-    place: str, reader: Any, options: ReadOptions
-) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
-    """The columns' names, and the first row where it is none of names."""
-    line = 1
-    for first in reader:
-        if first:
-            break
-        line = reader.line_num + 1
-    else:
+    place: str, read: Iterator[Record], options: ReadOptions
+) -> tuple[tuple[str, ...], Iterator[Record]]:
+    """The columns' names, and all rows."""
+    first = next(read, None)
+    if first is None:
         raise _empty(place)
+    if first.fault is not None:
+        raise refused(place, first)
     if options.header:
-        names = tuple(name.strip().removeprefix("\ufeff") for name in first)
+        names = tuple(name.strip().removeprefix("\ufeff") for name in first.fields)
         hint = "Rename one of them or, if that line is data, add `--no-header`."
-        check_repeated(f"{place}, line {line}", names, hint)
-        return names, []
-    return tuple(str(number + 1) for number in range(len(first))), [(line, first)]
+        check_repeated(f"{place}, line {first.line}", names, hint)
+        return names, read
+    return tuple(str(number + 1) for number in range(len(first.fields))), chain([first], read)
 
 
-def _record_parts(
-    reader: Any, names: tuple[str, ...], first: list[tuple[int, list[str]]]
-) -> Iterator[Rows]:
-    def numbered() -> Iterator[tuple[int, list[str]]]:
-        yield from first
-        line = reader.line_num + 1  # where the record begins; a quoted field may span several lines
-        for record in reader:
-            if record:
-                yield line, record
-            line = reader.line_num + 1
-
-    width, rest = len(names), numbered()
-    while part := list(islice(rest, ROWS_AT_ONCE)):
+def _record_parts(read: Iterator[Record], names: tuple[str, ...]) -> Iterator[Rows]:
+    width = len(names)
+    while part := list(islice(read, ROWS_AT_ONCE)):
         faults = {}
-        for index, (_, record) in enumerate(part):
-            if len(record) != width:
-                faults[index] = f"{len(record)} fields, where the first line has {width}"
-                record[:] = [*record[:width], *[""] * (width - len(record))]
-        columns = zip(*(record for _, record in part), strict=True)
-        yield Rows(dict(zip(names, map(list, columns), strict=True)), [n for n, _ in part], faults)
+        for index, record in enumerate(part):
+            fields, fault = record.fields, record.fault
+            if len(fields) != width:
+                plural = "s" * (len(fields) != 1)
+                fault = fault or f"{len(fields)} field{plural} where the first line has {width}"
+                fields[:] = [*fields[:width], *[""] * (width - len(fields))]
+            if fault is not None:
+                faults[index] = fault
+        columns = zip(*(record.fields for record in part), strict=True)
+        numbers = [record.line for record in part]
+        yield Rows(dict(zip(names, map(list, columns), strict=True)), numbers, faults)
 
 
 def _line_parts(lines: io.TextIOWrapper) -> Iterator[Rows]:

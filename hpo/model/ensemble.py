@@ -19,6 +19,7 @@ from hpo.model.combination import Combination
 from hpo.model.dropout import NO_DROPOUT
 from hpo.model.frozen_features import FrozenFeatures, HiddenStates
 from hpo.model.layout import PASS_TOKENS, Layout, rows_and_layout
+from hpo.model.prediction import OnBatch
 from hpo.model.pretrained import PretrainedModel
 from hpo.model.saved import TextClassifier
 from hpo.model.transfer import to_device
@@ -103,14 +104,16 @@ class EnsembleClassifier:
         probabilities = self.probabilities(split, "")
         return self.task.answers(probabilities, self.label_names), probabilities
 
-    def probabilities(self, split: TokenizedSplit, split_key: str) -> Probabilities:
+    def probabilities(
+        self, split: TokenizedSplit, split_key: str, on_batch: OnBatch | None = None
+    ) -> Probabilities:
         """As `TextClassifier.probabilities`, of all members together."""
-        together = self.combination.of(self.member_probabilities(split, split_key))
+        together = self.combination.of(self.member_probabilities(split, split_key, on_batch))
         one_class = self.task.problem_type == _ONE_CLASS
         return tempered(together, self.temperature, one_class=one_class)
 
     def member_probabilities(
-        self, split: TokenizedSplit, split_key: str
+        self, split: TokenizedSplit, split_key: str, on_batch: OnBatch | None = None
     ) -> tuple[Probabilities, ...]:
         """What each member alone says of a split's texts.
 
@@ -120,6 +123,7 @@ class EnsembleClassifier:
         Args:
             split: The texts.
             split_key: Names its tokens in the cache of hidden states, if `features` has one.
+            on_batch: Told after each batch how many tokens it had.
 
         Returns:
             One table a member, (texts, classes) fp32.
@@ -135,6 +139,8 @@ class EnsembleClassifier:
                     frozen.logits(texts), self.members, found, strict=True
                 ):
                     tables.append(member.task.probabilities(logits))
+                if on_batch is not None:
+                    on_batch(int(split.lengths[texts].sum()))
         order = np.concatenate(batches) if batches else np.empty(0, np.int64)
         return tuple(
             _in_order(order, tables, member)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,8 +15,13 @@ from hpo.model.inputs import SplitInputs
 from hpo.model.layout import PASS_TOKENS
 from hpo.tasks.task import Task
 
+OnBatch = Callable[[int], None]
+"""Told after each batch how many tokens it had."""
 
-def predict(classifier: Classifier, inputs: SplitInputs, task: Task) -> NDArray[np.float32]:
+
+def predict(
+    classifier: Classifier, inputs: SplitInputs, task: Task, on_batch: OnBatch | None = None
+) -> NDArray[np.float32]:
     """The task's probabilities of every text that is read, without dropout.
 
     Returns:
@@ -29,6 +36,8 @@ def predict(classifier: Classifier, inputs: SplitInputs, task: Task) -> NDArray[
             batch = inputs.batch(inputs.stored(texts))
             logits = classifier.logits(batch.inputs, batch.layout, NO_DROPOUT)
             found.append(task.probabilities(logits))
+            if on_batch is not None:
+                on_batch(int(inputs.lengths[texts].sum()))
     # Read from the device once, for each reading waits for all that came before it.
     in_batches = torch.cat(found).cpu().numpy()
     probabilities = np.empty_like(in_batches)

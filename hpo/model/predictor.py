@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self
 
 from hpo.data.preprocessing import Preprocessing
 from hpo.data.tokens import TokenizedSplit
+from hpo.model.prediction import OnBatch
 from hpo.model.pretrained import PretrainedModel
 from hpo.tasks.task import Probabilities, Task
 
@@ -40,10 +41,13 @@ class Predictor(Protocol):
     def classify(self, texts: Sequence[str]) -> tuple[list[Any], Probabilities]:
         """The answer to each text, and its probabilities, (texts, classes) fp32."""
 
-    def probabilities(self, split: TokenizedSplit, split_key: str) -> Probabilities:
+    def probabilities(
+        self, split: TokenizedSplit, split_key: str, on_batch: OnBatch | None = None
+    ) -> Probabilities:
         """Probabilities of a split's texts, (texts, classes) fp32.
 
         Args:
             split: The texts.
             split_key: Names its tokens in the cache of hidden states, if there is one.
+            on_batch: Told after each batch how many tokens it had.
         """

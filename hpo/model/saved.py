@@ -27,7 +27,7 @@ from hpo.model.exported_tokenizer import save_tokenizer
 from hpo.model.family import Trained
 from hpo.model.frozen_features import FrozenFeatures
 from hpo.model.inputs import SplitInputs
-from hpo.model.prediction import predict
+from hpo.model.prediction import OnBatch, predict
 from hpo.model.pretrained import PretrainedModel, load_pretrained
 from hpo.model.trial_facts import FACTS_FILE, read_facts
 from hpo.model.weights_file import write_weights
@@ -100,12 +100,15 @@ class TextClassifier:
         probabilities = self.probabilities(split, "")
         return self.task.answers(probabilities, self.label_names), probabilities
 
-    def probabilities(self, split: TokenizedSplit, split_key: str) -> NDArray[np.float32]:
+    def probabilities(
+        self, split: TokenizedSplit, split_key: str, on_batch: OnBatch | None = None
+    ) -> NDArray[np.float32]:
         """Class probabilities of a split's texts.
 
         Args:
             split: The texts.
             split_key: Names its tokens in the cache of hidden states, if `features` has one.
+            on_batch: Told after each batch how many tokens it had.
 
         Returns:
             (texts, classes) fp32.
@@ -117,7 +120,7 @@ class TextClassifier:
             features=self.features,
             embedding_rows=self.classifier.embedding_rows,
         )
-        return predict(self.classifier, inputs, self.task)
+        return predict(self.classifier, inputs, self.task, on_batch)
 
 
 def save_trained(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpo.model.predictor import Predictor
 
 ERROR_COLUMN: Final = "error"
+_REASONS_TOLD: Final = 3
 _OURS: Final = "predicted_"  # before a column of ours whose name the input has already
 
 
@@ -92,6 +93,7 @@ class Labeller:
         predictor: The model.
         text_column: Of the rows.
         form: What is told of each.
+        on_batch: Told after each batch of texts what share of the table has its answers, from 0 to 1.
         faults: How many rows got no answer, by the reason.
         rows: How many there were.
     """
@@ -99,8 +101,10 @@ class Labeller:
     predictor: Predictor
     text_column: str
     form: AnswerForm = field(default_factory=AnswerForm)
+    on_batch: Callable[[float], None] | None = None
     faults: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+    _share: float = field(default=0.0, init=False, repr=False)  # that has its answers
     _tokens: WordTokens = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -150,9 +154,20 @@ class Labeller:
     def _scores(self, part: _Part) -> NDArray[np.float64]:
         """Of each distinct text, (texts, labels)."""
         if part.split is None:
+            self._share = part.rows.share_read
             return np.empty((0, len(self.predictor.label_names)))
+        before, after = self._share, part.rows.share_read
+        tokens, done = len(part.split.tokens), 0
+
+        def on_batch(of_batch: int) -> None:
+            nonlocal done
+            done += of_batch
+            self._share = before + (after - before) * done / tokens
+            if self.on_batch is not None:
+                self.on_batch(self._share)
+
         with torch.inference_mode():
-            found = self.predictor.probabilities(part.split, "")
+            found = self.predictor.probabilities(part.split, "", on_batch)
         # Of fp32 no more digits than it has, which a file would have to hold.
         return found.astype(np.float64).round(7)
 
@@ -176,6 +191,15 @@ def _is_text(value: str) -> bool:
 
 
 def faults_in_words(faults: Mapping[str, int]) -> str:
-    """`3 not a text: null, 1 broken JSON: …`, the most frequent first."""
-    most = Counter(faults).most_common(3)
-    return ", ".join(f"{count} {reason}" for reason, count in most)
+    """`2 rows have no answer; the column error says why: not a text: null (2 rows)`, the most frequent first."""
+    count = sum(faults.values())
+    most = Counter(faults).most_common(_REASONS_TOLD)
+    reasons = [f"{reason} ({_rows(of_it)})" for reason, of_it in most]
+    if len(faults) > len(most):
+        reasons.append(f"other reasons ({_rows(count - sum(of_it for _, of_it in most))})")
+    have = "has" if count == 1 else "have"
+    return f"{_rows(count)} {have} no answer; the column error says why: {'; '.join(reasons)}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"

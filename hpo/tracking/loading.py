@@ -6,14 +6,19 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hpo.errors import ModelError, TrackingError, nearest_name
+from hpo.errors import ModelError, TrackingError
 from hpo.redaction import without_credentials
 from hpo.spec.locations import path_of
+from hpo.tracking.registered_names import addresses, did_you_mean, nearest_address
 
 if TYPE_CHECKING:
     from hpo.model.predictor import Predictor
 
 MODEL_URIS: Final = "models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN/PATH, or a model's folder"
+_ONNX_HINT: Final = (
+    "ONNX Runtime runs it. "
+    "Name the registered model here, or what `hpo.export --format transformers` writes."
+)
 _IN_MLFLOW: Final = re.compile(r"(models|runs):/")
 # A version has a number that a database holds; MLflow drops what cannot be printed without a word.
 _WHOLE_URI: Final = re.compile(r"models:/[^/@]+([/@](?![0-9]{10})[^/@]+)?|runs:/[^/@]+/.+")
@@ -31,12 +36,16 @@ def load_model(place: str, tracking_uri: str) -> Predictor:
         TrackingError: MLflow cannot be asked.
         TrackingServerAway: It does not answer now.
     """
-    folder = check_place(place)
+    folder = check_place(place, tracking_uri)
     return load_folder(_fetched(place, tracking_uri) if folder is None else folder, place)
 
 
-def check_place(place: str) -> Path | None:
+def check_place(place: str, tracking_uri: str) -> Path | None:
     """The folder that a place names; None where MLflow has the model.
+
+    Args:
+        place: As in `load_model`.
+        tracking_uri: Is asked for a model of that name where there is no such folder.
 
     Raises:
         ModelError: It is neither.
@@ -47,7 +56,10 @@ def check_place(place: str) -> Path | None:
         return None
     folder = path_of(place, lambda reason: _no_model(place, reason))
     if not folder.is_dir():
-        raise _no_model(place, "a file" if folder.exists() else "no such folder")
+        found = "a file" if folder.exists() else "no such folder"
+        if folder.suffix == ".onnx" and folder.exists():
+            raise _no_model(place, "an ONNX export", _ONNX_HINT)
+        raise _no_model(place, found, did_you_mean(place, tracking_uri))
     return folder
 
 
@@ -72,9 +84,22 @@ def load_folder(folder: Path, place: str) -> Predictor:
             return load_ensemble(inside)
         if (inside / FACTS_FILE).is_file():
             return load_trained(inside)
+        if inside.is_dir():
+            _refuse_onnx(inside, place)
         if (inside / "config.json").is_file():
             return load_exported(inside)
     raise _no_model(place, "no file of a model")
+
+
+def _refuse_onnx(folder: Path, place: str) -> None:
+    """Raises ModelError where a folder holds a model in the form of ONNX and in no other."""
+    from hpo.model.weight_files import chosen_file
+
+    found = next(
+        (each for inside in ("", "onnx") for each in (folder / inside).glob("*.onnx")), None
+    )
+    if found is not None and chosen_file([each.name for each in folder.iterdir()]) is None:
+        raise _no_model(place, f"an ONNX export ({found.relative_to(folder)})", _ONNX_HINT)
 
 
 def _fetched(place: str, tracking_uri: str) -> Path:
@@ -126,32 +151,19 @@ def _location(client: Any, place: str) -> str:
 
 
 def _not_there(place: str, uri: str, refusal: Exception) -> ModelError:
-    names = _registered_names(uri)
-    near = nearest_name(re.split("[/@]", place.partition(":/")[2])[0], names)
-    hint = f"Models are written {MODEL_URIS}."
-    if near is not None and near not in re.split("[/@]", place):
-        hint = f"Did you mean {place.partition(':/')[0]}:/{near}@champion?"
+    name = re.split("[/@]", place.partition(":/")[2])[0]
+    known = addresses(uri, near=name)
+    near = nearest_address(name, known)
     return ModelError(
         place,
         found=f"no such model in {without_credentials(uri)} ({refusal})",
-        expected="one of " + ", ".join(names[:5]) if names else "a model that is registered",
-        hint=hint,
+        expected="one of " + ", ".join(known.get(name) or [each[0] for each in known.values()][:5])
+        if known
+        else "a model that is registered",
+        hint=f"Did you mean {near}?" if near else f"Models are written {MODEL_URIS}.",
     )
 
 
-def _registered_names(uri: str) -> list[str]:
-    from hpo.tracking.answers import PermanentError, RetryableError, answers
-    from hpo.tracking.gateway import Gateway
-
-    try:
-        with answers():
-            found: list[Any] = Gateway(uri).client.search_registered_models(max_results=100)
-    except (PermanentError, RetryableError):
-        return []
-    return [str(model.name) for model in found]
-
-
-def _no_model(place: str, found: str) -> ModelError:
-    return ModelError(
-        place, found=found, expected=MODEL_URIS, hint="The last lines of `hpo.run` name the model."
-    )
+def _no_model(place: str, found: str, hint: str | None = None) -> ModelError:
+    usual = "The last lines of `hpo.run` name the model."
+    return ModelError(place, found=found, expected=MODEL_URIS, hint=hint or usual)

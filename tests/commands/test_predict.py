@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hpo.data.row_stream import Rows
-from hpo.errors import DataError
-from hpo.results.predictions import AnswerForm, Labeller
+from hpo.errors import DataError, ModelError
+from hpo.results.predictions import AnswerForm, Labeller, faults_in_words
 from hpo.tracking.loading import load_folder
 from tests.commands.bad_inputs.case import Case
 from tests.commands.shell import Shell
@@ -36,7 +36,8 @@ def test_a_table_comes_back_with_labels_beside_its_columns(shell: Shell, model: 
         "predict", f"--model={model}", "--input=in.csv", "--output=out.csv", "--overwrite"
     ).done()
     assert "4 rows" in done.err
-    assert "1 without an answer" in done.err
+    why = "1 field where the first line has 3 (1 row)"
+    assert f"1 row has no answer; the column error says why: {why}" in done.err
     with (shell.folder / "out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == ["1", "2", "3", "4"]
@@ -103,6 +104,44 @@ def test_answers_are_those_of_the_trial_however_the_file_is_divided(model: Path)
         assert found == pytest.approx(expected[:, 0].tolist(), abs=1e-6)
 
 
+def test_the_share_that_has_its_answers_is_told_after_each_batch(model: Path) -> None:
+    texts = [f"text {number} " + "again " * 30 for number in range(200)]  # of several batches
+    parts = (
+        Rows({"text": part}, range(len(part)), share_read=share)
+        for part, share in ((texts, 0.5), ([None], 0.6), (texts[:150], 1.0))
+    )
+    told: list[tuple[int, float]] = []
+    labeller = Labeller(
+        load_folder(model, "it"),
+        "text",
+        on_batch=lambda share: told.append((labeller.rows, share)),
+    )
+    list(labeller.label_each(parts))
+    first = [share for rows, share in told if rows == 0]
+    later = [share for rows, share in told if rows == 201]
+    assert 0 < first[0] < first[1] <= first[-1] == pytest.approx(0.5)
+    assert 0.6 < later[0] < later[1] <= later[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        ({"a": 1}, "1 row has no answer; the column error says why: a (1 row)"),
+        (
+            {"a": 1, "b": 1_200},
+            "1,201 rows have no answer; the column error says why: b (1,200 rows); a (1 row)",
+        ),
+        (
+            {"a": 5, "b": 4, "c": 3, "d": 2, "e": 1},
+            "15 rows have no answer; the column error says why: "
+            "a (5 rows); b (4 rows); c (3 rows); other reasons (3 rows)",
+        ),
+    ],
+)
+def test_rows_without_an_answer_are_summed_up(faults: dict[str, int], said: str) -> None:
+    assert faults_in_words(faults) == said
+
+
 def test_the_likeliest_labels_come_first(model: Path) -> None:
     columns = labelled(model, AnswerForm(top=5), "a", "b")
     assert list(columns) == [
@@ -115,6 +154,7 @@ def test_the_likeliest_labels_come_first(model: Path) -> None:
     ("line", "says"),
     [
         ("--model gone hello", "gone: found no such folder; expected models:/NAME@ALIAS, …"),
+        ("--model it.onnx hello", "it.onnx: found an ONNX export; …"),
         ("--model in.csv hello", "in.csv: found a file; expected models:/NAME@ALIAS, …"),
         ("--model . --input in.csv hello", "--input: found a file beside texts; expected one …"),
         ("--model . --input in.csv", "--input: found no --output with it; expected both. …"),
@@ -134,7 +174,7 @@ def test_bad_input_is_told_before_anything_heavy_is_imported(
 ) -> None:
     from tests.commands.shell import refusing
 
-    case = Case(line, line, says, {"in.csv": TABLE}, command="predict")
+    case = Case(line, line, says, {"in.csv": TABLE, "it.onnx": ""}, command="predict")
     root = Path(__file__).resolve().parents[2]
     told_of(case, shell, PYTHONPATH=f"{refusing(tmp_path / 'light')}:{root}")
 
@@ -154,6 +194,16 @@ def test_an_input_without_texts_is_told_and_nothing_written(
 ) -> None:
     line = f"--model {model} --input {file} --output out.csv"
     told_of(Case(says, line, says, {file: content}, command="predict"), shell)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model/model.onnx", "onnx/model_quantized.onnx"])
+def test_an_export_for_onnx_is_told_as_such(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"")
+    (tmp_path / name).with_name("config.json").write_text("{}")
+    with pytest.raises(ModelError, match="it: found an ONNX export") as caught:
+        load_folder(tmp_path, "it")
+    assert "--format transformers" in caught.value.hint
 
 
 @pytest.mark.slow

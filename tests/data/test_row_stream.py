@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hpo.data import row_stream
@@ -40,6 +40,8 @@ def read(path: Path, options: ReadOptions | None = None) -> tuple[dict[str, list
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @settings(deadline=None, max_examples=25)
 @given(rows=ROWS, at_once=st.integers(1, 7))
+@example(rows=[("0\n\t", "0")], at_once=1)
+@example(rows=[("0", "0\n\t")], at_once=1)
 def test_what_is_written_part_by_part_is_read_part_by_part(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, rows: list[tuple[str, str]], at_once: int
 ) -> None:
@@ -153,3 +155,59 @@ def test_nothing_is_in_place_before_all_of_it_is_written(tmp_path: Path) -> None
 def test_a_format_that_is_not_written_is_told(name: str) -> None:
     with pytest.raises(OptionError, match="--output"):
         written_format(Path(name))
+
+
+QUOTED = [f'{number},"text {number}, and more"' for number in range(40)]
+PLAIN = [f"{number},text {number}" for number in range(40)]
+
+
+@pytest.mark.parametrize("lines", [QUOTED, PLAIN, [*QUOTED[:20], *PLAIN[20:]]])
+@pytest.mark.parametrize("at_once", [3, 1_000])
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("stray", "fault"),
+    [
+        ('x,"no end', "quot"),  # never closed, or by the next one
+        ('x,"said "so" aloud"', "a fault in its quotes"),
+        ('x,"once" more', "a fault in its quotes"),
+    ],
+)
+def test_a_stray_quotation_mark_spoils_its_own_row_alone(
+    tmp_path: Path,
+    lines: list[str],
+    at_once: int,
+    ends: str,
+    stray: str,
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(row_stream, "ROWS_AT_ONCE", at_once)
+    path = tmp_path / "it.csv"
+    spoilt = ["id,text", *lines[:10], stray, *lines[10:30], stray, *lines[30:]]
+    path.write_text(ends.join([*spoilt, ""]), newline="")
+    ids: list[str] = []
+    faults: dict[int, str] = {}
+    with open_rows(path) as stream:
+        for rows in stream.parts:
+            ids += rows.columns["id"]
+            faults |= {rows.numbers[index]: reason for index, reason in rows.faults.items()}
+    assert sorted(faults) == [12, 33]
+    assert all(fault in reason for reason in faults.values())
+    assert [each for each in ids if each.isdigit()] == [str(number) for number in range(40)]
+
+
+def test_between_tabs_a_quotation_mark_is_part_of_the_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_stream, "_HEAD_BYTES", 16)  # where there is no quotation mark yet
+    path = tmp_path / "it.tsv"
+    lines = ["text\tn", *("so\t1" for _ in range(9)), '"Great" film\t2', '"no end\t3', "so\t4"]
+    path.write_text("\n".join([*lines, ""]))
+    assert read(path)[0]["text"][-3:] == ['"Great" film', '"no end', "so"]
+
+
+def test_a_header_whose_quotes_are_at_fault_is_told(tmp_path: Path) -> None:
+    (tmp_path / "it.csv").write_text('"text,n\na,1\n')
+    says = "line 1: found a quotation mark that is never closed"
+    with pytest.raises(DataError, match=says), open_rows(tmp_path / "it.csv"):
+        pass

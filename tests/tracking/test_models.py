@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpo.errors import TrackingError
+from hpo.errors import ModelError, TrackingError
 from hpo.tasks.single_label import SINGLE_LABEL
 from hpo.tracking import StudyTracker, registered_name
 from hpo.tracking.answers import RetryableError
@@ -210,6 +211,13 @@ def test_the_champion_loads_with_mlflow_and_with_transformers_alone(
     for place in (uri, f"models:/{name}/2"):
         found_labels, _ = load_model(place, store).classify(TEXTS)
         assert found_labels == [answer["label"] for answer in expected]
+    known = f"expected one of {uri}, models:/{name}/2, models:/{name}/1. Did you mean {uri}?"
+    for wrong in (f"models:/{name}", f"models:/{name}/7", f"models:/{name}@champon"):
+        with pytest.raises(ModelError, match=re.escape(known)):
+            load_model(wrong, store)
+    for wrong in (f"models:/{name}x/1", name, f"{name}x"):
+        with pytest.raises(ModelError, match=re.escape(f"Did you mean {uri}?")):
+            load_model(wrong, store)
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     answers = mlflow.transformers.load_model(uri)(TEXTS)

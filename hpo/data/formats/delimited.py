@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from itertools import dropwhile
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from hpo.data.formats.csv_records import Dialect, records, refused, unlimited_fields
 from hpo.data.formats.options import AS_USUAL, ReadOptions
 from hpo.data.formats.text import decoded
 from hpo.data.headers import check_header
@@ -24,15 +25,6 @@ _WORDS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 # A first line for Excel, which takes the delimiter from it.
 _SEPARATOR: Final = re.compile(r'("?)sep=([,;\t|])\1(?=[\r\n])', re.IGNORECASE)
 _FEWEST_BELOW: Final = 2  # lines of several fields, for lines of one above them to be no header
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How fields are written."""
-
-    delimiter: str
-    quotes: bool = True
-    backslash: bool = False  # before a quotation mark inside a field, as Spark writes it
 
 
 def read_csv(path: Path, options: ReadOptions = AS_USUAL) -> Table:
@@ -63,14 +55,14 @@ def sniffed(path: Path, head: str, usual: str) -> Dialect:
     delimiter = _delimiter_of(head, usual)
     head = without_separator(head)
     quoted, bare = Dialect(delimiter), Dialect(delimiter, quotes=False)
-    for dialect in (quoted, replace(quoted, backslash=True)) if '\\"' in head else (quoted,):
+    dialects = [quoted, replace(quoted, backslash=True)] if '\\"' in head else [quoted]
+    for dialect in dialects:
         with suppress(DataError):
             rows = _parsed(path, head, dialect)
-            lines_in_fields = any(
-                "\t" in each and "\n" in each for row in rows.values() for each in row
-            )
-            return bare if delimiter == "\t" and lines_in_fields else dialect
-    return bare if delimiter == "\t" else quoted
+            if delimiter == "\t" and _bare_rows(path, head, rows) is not None:
+                return bare
+            return dialect
+    return bare if delimiter == "\t" else min(dialects, key=lambda dialect: _faults(head, dialect))
 
 
 def without_separator(start: str) -> str:
@@ -79,16 +71,10 @@ def without_separator(start: str) -> str:
     return start[said.end() :] if said else start
 
 
-def records(lines: Iterable[str], dialect: Dialect, *, strict: bool) -> Any:
-    """The csv module's reader of lines, whose `line_num` tells how many it has taken."""
-    return csv.reader(
-        lines,
-        delimiter=dialect.delimiter,
-        quoting=csv.QUOTE_MINIMAL if dialect.quotes else csv.QUOTE_NONE,
-        doublequote=not dialect.backslash,
-        escapechar="\\" if dialect.backslash else None,
-        strict=strict,
-    )
+def _faults(text: str, dialect: Dialect) -> int:
+    with unlimited_fields():
+        read = records(io.StringIO(text, newline=""), dialect)
+        return sum(record.fault is not None for record in read)
 
 
 def _separated(path: Path, options: ReadOptions, usual: str) -> Table:
@@ -162,12 +148,19 @@ def _tab_separated(path: Path, text: str) -> tuple[dict[int, list[str]], tuple[s
             return _parsed(path, text, plain), ()
         except DataError:
             raise as_quoted from None
-    if any("\t" in field and "\n" in field for row in rows.values() for field in row):
+    return _bare_rows(path, text, rows) or rows, ()
+
+
+def _bare_rows(
+    path: Path, text: str, quoted: Mapping[int, list[str]]
+) -> dict[int, list[str]] | None:
+    """The rows with bare quotation marks, where what is quoted between two of them is rows; otherwise None."""
+    if any("\t" in field and "\n" in field for row in quoted.values() for field in row):
         with suppress(DataError):
-            bare = _parsed(path, text, plain)
-            if _holds_rows(bare, rows):
-                rows = bare
-    return rows, ()
+            bare = _parsed(path, text, Dialect("\t", quotes=False))
+            if _holds_rows(bare, quoted):
+                return bare
+    return None
 
 
 def _holds_rows(bare: Mapping[int, list[str]], quoted: Mapping[int, list[str]]) -> bool:
@@ -183,25 +176,12 @@ def _holds_rows(bare: Mapping[int, list[str]], quoted: Mapping[int, list[str]]) 
 
 def _parsed(path: Path, text: str, dialect: Dialect) -> dict[int, list[str]]:
     """The fields of each row by its first line, the header first; all rows of the same width."""
-    reader = records(io.StringIO(text, newline=""), dialect, strict=True)
     rows: dict[int, list[str]] = {}
-    line = 1  # where the record begins; a quoted field may span several lines
-    try:
-        with unlimited_fields():
-            for record in reader:
-                if record:
-                    rows[line] = record
-                line = reader.line_num + 1
-    except csv.Error as error:
-        unclosed = "end of data" in str(error)
-        raise DataError(
-            f"{path}, line {line}",
-            found="a quotation mark that is never closed"
-            if unclosed
-            else f"a fault in its quotes ({error})",
-            expected='fields in quotes, with "" for a quotation mark inside one',
-            hint="Correct that line, or write the file with a csv library.",
-        ) from error
+    with unlimited_fields():
+        for record in records(io.StringIO(text, newline=""), dialect):
+            if record.fault is not None:
+                raise refused(str(path), record)
+            rows[record.line] = record.fields
     return _of_one_width(path, rows, dialect.delimiter)
 
 
@@ -281,13 +261,3 @@ def _ragged(path: Path, line: int, record: list[str], width: int, delimiter: str
 
 def _word(delimiter: str) -> str:
     return _WORDS[delimiter].removesuffix("s")
-
-
-@contextmanager
-def unlimited_fields() -> Iterator[None]:
-    """Lift the csv module's limit of 128 KiB a field, one for the whole process, for a while."""
-    before = csv.field_size_limit(2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
