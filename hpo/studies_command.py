@@ -122,16 +122,18 @@ def _list(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     locations = read_locations(options)
     _check_name(options.study, locations)
+    from hpo.results.found import found_by
     from hpo.results.studies_in_words import study_in_words
 
     with _for_viewing(locations) as storage:
         [(study, size)] = _sized(storage, locations, options.study)
+        found = found_by(storage, study.progress.study_id)
     if options.json:
         best = {} if study.best is None else dict(study.best.params)
-        facts = _facts(study, size)
-        _write_json({**facts, "best_params": best, "settings": dict(study.settings)})
+        facts = {**_facts(study, size), "best_params": best, **found.as_json()}
+        _write_json({**facts, "settings": dict(study.settings)})
     else:
-        _write_lines(study_in_words(study, size))
+        _write_lines(study_in_words(study, size, found.in_words(study.metric)))
     return DONE
 
 

@@ -200,14 +200,11 @@ def _test_score(summary: Summary, champion: Champion) -> list[str]:
 
     test, metric = champion.test, summary.metric
     second = second_metric(metric, test.metrics)
-    low, high = test.intervals[metric]
     second_low, second_high = test.intervals[second]
     constant = baseline_of(test, summary.label_names, [metric, second])
     appraisal = appraise(test, metric, summary.label_names)
     return [
-        f"Test {metric} of {champion.source.words}: {test.metrics[metric]:.4f} "
-        f"(95 % interval {low:.4f} to {high:.4f}, {test.texts} texts, "
-        f"{champion.looks_in_words})",
+        f"Test {metric} of {champion.source.words}: {champion.test_in_words(metric)}",
         f"Test {second} of {champion.source.words}: {test.metrics[second]:.4f} "
         f"(95 % interval {second_low:.4f} to {second_high:.4f})",
         constant.in_words([metric, second]),

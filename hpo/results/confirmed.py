@@ -177,9 +177,16 @@ class Confirmation:
         """`Confirmed at 0.9120 ± 0.0042 over 3 new seeds on new texts; optimism of the search +0.0151.`"""
         if self.expected is None:
             return "Every training with a new seed failed."
+        return f"Confirmed at {self.expected_in_words}."
+
+    @property
+    def expected_in_words(self) -> str:
+        """`0.9120 ± 0.0042 over 3 new seeds on new texts; optimism of the search +0.0151`."""
+        if self.expected is None:
+            return "by none of the new seeds, with which every training failed"
         return (
-            f"Confirmed at {self.expected.in_words()} over {self.seeds_in_words}; "
-            f"optimism of the search {_signed(self.optimism or 0.0)}."
+            f"{self.expected.in_words()} over {self.seeds_in_words}; "
+            f"optimism of the search {_signed(self.optimism or 0.0)}"
         )
 
     @property
