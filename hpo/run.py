@@ -161,9 +161,11 @@ def _uis(wanted: bool, locations: Locations) -> Iterator[None]:
 
 
 def _say_stopped(summary: Summary, *, out_of_time: bool) -> None:
-    finished = summary.counts.finished
+    from hpo.spec.numbers import counted
+
+    finished = counted(summary.counts.finished, "finished trial")
     why = "Time is up" if out_of_time else "Stopped"
-    text = f"{why} at {finished} finished trials; all is kept. The same command goes on from here."
+    text = f"{why} at {finished}; all is kept. The same command goes on from here."
     if not out_of_time:
         raise Interrupted(text)
     say(text)

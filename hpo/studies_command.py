@@ -244,23 +244,20 @@ def _outcomes(storage: Storage, locations: Locations) -> Any:
 
 def _tell(mine: Belongings) -> None:
     from hpo.results.studies_in_words import size_in_words
+    from hpo.spec.numbers import counted
 
     there = mine.in_mlflow
     versions = ", ".join(f"{name} {version}" for name, version in there.versions)
     parts = (
-        _counted(len(there.runs), "run"),
-        _counted(len(there.models), "logged model"),
-        _counted(len(there.versions), "registered version"),
+        counted(len(there.runs), "run"),
+        counted(len(there.models), "logged model"),
+        counted(len(there.versions), "registered version"),
     )
     say(f"What goes with {mine.name}:")
-    say(f"  storage  {_counted(mine.trials, 'trial')}")
+    say(f"  storage  {counted(mine.trials, 'trial')}")
     say(f"  MLflow   {', '.join(parts)}" + (f" ({versions})" if versions else ""))
-    places = "".join(f" in {each}" for each in (*mine.folders, *mine.data))
-    say(f"  disk     {size_in_words(mine.bytes)}{places}")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+    places = " and ".join(map(str, (*mine.folders, *mine.data)))
+    say(f"  disk     {size_in_words(mine.bytes)}" + (f" in {places}" if places else ""))
 
 
 def _agreed(name: str) -> bool:

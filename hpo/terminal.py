@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from hpo.printable import printable
 from hpo.runtime.events import Event, TrialEnded, View, bare, name_of
-from hpo.spec.numbers import duration
+from hpo.spec.numbers import counted, duration
 from hpo.study_state import StudyState
 from hpo.wrapping import packed, wrapped
 
@@ -36,7 +36,7 @@ class PlainView:
         if isinstance(ended, TrialEnded):
             self._line(f"{_end_in_words(event, ended)} | {self._state.in_words()}")
         elif time.monotonic() - self._last_line >= _PLAIN_LINE_SECONDS:
-            self._line(f"{self._state.in_words()} | {'  '.join(self._state.at_work())}")
+            self._line(self._state.line())
 
     def close(self) -> None:
         pass
@@ -131,7 +131,7 @@ def print_summary(summary: Summary, stream: TextIO) -> None:
     failed = f", {counts.failed} failed" if counts.failed else ""
     before = [
         "",
-        f"Study {summary.name}: {counts.finished} finished trials "
+        f"Study {summary.name}: {counted(counts.finished, 'finished trial')} "
         f"({counts.complete} complete, {counts.pruned} pruned{failed})",
     ]
     table, lines = [], []
