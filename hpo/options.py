@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from hpo.completion import complete, is_asked, offering, study_files, study_keys
 from hpo.errors import HpoError, OptionError, nearest_name
 from hpo.help import DATA, PLACES, STUDY, group, layout_of
-from hpo.log_level import log_level
+from hpo.log_level import formatter_for, log_level
 from hpo.moving import run_moving
 from hpo.printable import replace_unencodable
 from hpo.quiet import quiet_libraries
-from hpo.redaction import RedactingFormatter
 from hpo.spec.numbers import whole_number
 from hpo.waiting import BreakOff
 from hpo.wrapping import wrapped
@@ -59,7 +58,7 @@ def command(main: Callable[[argparse.Namespace], int], parser: argparse.Argument
         say(f"error: {error}")
         return error.exit_code
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(formatter_for(os.environ))
     logging.basicConfig(level=level, handlers=[handler])
     quiet_libraries()
     try:

@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 
-from hpo.redaction import RedactingFormatter
+from hpo.redaction import LogFormatter
 
 _HIDDEN_WARNING = "SOCKS support in urllib3"
 
@@ -26,4 +26,4 @@ def quiet_caller() -> None:
     # Of tqdm in a notebook without widgets, which nothing of ours needs.
     warnings.filterwarnings("ignore", message="IProgress not found")
     if logging.lastResort is not None:  # what prints, where logging is not set up
-        logging.lastResort.setFormatter(RedactingFormatter("%(message)s"))
+        logging.lastResort.setFormatter(LogFormatter("%(message)s"))

@@ -107,6 +107,19 @@ class RedactingFormatter(logging.Formatter):
         return redact_text(super().format(record))
 
 
+class LogFormatter(RedactingFormatter):
+    """A warning of ours as every other that people are told: `warning: the tracking server …`; all else by a format."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.levelno != logging.WARNING or record.name.partition(".")[0] != "hpo":
+            return super().format(record)
+        told = logging.makeLogRecord(vars(record))
+        first = str(told.msg).partition(" ")[0]
+        if first.istitle():  # a word of ours, no name that is put into it
+            told.msg = first.lower() + str(told.msg)[len(first) :]
+        return RedactingFormatter("warning: %(message)s").format(told)
+
+
 def _parted(url: str) -> tuple[str, str, str]:
     """A URL as `scheme://`, `user:password@` and the rest; the first two may be empty."""
     match = re.match(r"\s*[A-Za-z][\w+.-]*://", url)

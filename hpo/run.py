@@ -96,9 +96,9 @@ def _run(options: argparse.Namespace) -> int:
 
         check_installed()
     check_early(spec, locations)
-    read_points(options.enqueue, spec)
+    points = read_points(options.enqueue, spec)
     if options.dry_run:
-        return _tell_plan(options, spec, locations)
+        return _tell_plan(options, spec, locations, len(points))
     watch = _watch(options, locations)
     stop_on_signals(watch.stop.ask)
     summary, done = run_on_this_machine(
@@ -130,7 +130,9 @@ def _watch(options: argparse.Namespace, locations: Locations) -> Watch:
     return Watch(view, Stop(), say, download, data, _uis(options.ui, locations))
 
 
-def _tell_plan(options: argparse.Namespace, spec: StudySpec, locations: Locations) -> int:
+def _tell_plan(
+    options: argparse.Namespace, spec: StudySpec, locations: Locations, points: int
+) -> int:
     from hpo.runtime.plan import plan_of
     from hpo.runtime.preparation import prepare
     from hpo.terminal import tell_data
@@ -138,7 +140,7 @@ def _tell_plan(options: argparse.Namespace, spec: StudySpec, locations: Location
 
     prepared = prepare(spec, locations, *([] if options.quiet else [say]))
     tell_data(prepared, quiet=options.quiet)
-    plan = plan_of(spec, prepared, locations)
+    plan = plan_of(spec, prepared, locations, points)
     if options.json:
         json.dump(plan.as_json(), sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -161,9 +163,11 @@ def _uis(wanted: bool, locations: Locations) -> Iterator[None]:
 
 
 def _say_stopped(summary: Summary, *, out_of_time: bool) -> None:
-    finished = summary.counts.finished
+    from hpo.spec.numbers import counted
+
+    finished = counted(summary.counts.finished, "finished trial")
     why = "Time is up" if out_of_time else "Stopped"
-    text = f"{why} at {finished} finished trials; all is kept. The same command goes on from here."
+    text = f"{why} at {finished}; all is kept. The same command goes on from here."
     if not out_of_time:
         raise Interrupted(text)
     say(text)

@@ -122,16 +122,18 @@ def _list(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     locations = read_locations(options)
     _check_name(options.study, locations)
+    from hpo.results.found import found_by
     from hpo.results.studies_in_words import study_in_words
 
     with _for_viewing(locations) as storage:
         [(study, size)] = _sized(storage, locations, options.study)
+        found = found_by(storage, study.progress.study_id)
     if options.json:
         best = {} if study.best is None else dict(study.best.params)
-        facts = _facts(study, size)
-        _write_json({**facts, "best_params": best, "settings": dict(study.settings)})
+        facts = {**_facts(study, size), "best_params": best, **found.as_json()}
+        _write_json({**facts, "settings": dict(study.settings)})
     else:
-        _write_lines(study_in_words(study, size))
+        _write_lines(study_in_words(study, size, found.in_words(study.metric)))
     return DONE
 
 
@@ -242,23 +244,20 @@ def _outcomes(storage: Storage, locations: Locations) -> Any:
 
 def _tell(mine: Belongings) -> None:
     from hpo.results.studies_in_words import size_in_words
+    from hpo.spec.numbers import counted
 
     there = mine.in_mlflow
     versions = ", ".join(f"{name} {version}" for name, version in there.versions)
     parts = (
-        _counted(len(there.runs), "run"),
-        _counted(len(there.models), "logged model"),
-        _counted(len(there.versions), "registered version"),
+        counted(len(there.runs), "run"),
+        counted(len(there.models), "logged model"),
+        counted(len(there.versions), "registered version"),
     )
     say(f"What goes with {mine.name}:")
-    say(f"  storage  {_counted(mine.trials, 'trial')}")
+    say(f"  storage  {counted(mine.trials, 'trial')}")
     say(f"  MLflow   {', '.join(parts)}" + (f" ({versions})" if versions else ""))
-    places = "".join(f" in {each}" for each in (*mine.folders, *mine.data))
-    say(f"  disk     {size_in_words(mine.bytes)}{places}")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+    places = " and ".join(map(str, (*mine.folders, *mine.data)))
+    say(f"  disk     {size_in_words(mine.bytes)}" + (f" in {places}" if places else ""))
 
 
 def _agreed(name: str) -> bool:

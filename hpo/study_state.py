@@ -62,10 +62,10 @@ class StudyState:
                 self.confirmation.update(event.event)
 
     def seconds_left(self) -> float | None:
-        """By the pace so far; None before anything is known of it."""
+        """By the pace so far; None before anything is known of it, and of what follows the last trial."""
         done = self.finished - self._finished_before
         begun = sum(share for share, _ in self.running.values())
-        if done + begun < 0.5:
+        if done + begun < 0.5 or self.finished >= self.wanted:
             return None
         pace = (time.monotonic() - self._started) / (done + begun)
         return max(0.0, (self.wanted - self.finished - begun) * pace)
@@ -88,6 +88,10 @@ class StudyState:
         if left is not None:
             words.append(f"{duration(left)} left")
         return ", ".join(words)
+
+    def line(self) -> str:
+        """Both in a line: how far it is, and what is being done, where something is."""
+        return " | ".join(part for part in (self.in_words(), "  ".join(self.at_work())) if part)
 
     def at_work(self) -> list[str]:
         """What is being done: `#7 50% 0.8720`, a trial's progress and last metric, of each of them."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from hpo.printable import printable
 from hpo.runtime.events import Event, TrialEnded, View, bare, name_of
-from hpo.spec.numbers import duration
+from hpo.spec.numbers import counted, duration
 from hpo.study_state import StudyState
 from hpo.wrapping import packed, wrapped
 
@@ -36,7 +36,7 @@ class PlainView:
         if isinstance(ended, TrialEnded):
             self._line(f"{_end_in_words(event, ended)} | {self._state.in_words()}")
         elif time.monotonic() - self._last_line >= _PLAIN_LINE_SECONDS:
-            self._line(f"{self._state.in_words()} | {'  '.join(self._state.at_work())}")
+            self._line(self._state.line())
 
     def close(self) -> None:
         pass
@@ -131,7 +131,7 @@ def print_summary(summary: Summary, stream: TextIO) -> None:
     failed = f", {counts.failed} failed" if counts.failed else ""
     before = [
         "",
-        f"Study {summary.name}: {counts.finished} finished trials "
+        f"Study {summary.name}: {counted(counts.finished, 'finished trial')} "
         f"({counts.complete} complete, {counts.pruned} pruned{failed})",
     ]
     table, lines = [], []
@@ -203,14 +203,11 @@ def _test_score(summary: Summary, champion: Champion) -> list[str]:
 
     test, metric = champion.test, summary.metric
     second = second_metric(metric, test.metrics)
-    low, high = test.intervals[metric]
     second_low, second_high = test.intervals[second]
     constant = baseline_of(test, summary.label_names, [metric, second])
     appraisal = appraise(test, metric, summary.label_names)
     return [
-        f"Test {metric} of {champion.source.words}: {test.metrics[metric]:.4f} "
-        f"(95 % interval {low:.4f} to {high:.4f}, {test.texts} texts, "
-        f"{champion.looks_in_words})",
+        f"Test {metric} of {champion.source.words}: {champion.test_in_words(metric)}",
         f"Test {second} of {champion.source.words}: {test.metrics[second]:.4f} "
         f"(95 % interval {second_low:.4f} to {second_high:.4f})",
         constant.in_words([metric, second]),

@@ -130,6 +130,14 @@ def test_a_study_without_trials_has_nothing_to_be_held_against() -> None:
     assert printed(nothing) == "\nStudy reviews: 0 finished trials (0 complete, 0 pruned)\n"
 
 
+def test_one_trial_is_told_as_one_which_is_no_luckier_than_others() -> None:
+    one = summary(counts=Counts(1, 0, 0, 0, 0), is_confirmed=False)
+    assert "the best of many trials is also the luckiest" in printed(one)
+    assert "Study reviews: 1 finished trial (1 complete, 0 pruned)" in printed(one)
+    said = printed(summary(entries=one.entries[:1], noise=None, is_confirmed=False))
+    assert "\nNot confirmed (confirm.seeds is 0).\n" in said
+
+
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_on_a_terminal_lines_break_between_words_and_never_beside_a_number(
     monkeypatch: pytest.MonkeyPatch, width: int

@@ -70,8 +70,7 @@ class NotebookView:
         from IPython.display import display
 
         self._last = time.monotonic()
-        running = "  ".join(self._state.at_work())
-        text = printable(self._state.in_words() + (f" | {running}" if running else ""))
+        text = printable(self._state.line())
         if self._shown is None:
             self._shown = display({"text/plain": text}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:

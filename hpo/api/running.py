@@ -40,6 +40,7 @@ def run(
     from hpo.execution.local_run import asked_workers, run_on_this_machine
     from hpo.runtime.early_checks import mark_state
     from hpo.search.points import read_points
+    from hpo.spec.numbers import counted
 
     texts = [json.dumps(dict(point)) for point in points]
     seconds, count = _seconds(timeout), asked_workers(str(workers))
@@ -55,7 +56,8 @@ def run(
     if caller.error is not None:
         raise caller.error
     if not done:
-        kept = f"at {summary.counts.finished} finished trials; all is kept, and run() goes on from here"
+        finished = counted(summary.counts.finished, "finished trial")
+        kept = f"at {finished}; all is kept, and run() goes on from here"
         if caller.interrupted:
             raise KeyboardInterrupt(f"stopped {kept}")
         caller.watch.say(f"{'Time is up' if caller.watch.stop.out_of_time else 'Stopped'} {kept}.")

@@ -18,7 +18,7 @@ from types import ModuleType
 
 from hpo.errors import HpoError, StudyFailedError
 from hpo.execution.executor import Executor, Job
-from hpo.redaction import RedactingFormatter
+from hpo.redaction import LogFormatter
 from hpo.runtime.events import Event, Listener, TrialEnded, bare
 
 logger = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ def _receive(connection: Connection) -> Event | _Finished | None:
 def _serve(connection: Connection) -> None:
     """The life of a worker process."""
     if logging.lastResort is not None:  # what prints here, where logging is not set up
-        logging.lastResort.setFormatter(RedactingFormatter("%(message)s"))
+        logging.lastResort.setFormatter(LogFormatter("%(message)s"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())

@@ -17,6 +17,7 @@ from hpo.runtime.finish import Summary, finish_study, known_champion, summarise,
 from hpo.runtime.session import Session, open_session
 from hpo.runtime.watching import Standing, Watch
 from hpo.search.points import read_points
+from hpo.spec.numbers import counted
 from hpo.studies.registration import submit
 from hpo.studies.studies import open_study
 
@@ -58,7 +59,7 @@ def run_study(
     )
     entries = open_study(storage, spec.name, n_layer=prepared.n_layer).read(leaderboard)
     if progress.is_searched:
-        have = f"its {progress.wanted} finished trials already ({progress.finished})"
+        have = f"its {counted(progress.wanted, 'finished trial')} already ({progress.finished})"
         watch.say(f"Study {spec.name} has {have}.")
         if asked:
             watch.say("Points wait until it is to have more: raise --trials.")

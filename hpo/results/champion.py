@@ -23,6 +23,7 @@ from hpo.results.leaderboard import Entry
 from hpo.results.markdown_table import markdown_table, rounded
 from hpo.results.score_card import score_sections
 from hpo.spec.study import Metric
+from hpo.tracking.keys import CHAMPION_ALIAS
 from hpo.tracking.tracker import StudyTracker
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,19 @@ class Champion:
     def looks_in_words(self) -> str:
         """`looked at once`, how often the test split was."""
         return f"looked at {'once' if self.times_tested == 1 else f'{self.times_tested} times'}"
+
+    @property
+    def uri(self) -> str:
+        """Where it loads from, unless MLflow has lost it or somebody moved the alias."""
+        return f"models:/{self.registered_name}@{CHAMPION_ALIAS}"
+
+    def test_in_words(self, metric: str) -> str:
+        """`0.9045 (95 % interval 0.8930 to 0.9165, 2000 texts, looked at once)`."""
+        low, high = self.test.intervals[metric]
+        return (
+            f"{self.test.metrics[metric]:.4f} (95 % interval {low:.4f} to {high:.4f}, "
+            f"{self.test.texts} texts, {self.looks_in_words})"
+        )
 
     @property
     def confirmed_metrics(self) -> dict[str, float]:

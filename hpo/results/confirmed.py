@@ -11,14 +11,17 @@ from typing import Any, Final
 
 from hpo.results.cross_fit import CrossFit, cross_fit
 from hpo.spec.confirm import ConfirmedOn
+from hpo.spec.numbers import counted
 from hpo.spec.study import Direction
 
 # A difference that chance gives less often than this is told as one.
 _LEVEL: Final = 0.05
 
-NOT_CONFIRMED: Final = (
-    "Not confirmed (confirm.seeds is 0): the best of many trials is also the luckiest of them."
-)
+
+def not_confirmed(trials: int) -> str:
+    """What is to be said where the best of so many trials is not trained again."""
+    why = ": the best of many trials is also the luckiest of them" if trials > 1 else ""
+    return f"Not confirmed (confirm.seeds is 0){why}."
 
 
 @dataclass(frozen=True)
@@ -177,16 +180,23 @@ class Confirmation:
         """`Confirmed at 0.9120 ± 0.0042 over 3 new seeds on new texts; optimism of the search +0.0151.`"""
         if self.expected is None:
             return "Every training with a new seed failed."
+        return f"Confirmed at {self.expected_in_words}."
+
+    @property
+    def expected_in_words(self) -> str:
+        """`0.9120 ± 0.0042 over 3 new seeds on new texts; optimism of the search +0.0151`."""
+        if self.expected is None:
+            return "by none of the new seeds, with which every training failed"
         return (
-            f"Confirmed at {self.expected.in_words()} over {self.seeds_in_words}; "
-            f"optimism of the search {_signed(self.optimism or 0.0)}."
+            f"{self.expected.in_words()} over {self.seeds_in_words}; "
+            f"optimism of the search {_signed(self.optimism or 0.0)}"
         )
 
     @property
     def seeds_in_words(self) -> str:
         """`3 new seeds on new texts`."""
         seeds = 0 if self.expected is None else len(self.expected.picks)
-        return f"{_count(seeds, 'new seed')} on {'new' if self.on == 'new' else 'the same'} texts"
+        return f"{counted(seeds, 'new seed')} on {'new' if self.on == 'new' else 'the same'} texts"
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -280,9 +290,5 @@ def _read(document: Mapping[str, Any]) -> Confirmed:
 def _failures(each: Confirmed) -> str:
     failed = len(each.values) - len(each.runs)
     return (
-        f"Trial {each.number} failed with {_count(failed, 'new seed')}; its mean is of the others."
+        f"Trial {each.number} failed with {counted(failed, 'new seed')}; its mean is of the others."
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

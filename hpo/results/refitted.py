@@ -14,6 +14,7 @@ from hpo.results.champion import Champion
 from hpo.results.champion_model import load_champion, save_champion
 from hpo.results.champion_source import ChampionSource
 from hpo.spec.study import Metric
+from hpo.storage.storage import Storage
 from hpo.studies.memory import recall
 from hpo.studies.studies import OpenStudy
 from hpo.tracking.keys import REFIT_ALIAS
@@ -56,16 +57,26 @@ class Refit:
 
     def in_words(self) -> str:
         """A line for people."""
+        return f"Refit: {self.made_in_words}"
+
+    @property
+    def made_in_words(self) -> str:
+        """`models:/reviews@refit, trial 7 trained once more for 2.00 epochs on train+validation (1,700 texts)`."""
         splits = "all texts, those of the test split among them" if self.on == "all" else self.on
         return (
-            f"Refit: {self.uri}, trial {self.number} trained once more for {self.epochs:.2f} epochs "
+            f"{self.uri}, trial {self.number} trained once more for {self.epochs:.2f} epochs "
             f"on {splits} ({self.texts:,} texts)"
         )
 
 
 def known_refit(study: OpenStudy) -> Refit | None:
     """What the study remembers of it; None where there is none."""
-    told = recall(study.storage, study.study_id, REFIT_KEY)
+    return refit_in(study.storage, study.study_id)
+
+
+def refit_in(storage: Storage, study_id: int) -> Refit | None:
+    """The same of a study that need not be open."""
+    told = recall(storage, study_id, REFIT_KEY)
     if not isinstance(told, dict):
         return None
     facts: Mapping[str, Any] = told

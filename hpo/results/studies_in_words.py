@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from hpo.printable import printable
@@ -21,8 +21,13 @@ def studies_in_words(studies: Sequence[tuple[Overview, int]]) -> list[str]:
     return _table([_HEADER, *rows])
 
 
-def study_in_words(study: Overview, size: int) -> list[str]:
-    """What is to be said of one study, a word on the left of each line."""
+def study_in_words(study: Overview, size: int, found: Mapping[str, str]) -> list[str]:
+    """What is to be said of one study, a word on the left of each line.
+
+    Args:
+        size: How many bytes it takes.
+        found: What it found beside its trials, in words.
+    """
     settings = study.settings
     params = {} if study.best is None else study.best.params
     lines = {
@@ -31,6 +36,7 @@ def study_in_words(study: Overview, size: int) -> list[str]:
         "trials": _progress(study),
         "best": _best(study),
         "with": ", ".join(f"{name} {_number(value)}" for name, value in params.items()),
+        **found,
         "data": settings["data"].get("source"),
         "model": settings["model"].get("name"),
         "begun": _moment(study.created),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from hpo.results.confirmed import Confirmation
 from hpo.results.leaderboard import Entry
 from hpo.results.noise import Noise
+from hpo.spec.numbers import counted
 from hpo.spec.space import Choice, SearchSpace
 from hpo.spec.study import Metric, direction_of
 
@@ -102,8 +103,9 @@ def _with_new_seeds(confirmation: Confirmation) -> list[str]:
 def _in_common(number: int, finished: Sequence[Reached], space: SearchSpace, metric: Metric) -> str:
     """What sets the good trials, this one among them, apart from the others."""
     if len(finished) < _LEAST_TRIALS:
+        be = "is" if len(finished) == 1 else "are"
         return (
-            f"{len(finished)} finished trials are too few to say what the good ones have in common "
+            f"{counted(len(finished), 'finished trial')} {be} too few to say what the good ones have in common "
             f"({_LEAST_TRIALS} or more)."
         )
     sign = -1 if direction_of(metric) == "maximize" else 1

@@ -19,7 +19,7 @@ from hpo.results.baseline import baseline_in
 from hpo.results.champion import Champion, promote
 from hpo.results.champion_model import load_champion
 from hpo.results.champion_source import ChampionSource, champion_source
-from hpo.results.confirmed import NOT_CONFIRMED, Confirmation
+from hpo.results.confirmed import Confirmation, not_confirmed
 from hpo.results.ensembles.known import made_ensembles, times_tested
 from hpo.results.ensembles.made import Ensemble
 from hpo.results.leaderboard import Counts, Entry, counts, importances, leaderboard, top_numbers
@@ -105,7 +105,8 @@ class Summary:
         """How the champion was chosen among the best, a sentence each."""
         known = None if self.champion is None else self.champion.confirmation
         if known is None:
-            return [NOT_CONFIRMED] if self.champion and not self.is_confirmed else []
+            unconfirmed = self.champion is not None and not self.is_confirmed
+            return [not_confirmed(len(self.entries))] if unconfirmed else []
         return known.in_words(self.metric)
 
     @property

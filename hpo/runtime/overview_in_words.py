@@ -9,6 +9,7 @@ from unicodedata import east_asian_width
 from hpo.data.table import shortened
 from hpo.printable import printable
 from hpo.runtime.data_overview import DataOverview, Lengths
+from hpo.spec.numbers import counted
 from hpo.spec.study import DEMO
 
 LEFT: Final = 11
@@ -59,7 +60,7 @@ def _block(name: str, lines: Sequence[str]) -> list[str]:
 def _files(overview: DataOverview) -> list[str]:
     return [
         f"{_inside(overview.source, each.place)}{f' ({each.written})' if each.written else ''}, "
-        f"{_count(each.rows, 'row')}"
+        f"{counted(each.rows, 'row')}"
         for each in overview.files.values()
     ]
 
@@ -159,7 +160,7 @@ def _cut_in_words(lengths: Lengths) -> str:
     verb = "is" if lengths.texts_cut == 1 else "are"
     much = " (data.max_length, data.keep)" * (share > _MUCH_CUT)
     return (
-        f"{_count(lengths.texts_cut, 'text')} ({_percent(share)}) {verb} cut at {limit}, "
+        f"{counted(lengths.texts_cut, 'text')} ({_percent(share)}) {verb} cut at {limit}, "
         f"{_percent(lengths.tokens_cut)} of all tokens{much}"
     )
 
@@ -168,15 +169,15 @@ def _checked(overview: DataOverview) -> str:
     facts = overview.facts
     empty = sum(each.empty for each in overview.files.values())
     shared = [
-        f"{_count(count, 'text')} of {one} in {other} too"
+        f"{counted(count, 'text')} of {one} in {other} too"
         for pair, count in facts.shared.items()
         for one, other in [pair.split(", ")]
     ]
     copies = [f"{count:,} in {role}" for role, count in facts.copies.items() if count]
-    clashing = _count(facts.clashing, "training text")
+    clashing = counted(facts.clashing, "training text")
     return "; ".join(
         (
-            _count(empty, "empty row") if empty else "no empty rows",
+            counted(empty, "empty row") if empty else "no empty rows",
             *(shared or ["no text in two splits"]),
             f"exact copies: {', '.join(copies)}" if copies else "no copies",
             f"{clashing} with clashing labels" if facts.clashing else "no clashing labels",
@@ -234,10 +235,6 @@ def _table(
 def _width(text: str) -> int:
     """How many columns of a terminal a text takes: Chinese and the like two each."""
     return len(text) + sum(east_asian_width(character) in "WF" for character in text)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _percent(share: float) -> str:

@@ -18,7 +18,7 @@ from hpo.spec.locations import Locations
 from hpo.spec.names import confirmation_name
 from hpo.storage.storage import Storage
 from hpo.storage.tables import lock_study
-from hpo.studies.confirmations import confirmation_row
+from hpo.studies.confirmation_rows import confirmation_row
 from hpo.studies.earlier_names import earlier_names
 from hpo.studies.overview import Overview
 from hpo.studies.progress import unknown_study
@@ -48,7 +48,7 @@ def parts_of(storage: Storage, study: Overview) -> tuple[Part, ...]:
 
     def look() -> tuple[int, str] | None:
         with storage.read() as connection:
-            return confirmation_row(connection, study.name)
+            return confirmation_row(connection, study.name, study.uid)
 
     row = storage.retry(look, "looking for what confirms the study")
     registered_as = earlier_names(storage, study.progress.study_id).registered_as

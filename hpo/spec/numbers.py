@@ -147,6 +147,11 @@ def _shown(text: str) -> str:
     return repr(text if len(text) < _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 trial`, `2 trials`, `1,200 trials`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """`8 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)

@@ -21,10 +21,15 @@ from hpo.spec.confirm import ConfirmedOn
 from hpo.spec.names import confirmation_name
 from hpo.spec.study import DEMO, PrunerChoice, SamplerChoice, StudySpec
 from hpo.storage.optuna_rows import create_study, delete_study, enqueue_trial
-from hpo.storage.optuna_tables import STUDIES, TRIAL_USER_ATTRIBUTES, TRIALS
+from hpo.storage.optuna_tables import TRIAL_USER_ATTRIBUTES, TRIALS
 from hpo.storage.seals import sealed_spec
 from hpo.storage.tables import HPO_STUDIES, lock_study, now_utc
-from hpo.studies.memory import keep, kept
+from hpo.studies.confirmation_rows import (
+    confirmation_row,
+    confirms,
+    note_confirmed,
+    row_of_that_name,
+)
 from hpo.studies.reading import known_reading
 from hpo.studies.studies import OpenStudy
 
@@ -33,7 +38,6 @@ REPETITION: Final = "repetition"
 CONFIRMED_ON: Final = "confirmed_on"
 SCORED_AT: Final = "scored_at"
 _KEYS: Final = (CONFIRMS, REPETITION, CONFIRMED_ON)
-_OF: Final = "confirms"  # under which it remembers the uid of its study
 
 
 class RunKey(NamedTuple):
@@ -131,25 +135,15 @@ def study_confirmed_on(study: OpenStudy) -> ConfirmedOn:
     return confirmed_on(study.spec, () if reading is None else reading.split_off)
 
 
-def confirmation_row(connection: Connection, name: str) -> tuple[int, str] | None:
-    """The id and uid of what confirms the study of this name; None where nothing does yet."""
-    row = connection.execute(
-        select(HPO_STUDIES.c.study_id, HPO_STUDIES.c.uid)
-        .join(STUDIES, STUDIES.c.study_id == HPO_STUDIES.c.study_id)
-        .where(STUDIES.c.study_name == confirmation_name(name))
-    ).first()
-    return None if row is None else (int(row.study_id), str(row.uid))
-
-
 def description_of(name: str) -> str:
     """What describes the confirmation of the study of this name."""
     return f"Confirmation of {name}: its best trials, trained again with new seeds."
 
 
 def _registered(connection: Connection, study: OpenStudy) -> tuple[int, str]:
-    row = confirmation_row(connection, study.name)
+    row = row_of_that_name(connection, study.name)
     if row is not None:
-        if kept(connection, row[0], _OF) == study.uid:
+        if confirms(connection, row[0], study.uid):
             return row
         # Of a study of this name that was deleted in the dashboard, which knows nothing of it.
         delete_study(connection, row[0])
@@ -161,7 +155,7 @@ def _registered(connection: Connection, study: OpenStudy) -> tuple[int, str]:
             study_id=study_id, uid=uid, spec_json="", trials=0, priority=0, created_utc=now_utc()
         )
     )
-    keep(connection, study_id, _OF, study.uid)
+    note_confirmed(connection, study_id, study.uid)
     return study_id, uid
 
 
@@ -223,9 +217,9 @@ def confirmation_trials(study: OpenStudy) -> list[FrozenTrial]:
 
     def read() -> list[FrozenTrial]:
         with study.storage.read() as connection:
-            row = confirmation_row(connection, study.name)
-            if row is None or kept(connection, row[0], _OF) != study.uid:
-                return []
+            row = confirmation_row(connection, study.name, study.uid)
+        if row is None:
+            return []
         try:
             return study.storage.optuna.get_all_trials(row[0], deepcopy=False)
         except KeyError:  # deleted since

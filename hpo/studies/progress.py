@@ -18,6 +18,7 @@ from hpo.storage.optuna_tables import STUDIES, TRIALS
 from hpo.storage.seals import Damaged, damage, place_of, spec_text
 from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_CLAIMS, HPO_STUDIES
+from hpo.studies.confirmation_rows import confirms
 
 FINISHED: Final = (TrialState.COMPLETE, TrialState.PRUNED)
 _COUNTS: Final = ("finished", "failed", "held", "free")
@@ -173,11 +174,17 @@ def _progress(connection: Connection, name: str | None) -> list[StudyProgress]:
     )
     if name is not None:
         query = query.where(STUDIES.c.study_name.in_((name, confirmation_name(name))))
-    found = {row.study_name: _study_progress(connection, row) for row in connection.execute(query)}
+    rows = connection.execute(query).all()
+    found = {row.study_name: _study_progress(connection, row) for row in rows}
+
+    def confirmation(name: str, uid: str) -> StudyProgress | None:
+        its = found.get(confirmation_name(name))
+        return its if its is not None and confirms(connection, its.study_id, uid) else None
+
     return [
-        replace(each, confirmation=found.get(confirmation_name(each.name)))
-        for each in found.values()
-        if confirmed_study(each.name) is None
+        replace(found[row.study_name], confirmation=confirmation(row.study_name, row.uid))
+        for row in rows
+        if confirmed_study(row.study_name) is None
     ]
 
 

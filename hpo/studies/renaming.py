@@ -14,7 +14,8 @@ from hpo.storage.optuna_tables import STUDIES, TRIAL_USER_ATTRIBUTES, TRIALS
 from hpo.storage.seals import LINKS, Damaged, damage, place_of, sealed_spec, spec_text
 from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_STUDIES
-from hpo.studies.confirmations import confirmation_row, description_of
+from hpo.studies.confirmation_rows import row_of_that_name
+from hpo.studies.confirmations import description_of
 from hpo.studies.progress import FINISHED
 
 
@@ -67,7 +68,7 @@ def rename_rows(connection: Connection, study_id: int, name: str) -> None:
 def clear_confirmation(connection: Connection, name: str) -> None:
     """Delete what confirmed a study of this name that is gone."""
     # The dashboard, which deletes studies, knows nothing of it.
-    left = confirmation_row(connection, name)
+    left = row_of_that_name(connection, name)
     if left is not None:
         delete_study(connection, left[0])
 

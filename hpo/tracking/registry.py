@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -62,9 +63,18 @@ def name_for(gateway: Gateway, name: str, uid: str) -> str:
         model = _registered_model(gateway, candidate)
         if model is None or _is_of(gateway, model, _versions(gateway, candidate), uid):
             if candidate != name:
-                logger.warning("The registered model %s is not this study's: %s", name, candidate)
+                _tell_set_aside(name, candidate)
             return candidate
     raise PermanentError(f"the registered model {name} and those beside it are not this study's")
+
+
+@cache  # told once, however much is registered
+def _tell_set_aside(name: str, candidate: str) -> None:
+    logger.warning(
+        "The registered model '%s' is another's; this study's is registered as '%s'.",
+        name,
+        candidate,
+    )
 
 
 def make(gateway: Gateway, name: str, uid: str, study_name: str) -> None:

@@ -90,7 +90,7 @@ def test_a_study_is_stopped_and_goes_on(
     assert repr(again).startswith(f"<hpo.Study {again.name}: 3/3 trials, best accuracy")
     told = capfd.readouterr()
     assert "Traceback" not in told.err
-    assert "Stopped at 1 finished trials; all is kept, and run() goes on from here" in told.err
+    assert "Stopped at 1 finished trial; all is kept, and run() goes on from here" in told.err
 
 
 def test_a_notebook_shows_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

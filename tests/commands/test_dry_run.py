@@ -12,7 +12,16 @@ from tests.commands.shell import TINY_STUDY, Shell
 @pytest.mark.slow
 def test_a_dry_run_says_what_would_be_done_and_leaves_no_trace(shell: Shell) -> None:
     shell.write("tiny.toml", TINY_STUDY)
-    told = shell.hpo("run", "tiny.toml", "--dry-run", "--set", "confirm.seeds=2").done().out
+    given = (
+        "--set",
+        "confirm.seeds=2",
+        "--set",
+        "confirm.refit=all",
+        '--enqueue={"learning_rate": 1e-3}',
+    )
+    told = shell.hpo("run", "tiny.toml", "--dry-run", *given).done().out
+    assert "1 to be tried first" in told
+    assert "the champion, on all, unless it is done" in told
     assert "tiny (new)" in told
     assert "4 trials, to maximize accuracy" in told
     assert (

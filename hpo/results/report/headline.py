@@ -109,8 +109,10 @@ def _tested(facts: StudyFacts, champion: Champion) -> str:
     low, high = test.intervals[metric]
     words = champion.source.words
     best = "is the best of" if champion.confirmation is None else "was chosen out of"
+    trials = len(facts.scored)
+    place = f"{best} {trials:,} trials" if trials > 1 else "is the only trial"
     return (
-        f"{words[0].upper()}{words[1:]} {best} {len(facts.scored):,} trials: test {metric} "
+        f"{words[0].upper()}{words[1:]} {place}: test {metric} "
         f"{test.metrics[metric]:.4f} (95 % interval {low:.4f} to {high:.4f}, {test.texts:,} texts)."
     )
 
