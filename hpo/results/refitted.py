@@ -14,8 +14,8 @@ from hpo.results.champion import Champion
 from hpo.results.champion_model import load_champion, save_champion
 from hpo.results.champion_source import ChampionSource
 from hpo.spec.study import Metric
+from hpo.storage.storage import Storage
 from hpo.studies.memory import recall
-from hpo.studies.studies import OpenStudy
 from hpo.tracking.keys import REFIT_ALIAS
 from hpo.tracking.tracker import StudyTracker
 
@@ -32,6 +32,7 @@ class Refit:
         number: The trial whose parameters these are.
         texts: How many there are in these splits.
         epochs: For how long.
+        seconds: That it took to train; None of one by an earlier release.
     """
 
     on: str
@@ -39,6 +40,7 @@ class Refit:
     texts: int
     epochs: float
     registered_name: str
+    seconds: float | None = None
 
     @property
     def uri(self) -> str:
@@ -63,13 +65,13 @@ class Refit:
         )
 
 
-def known_refit(study: OpenStudy) -> Refit | None:
-    """What the study remembers of it; None where there is none."""
-    told = recall(study.storage, study.study_id, REFIT_KEY)
+def known_refit(storage: Storage, study_id: int) -> Refit | None:
+    """What a study remembers of it; None where there is none."""
+    told = recall(storage, study_id, REFIT_KEY)
     if not isinstance(told, dict):
         return None
     facts: Mapping[str, Any] = told
-    return Refit(**{name: facts[name] for name in Refit.__dataclass_fields__})
+    return Refit(**{name: facts[name] for name in Refit.__dataclass_fields__ if name in facts})
 
 
 def publish_refit(

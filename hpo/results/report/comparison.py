@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hpo.results.baseline import baseline_of
+from hpo.results.champion import Champion
 from hpo.results.report.facts import StudyFacts
 from hpo.results.report.parts import ACCENT, BAD, BEST, GOOD, MUTED, Chart, axis, line, shown
 from hpo.results.report.search_charts import best_so_far
@@ -23,6 +24,7 @@ def comparison_table(studies: Sequence[StudyFacts]) -> Table:
         "metric",
         "trials",
         "validation",
+        "confirmed",
         "test",
         "95 % interval",
         "baseline",
@@ -55,6 +57,7 @@ def _row(facts: StudyFacts) -> list[Cell]:
         Cell(metric),
         number(finished, "d"),
         number(best if champion is None else champion.value),
+        _confirmed(champion),
         number(None if test is None else test.metrics[metric]),
         Cell("" if low is None else f"{low:.4f} to {high:.4f}", low),
         number(
@@ -64,6 +67,13 @@ def _row(facts: StudyFacts) -> list[Cell]:
             "" if times is None else duration(times.spent), None if times is None else times.spent
         ),
     ]
+
+
+def _confirmed(champion: Champion | None) -> Cell:
+    """What its parameters are to be expected to have, with the standard error over seeds."""
+    confirmation = None if champion is None else champion.confirmation
+    expected = None if confirmation is None else confirmation.expected
+    return Cell("") if expected is None else Cell(expected.in_words(), expected.mean)
 
 
 def _intervals(studies: Sequence[StudyFacts]) -> Chart:
