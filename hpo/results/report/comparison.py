@@ -42,7 +42,9 @@ def comparison_charts(studies: Sequence[StudyFacts]) -> list[Chart]:
             continue
         if any(facts.champion for facts in alike):
             charts.append(_intervals(alike))
-        charts.append(_progress(alike))
+        # One trial alone has no line.
+        if any(len(facts.complete) > 1 for facts in alike):
+            charts.append(_progress(alike))
     return charts
 
 
@@ -123,7 +125,8 @@ def _progress(studies: Sequence[StudyFacts]) -> Chart:
         best = best_so_far(facts)
         colour = _COLOURS[index % len(_COLOURS)]
         xs, ys = [x for x, _ in best], [y for _, y in best]
-        traces.append(line(shown(facts.name), xs, ys, colour, shape="hv"))
+        trace = line(shown(facts.name), xs, ys, colour, shape="hv")
+        traces.append(trace | ({"mode": "markers"} if len(xs) == 1 else {}))
     metric = studies[0].metric
     layout = {"xaxis": axis("trial"), "yaxis": axis(f"best validation {metric} so far")}
     return Chart(f"How fast each search got better ({metric})", "", traces, layout)

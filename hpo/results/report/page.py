@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
-from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final
 
+from hpo import __version__
 from hpo.printable import printable
 from hpo.results.report.calibration_chart import reliability
 from hpo.results.report.comparison import comparison_charts, comparison_table
@@ -197,7 +197,7 @@ def _links(names: Sequence[str]) -> str:
 
 def _made() -> str:
     """By what and when."""
-    return f"Made by hpo {version('hpo')}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
+    return f"Made by hpo {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
 
 
 def _finite(value: Any) -> Any:
