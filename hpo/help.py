@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, Final
 
-from hpo import __version__
+from hpo.version import __version__
 
 STUDY, DATA, PLACES = "the study", "data and model", "where things are kept"
 _COLUMNS: Final = 79

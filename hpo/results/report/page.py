@@ -11,7 +11,6 @@ from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
-from hpo import __version__
 from hpo.printable import printable
 from hpo.results.report.calibration_chart import reliability
 from hpo.results.report.comparison import comparison_charts, comparison_table
@@ -23,6 +22,7 @@ from hpo.results.report.parts import Chart
 from hpo.results.report.search_charts import curves, history, importance, parallel, slices
 from hpo.results.report.tables import as_html, label_table, leaderboard_table
 from hpo.results.report.times import times_of
+from hpo.version import __version__
 
 _SLICES: Final = 6
 # The browser itself then keeps the page from asking for anything. Plotly compiles its shaders' calls.
