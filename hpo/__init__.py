@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from hpo.version import __version__
+
 if TYPE_CHECKING:
     from hpo.api.model import Model as Model
     from hpo.api.model import load_model as load_model
@@ -9,8 +11,6 @@ if TYPE_CHECKING:
     from hpo.api.trials import StopStudy as StopStudy
     from hpo.api.trials import Trial as Trial
     from hpo.errors import HpoError as HpoError
-
-__version__ = "0.2.0"
 
 # Imported on their first use, so that `import hpo` costs nothing.
 _PLACES = {

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from textwrap import fill
 
 from hpo import __version__
 from hpo.completion import command_typed, is_asked
@@ -29,13 +30,18 @@ def _tell(arguments: list[str]) -> int:
         lines = [f"hpo {__version__}"]
     else:
         lines = ["usage: hpo COMMAND [OPTIONS]", "", "commands:"]
-        lines += [f"  {name:8} {_in_short(name)}" for name in COMMANDS]
+        lines += [_line_of(name) for name in COMMANDS]
         lines += [
             "",
             "`hpo COMMAND --help` tells a command's options, `hpo --version` the version.",
         ]
     print("\n".join(lines), file=sys.stdout if arguments else sys.stderr)
     return 0 if arguments else 2
+
+
+def _line_of(command: str) -> str:
+    """A command with what it does, where that is long on several lines."""
+    return fill(f"  {command:8} {_in_short(command)}", 79, subsequent_indent=" " * 11)
 
 
 def _in_short(command: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpo.completion import complete, is_asked, offering, study_files, study_keys
 from hpo.errors import HpoError, OptionError, nearest_name
-from hpo.help import DATA, PLACES, STUDY, group, layout_of
+from hpo.help import DATA, PLACES, STUDY, add_version, group, layout_of
 from hpo.log_level import formatter_for, log_level
 from hpo.moving import run_moving
 from hpo.printable import replace_unencodable
@@ -269,6 +269,7 @@ class OneLineParser(argparse.ArgumentParser):
     def __init__(self, *, prog: str, description: str, examples: Sequence[str] = ()) -> None:
         layout = layout_of(description, examples)
         super().__init__(prog=prog, allow_abbrev=False, exit_on_error=False, **layout)
+        add_version(self)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Raises OptionError for whatever is wrong with the arguments, those left over included."""

@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "hpo.postgres_greeting",
         "hpo.printable",
         "hpo.redaction",
+        "hpo.version",
         "hpo.waiting",
         "hpo.wrapping",
     ),

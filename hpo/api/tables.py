@@ -78,12 +78,15 @@ def kept_tables(data: object, state: Path) -> KeptTables | None:
     if isinstance(data, str | Path):
         return None
     if isinstance(data, Mapping):
-        tables = {_split(name): _table(each, f"data[{name!r}]") for name, each in data.items()}
+        tables = {
+            _split(name): _filled(_table(each, f"data[{name!r}]"), f"data[{name!r}]")
+            for name, each in data.items()
+        }
         if not tables:
             raise _no_data(_PLACE, "an empty mapping")
         several, kind = True, "splits"
     else:
-        tables = {"": _table(data, _PLACE)}
+        tables = {"": _filled(_table(data, _PLACE), _PLACE)}
         several, kind = False, "dataset" if hasattr(data, "features") else "dataframe"
     name = f"{kind}-{_digest(tables)[:_DIGITS]}" + ("" if several else ".parquet")
     return KeptTables(data_folder(state) / name, tables)
@@ -114,6 +117,18 @@ def _table(data: Any, place: str) -> pyarrow.Table:
     except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
         raise _no_data(place, f"a table that Arrow cannot hold ({first_line(error)})") from error
     return table.replace_schema_metadata(None)
+
+
+def _filled(table: pyarrow.Table, place: str) -> pyarrow.Table:
+    """The table, which has rows."""
+    if table.num_rows:
+        return table
+    raise DataError(
+        place,
+        found="a table without rows",
+        expected="a row for each text",
+        hint="Look at what it was read or filtered from.",
+    )
 
 
 def _digest(tables: Mapping[str, pyarrow.Table]) -> str:

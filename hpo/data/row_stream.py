@@ -201,7 +201,7 @@ def _header(
         raise refused(place, first)
     if options.header:
         names = tuple(name.strip().removeprefix("\ufeff") for name in first.fields)
-        hint = "Rename one of them or, if that line is data, add `--no-header`."
+        hint = "Rename one of them or, if that line is data, run `hpo.predict --no-header`."
         check_repeated(f"{place}, line {first.line}", names, hint)
         return names, read
     return tuple(str(number + 1) for number in range(len(first.fields))), chain([first], read)

@@ -26,6 +26,7 @@ from torch import Tensor
 from hpo.atomic import PARTIAL
 from hpo.data.tokens import TokenizedSplit
 from hpo.formats import HIDDEN_STATES
+from hpo.model.block_pace import seconds_a_pass
 from hpo.model.feature_cache import (
     DamagedStates,
     FeatureCache,
@@ -76,6 +77,7 @@ class FrozenFeatures:
         self.on_progress = on_progress
         self.blocks = FrozenBlocks(model, self.dtype, self.device)
         self._open: dict[Path, Tensor] = {}
+        self._pace: float | None = None
 
     def states(self, split: TokenizedSplit, split_key: str | None, depth: int) -> HiddenStates:
         """The hidden states of a split at a depth; what can be kept of them is built first.
@@ -112,6 +114,13 @@ class FrozenFeatures:
                 stored = stored.to(self.device)
             self._open[path] = stored
         return self._open[path]
+
+    def seconds_a_pass(self, split: TokenizedSplit) -> float:
+        """Seconds that a block takes for a token, timed on texts of a split when first asked for."""
+        if self._pace is None:
+            # Blocks of their own, which go again: a GPU's memory is for what is trained.
+            self._pace = seconds_a_pass(FrozenBlocks(self.model, self.dtype, self.device), split)
+        return self._pace
 
     def tell(self, depth: int, done: int, texts: int) -> None:
         """Say how far the building of a depth's file is."""

@@ -114,6 +114,11 @@ class SplitInputs:
         """The label of each text that is read, (texts,)."""
         return self.split.labels if self.indices is None else self.split.labels[self.indices]
 
+    @property
+    def spared_blocks(self) -> int:
+        """The frozen blocks that no reading runs, for what they give is kept."""
+        return 0 if self._states is None else self._states.stored_depth
+
     def stored(self, texts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Places among the texts that are read -> indices into the stored split."""
         return texts if self.indices is None else self.indices[texts]

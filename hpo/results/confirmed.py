@@ -211,7 +211,7 @@ class Confirmation:
 
     def _how_in_words(self, expected: CrossFit) -> str:
         """What the number is: `mean ± standard error over 3 new seeds on new texts, …`."""
-        chosen = len(self.ranked) > 1
+        chosen = len(self.ranked) + len(self.failed) > 1
         if not expected.is_held_out:
             mean = "the mean of" if len(expected.picks) > 1 else "of"
             return f"{mean} {self.seeds_in_words}" + ", which also chose it" * chosen

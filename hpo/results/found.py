@@ -7,7 +7,7 @@ from typing import Any
 
 from hpo.results.champion import Champion
 from hpo.results.presentation import CHAMPION_KEY
-from hpo.results.refitted import Refit, refit_in
+from hpo.results.refitted import Refit, known_refit
 from hpo.storage.storage import Storage
 from hpo.studies.memory import recall
 
@@ -49,4 +49,4 @@ def found_by(storage: Storage, study_id: int) -> Found:
     """
     told = recall(storage, study_id, CHAMPION_KEY)
     champion = Champion.from_json(told) if isinstance(told, dict) else None
-    return Found(champion, refit_in(storage, study_id))
+    return Found(champion, known_refit(storage, study_id))

@@ -16,7 +16,6 @@ from hpo.results.champion_source import ChampionSource
 from hpo.spec.study import Metric
 from hpo.storage.storage import Storage
 from hpo.studies.memory import recall
-from hpo.studies.studies import OpenStudy
 from hpo.tracking.keys import REFIT_ALIAS
 from hpo.tracking.tracker import StudyTracker
 
@@ -33,6 +32,7 @@ class Refit:
         number: The trial whose parameters these are.
         texts: How many there are in these splits.
         epochs: For how long.
+        seconds: That it took to train; None of one by an earlier release.
     """
 
     on: str
@@ -40,6 +40,7 @@ class Refit:
     texts: int
     epochs: float
     registered_name: str
+    seconds: float | None = None
 
     @property
     def uri(self) -> str:
@@ -69,18 +70,13 @@ class Refit:
         )
 
 
-def known_refit(study: OpenStudy) -> Refit | None:
-    """What the study remembers of it; None where there is none."""
-    return refit_in(study.storage, study.study_id)
-
-
-def refit_in(storage: Storage, study_id: int) -> Refit | None:
-    """The same of a study that need not be open."""
+def known_refit(storage: Storage, study_id: int) -> Refit | None:
+    """What a study remembers of it; None where there is none."""
     told = recall(storage, study_id, REFIT_KEY)
     if not isinstance(told, dict):
         return None
     facts: Mapping[str, Any] = told
-    return Refit(**{name: facts[name] for name in Refit.__dataclass_fields__})
+    return Refit(**{name: facts[name] for name in Refit.__dataclass_fields__ if name in facts})
 
 
 def publish_refit(

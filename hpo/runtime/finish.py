@@ -343,5 +343,5 @@ def summarise(
         study_url=study_url,
         waiting_for_mlflow=waiting_for_mlflow,
         is_confirmed=study.spec.confirm.seeds > 0,
-        refit=known_refit(study),
+        refit=known_refit(study.storage, study.study_id),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import statistics
+import time
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,7 +41,7 @@ def refit_champion(session: Session, champion: Champion) -> None:
     once = Once(study.storage, study.study_id, "training the champion once more")
     try:
         with once.wait(session.work.should_stop) as turn:
-            known = known_refit(study)
+            known = known_refit(study.storage, study.study_id)
             if known is None or (known.on, known.number) != (on, champion.number):
                 _refit(session, champion, on, turn)
     except TurnLost as lost:
@@ -53,7 +55,9 @@ def _refit(session: Session, champion: Champion, on: str, turn: Turn) -> None:
     made = Refit(on, champion.number, texts, epochs, champion.registered_name)
     logger.info("trial %d is trained on %s for %.2f epochs", made.number, on, epochs)
     with TemporaryDirectory(prefix="hpo-refit-") as folder:
+        began = time.monotonic()
         trained = _trained(session, context, made, Path(folder))
+        made = replace(made, seconds=round(time.monotonic() - began, 3))
         turn.check()
         publish_refit(
             made,

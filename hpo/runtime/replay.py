@@ -26,9 +26,9 @@ from hpo.studies.studies import load_spec, resolved_space
 from hpo.training.evaluate import TrainingDiverged
 from hpo.training.loop import TrialTraining
 from hpo.training.micro_batches import BatchTooLarge, MicroBatches
-from hpo.training.result import Evaluation, TrialResult, Verdict
+from hpo.training.result import Evaluation, TimeParts, TrialResult, Verdict
 
-_OF_THE_CLOCK = ("seconds", "examples_per_second", THREADS)
+_OF_THE_CLOCK = ("seconds", "examples_per_second", *TimeParts().as_attributes(), THREADS)
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _different(then: Mapping[str, object], now: Mapping[str, object]) -> Iterato
         # NaN is not equal to itself.
         if found != value and not (_is_nan(found) and _is_nan(value)):
             yield f"{name}: {value} then, {found} now"
-    beyond = [name for name in now if name.startswith("evaluation") and name not in then]
+    beyond = [name for name in now if name.startswith("evaluation ") and name not in then]
     yield from (f"{name}: nothing then, {now[name]} now" for name in beyond)
 
 

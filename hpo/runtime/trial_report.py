@@ -72,6 +72,7 @@ def dashboard_columns(result: TrialResult) -> dict[str, JsonValue]:
         "epochs_run": round(result.examples_seen / max(best.examples_seen, 1) * best.epoch, 3),
         EXAMPLES_SEEN: result.examples_seen,
         "seconds": round(seconds, 3),
+        **result.parts.as_attributes(),
         "examples_per_second": round(result.examples_seen / max(seconds, 1e-9), 1),
         **(_folds(result) if result.fold_values else {BEST_EVALUATION: best.index}),
         "stopped": result.end,

@@ -23,6 +23,7 @@ from hpo.spec.study import DEMO, PrunerChoice, SamplerChoice, StudySpec
 from hpo.storage.optuna_rows import create_study, delete_study, enqueue_trial
 from hpo.storage.optuna_tables import TRIAL_USER_ATTRIBUTES, TRIALS
 from hpo.storage.seals import sealed_spec
+from hpo.storage.storage import Storage
 from hpo.storage.tables import HPO_STUDIES, lock_study, now_utc
 from hpo.studies.confirmation_rows import (
     confirmation_row,
@@ -214,15 +215,30 @@ def confirmation_trials(study: OpenStudy) -> list[FrozenTrial]:
     Raises:
         StorageError: The database stays away, or one is damaged.
     """
+    return _confirming(study.storage, study.name, study.uid)
 
+
+def confirmation_trials_of(storage: Storage, study_id: int, name: str) -> list[FrozenTrial]:
+    """The same of a study that is looked at alone, and not opened for work."""
+    query = select(HPO_STUDIES.c.uid).where(HPO_STUDIES.c.study_id == study_id)
+
+    def read() -> str | None:
+        with storage.read() as connection:
+            return connection.execute(query).scalar()
+
+    uid = storage.retry(read, "reading the study")
+    return [] if uid is None else _confirming(storage, name, uid)
+
+
+def _confirming(storage: Storage, name: str, uid: str) -> list[FrozenTrial]:
     def read() -> list[FrozenTrial]:
-        with study.storage.read() as connection:
-            row = confirmation_row(connection, study.name, study.uid)
+        with storage.read() as connection:
+            row = confirmation_row(connection, name, uid)
         if row is None:
             return []
         try:
-            return study.storage.optuna.get_all_trials(row[0], deepcopy=False)
+            return storage.optuna.get_all_trials(row[0], deepcopy=False)
         except KeyError:  # deleted since
             return []
 
-    return study.storage.retry(read, "reading the confirmation")
+    return storage.retry(read, "reading the confirmation")

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hpo.training.checkpoint import Checkpoint, CheckpointFile
-from hpo.training.result import End, Evaluation, TrialResult
+from hpo.training.result import End, Evaluation, TimeParts, TrialResult
 from hpo.training.saved_progress import saved_folds
 
 _FOLDS = "folds"
@@ -35,6 +35,7 @@ class FoldScore:
     end: End
     seconds: float
     examples_seen: int
+    parts: TimeParts
     probabilities: NDArray[np.float32]
 
     @staticmethod
@@ -47,6 +48,7 @@ class FoldScore:
             end=result.end,
             seconds=result.seconds,
             examples_seen=result.examples_seen,
+            parts=result.parts,
             probabilities=result.probabilities,
         )
 
@@ -144,4 +146,4 @@ def finished_folds(saved: Checkpoint) -> tuple[list[FoldScore], list[Evaluation]
 
 def _facts(score: FoldScore) -> dict[str, Any]:
     facts = {name: value for name, value in vars(score).items() if name != "probabilities"}
-    return {**facts, "best": vars(score.best)}
+    return {**facts, "best": vars(score.best), "parts": vars(score.parts)}

@@ -20,6 +20,7 @@ from hpo.training.fold_scores import FoldsCheckpoint, FoldScore, finished_folds,
 from hpo.training.loop import TrialTraining
 from hpo.training.micro_batches import MicroBatches
 from hpo.training.result import End, Evaluation, TrialResult, Verdict
+from hpo.training.time_parts import sum_of_parts
 from hpo.training.trial_context import TrialContext
 
 logger = logging.getLogger(__name__)
@@ -209,6 +210,7 @@ class FoldedTraining:
             micro_batch=self.micro_batches.size,
             fold_values=tuple(score.value for score in scores),
             fold_evaluations=tuple(score.best.index for score in scores),
+            parts=sum_of_parts([score.parts for score in scores]),
         )
 
 

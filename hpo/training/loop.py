@@ -35,6 +35,7 @@ from hpo.training.result import End, Evaluation, TrialResult, Verdict
 from hpo.training.saved_progress import damage_in_facts
 from hpo.training.schedule import learning_rate_factor
 from hpo.training.stages import Stage, stage_at, stage_metrics, stages_of
+from hpo.training.time_parts import time_parts
 from hpo.training.trial_context import TrialContext
 from hpo.training.trial_data import TrialData
 
@@ -173,7 +174,8 @@ class TrialTraining:
                 self.progress.seconds = self._clock() - started
                 with self.state.evaluation_weights():
                     told = self._evaluate(evaluation)
-                verdict = on_evaluation(told)
+                with self.progress.waiting(self._clock):
+                    verdict = on_evaluation(told)
                 if self.progress.step == self.steps:
                     break
                 if verdict is Verdict.PRUNE:
@@ -288,14 +290,15 @@ class TrialTraining:
     def _evaluate(self, index: int) -> Evaluation:
         progress = self.progress
         epoch, train_loss = progress.step / self.steps_per_epoch, progress.take_mean_loss()
-        probabilities, scores = evaluate(
-            self.classifier,
-            self.validation_inputs,
-            self.task,
-            train_loss,
-            metric=self.context.metric,
-            at=f"step {progress.step} of {self.steps}",
-        )
+        with progress.evaluating(self._clock):
+            probabilities, scores = evaluate(
+                self.classifier,
+                self.validation_inputs,
+                self.task,
+                train_loss,
+                metric=self.context.metric,
+                at=f"step {progress.step} of {self.steps}",
+            )
         evaluation = Evaluation(
             index=index,
             step=progress.step,
@@ -326,8 +329,7 @@ class TrialTraining:
                 self.task, stage.trained, stage.embedding_rows, self.seed
             )
         self.classifier.restore(progress.best_weights, progress.best_decay)
-        labels = self.validation_inputs.labels
-        matrix = self.task.confusion(progress.best_probabilities, labels)
+        matrix = self.task.confusion(progress.best_probabilities, self.validation_inputs.labels)
         return TrialResult(
             value=progress.best.metrics[f"val/{self.context.metric}"],
             best=progress.best,
@@ -339,6 +341,7 @@ class TrialTraining:
             confusion=matrix,
             recalls=recalls(matrix),
             micro_batch=self.micro_batches.size,
+            parts=time_parts(progress, self.stages, self.context.features),
         )
 
     def _identity(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +35,8 @@ class Progress:
     loss_examples: int = 0
     without_improvement: int = 0
     seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    waiting_seconds: float = 0.0
     history: list[Evaluation] = field(default_factory=list)
     best: Evaluation | None = None
     best_decay: float = 1.0
@@ -53,6 +55,20 @@ class Progress:
         self.examples_seen += texts
         self.loss_sum = self.loss_sum + loss
         self.loss_examples += texts
+
+    @contextmanager
+    def evaluating(self, clock: Callable[[], float]) -> Iterator[None]:
+        """Note how long an evaluation takes."""
+        began = clock()
+        yield
+        self.evaluation_seconds += clock() - began
+
+    @contextmanager
+    def waiting(self, clock: Callable[[], float]) -> Iterator[None]:
+        """Note how long those take who are told of an evaluation."""
+        began = clock()
+        yield
+        self.waiting_seconds += clock() - began
 
     def take_mean_loss(self) -> float:
         """The mean training loss since it was last taken."""
@@ -137,6 +153,8 @@ class TrainingState:
                 "loss_examples": progress.loss_examples,
                 "without_improvement": progress.without_improvement,
                 "seconds": progress.seconds,
+                "evaluation_seconds": progress.evaluation_seconds,
+                "waiting_seconds": progress.waiting_seconds,
                 "history": [vars(evaluation) for evaluation in progress.history],
                 "best": None if best is None else progress.history.index(best),
                 "best_decay": progress.best_decay,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,32 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class TimeParts:
+    """On what else than training the seconds of a training went, and which of them it was spared.
+
+    Attributes:
+        evaluation: Of the evaluations, until their scores were known.
+        waiting: That training stood still at them, until storage, pruner and MLflow had taken them.
+        cache_saved: That frozen blocks would have taken for what was read of the cache; an estimate,
+            and no part of the training's seconds.
+    """
+
+    evaluation: float = 0.0
+    waiting: float = 0.0
+    cache_saved: float = 0.0
+
+    def as_attributes(self) -> dict[str, float]:
+        """As attributes of a trial: `evaluation_seconds` and so on."""
+        return {f"{name}_seconds": round(value, 3) for name, value in vars(self).items()}
+
+    @staticmethod
+    def of_attributes(attributes: Mapping[str, Any]) -> TimeParts:
+        """What `as_attributes` has noted; 0 of what an earlier release did not note."""
+        names = TimeParts.__dataclass_fields__
+        return TimeParts(**{name: attributes.get(f"{name}_seconds", 0.0) for name in names})
+
+
+@dataclass(frozen=True)
 class TrialResult:
     """A trial's end.
 
@@ -61,6 +87,7 @@ class TrialResult:
             their mean, its probabilities are those of all texts that they were validated on, in the
             order of the training split.
         fold_evaluations: The index of that evaluation of each fold.
+        parts: On what its seconds went.
     """
 
     value: float
@@ -75,3 +102,4 @@ class TrialResult:
     micro_batch: int | None
     fold_values: tuple[float, ...] = ()
     fold_evaluations: tuple[int, ...] = ()
+    parts: TimeParts = field(default_factory=TimeParts)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, Json, JsonValue, TypeAdapter
 
 from hpo.documents import typed
-from hpo.training.result import End, Evaluation
+from hpo.training.result import End, Evaluation, TimeParts
 
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
 _Word = Annotated[int, Field(ge=0, lt=2**64)]
@@ -34,6 +34,8 @@ class _Facts(BaseModel):
     loss_examples: _Count
     without_improvement: _Count
     seconds: Annotated[FiniteFloat, Field(ge=0)]
+    evaluation_seconds: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    waiting_seconds: Annotated[FiniteFloat, Field(ge=0)] = 0.0
     history: list[Evaluation]
     best: _Count | None
     best_decay: FiniteFloat
@@ -75,6 +77,7 @@ class SavedFold:
     end: End
     seconds: Annotated[FiniteFloat, Field(ge=0)]
     examples_seen: _Count
+    parts: TimeParts = field(default_factory=TimeParts)
 
 
 _FOLDS: Final = TypeAdapter(list[SavedFold])

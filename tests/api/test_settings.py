@@ -61,6 +61,7 @@ def unloaded() -> hpo.Model:
         (lambda: hpo.Study(seed=2**70), "found a whole number of more than 64 bits"),
         (lambda: hpo.Study([1, 2]), "data: found a value of type list"),
         (lambda: hpo.Study({}), "data: found an empty mapping"),
+        (lambda: hpo.Study(pd.DataFrame({"text": []})), "data: found a table without rows"),
         (lambda: hpo.Study({"a/b": TABLE}), "data: found a split 'a/b'"),
         (lambda: hpo.Study(pd.concat([TABLE, TABLE], axis=1)), "found two columns 'text'"),
         (lambda: hpo.Study(TABLE.assign(text=[1, "a", b"b"])), "a table that Arrow cannot hold"),

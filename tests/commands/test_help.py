@@ -49,8 +49,24 @@ def test_hpo_alone_lists_the_commands(shell: Shell, bare: str) -> None:
     assert (not_asked.code, not_asked.out, not_asked.err) == (2, "", asked.out)
 
 
+def test_the_list_of_commands_fits_a_terminal_of_80_columns(shell: Shell) -> None:
+    lines = shell.hpo("", "--help").done().out.splitlines()
+    assert max(map(len, lines)) < 80
+
+
 def test_hpo_tells_its_version(shell: Shell) -> None:
     assert shell.hpo("", "--version").done().out == f"hpo {__version__}\n"
+
+
+@pytest.mark.parametrize("command", list(COMMANDS.ours))
+def test_every_command_tells_the_version(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"hpo {command}", "--version"])
+    with pytest.raises(SystemExit) as end:
+        COMMANDS[command]()
+    assert end.value.code in (0, None)
+    assert capsys.readouterr().out == f"hpo {__version__}\n"
 
 
 @pytest.mark.parametrize("command", ["", "run", "studies"])

@@ -17,6 +17,7 @@ from hpo.leases.heartbeat import Worker
 from hpo.results.champion import Champion
 from hpo.results.leaderboard import leaderboard
 from hpo.results.refitted import known_refit
+from hpo.results.report.facts import read_facts
 from hpo.runtime.course import StudyCourse, confirmation_of, is_unconfirmed
 from hpo.runtime.events import ConfirmationEvent, Event, TrialEnded
 from hpo.runtime.finish import finish_study, known_champion
@@ -183,12 +184,14 @@ def test_the_champion_is_trained_once_more_on_all_texts_and_registered_beside_it
     with open_session(course.storage, NAME, locations, prepared=prepared) as session:
         assert finish_study(session) == course.champion
         assert finish_study(session) == course.champion  # and it is not done twice
-        made = known_refit(session.study)
+        made = known_refit(session.study.storage, session.study.study_id)
         session.tracker.flush(120)
     assert made is not None
     data = prepared.context.data
     assert made.texts == len(data.train) + len(data.validation) + len(data.test)
     assert (made.number, made.epochs) == (course.champion.number, 1.0)
+    assert made.seconds
+    assert read_facts(course.storage, NAME).refit_seconds == made.seconds
     registry = client(locations.tracking_uri)
     versions = registry.search_model_versions(f"name='{NAME}'")
     assert len(versions) == 2

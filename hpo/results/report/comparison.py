@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hpo.results.baseline import baseline_of
+from hpo.results.champion import Champion
 from hpo.results.report.facts import StudyFacts
 from hpo.results.report.parts import ACCENT, BAD, BEST, GOOD, MUTED, Chart, axis, line, shown
 from hpo.results.report.search_charts import best_so_far
@@ -23,6 +24,7 @@ def comparison_table(studies: Sequence[StudyFacts]) -> Table:
         "metric",
         "trials",
         "validation",
+        "confirmed",
         "test",
         "95 % interval",
         "baseline",
@@ -40,7 +42,9 @@ def comparison_charts(studies: Sequence[StudyFacts]) -> list[Chart]:
             continue
         if any(facts.champion for facts in alike):
             charts.append(_intervals(alike))
-        charts.append(_progress(alike))
+        # One trial alone has no line.
+        if any(len(facts.complete) > 1 for facts in alike):
+            charts.append(_progress(alike))
     return charts
 
 
@@ -55,6 +59,7 @@ def _row(facts: StudyFacts) -> list[Cell]:
         Cell(metric),
         number(finished, "d"),
         number(best if champion is None else champion.value),
+        _confirmed(champion),
         number(None if test is None else test.metrics[metric]),
         Cell("" if low is None else f"{low:.4f} to {high:.4f}", low),
         number(
@@ -64,6 +69,13 @@ def _row(facts: StudyFacts) -> list[Cell]:
             "" if times is None else duration(times.spent), None if times is None else times.spent
         ),
     ]
+
+
+def _confirmed(champion: Champion | None) -> Cell:
+    """What its parameters are to be expected to have, with the standard error over seeds."""
+    confirmation = None if champion is None else champion.confirmation
+    expected = None if confirmation is None else confirmation.expected
+    return Cell("") if expected is None else Cell(expected.in_words(), expected.mean)
 
 
 def _intervals(studies: Sequence[StudyFacts]) -> Chart:
@@ -113,7 +125,8 @@ def _progress(studies: Sequence[StudyFacts]) -> Chart:
         best = best_so_far(facts)
         colour = _COLOURS[index % len(_COLOURS)]
         xs, ys = [x for x, _ in best], [y for _, y in best]
-        traces.append(line(shown(facts.name), xs, ys, colour, shape="hv"))
+        trace = line(shown(facts.name), xs, ys, colour, shape="hv")
+        traces.append(trace | ({"mode": "markers"} if len(xs) == 1 else {}))
     metric = studies[0].metric
     layout = {"xaxis": axis("trial"), "yaxis": axis(f"best validation {metric} so far")}
     return Chart(f"How fast each search got better ({metric})", "", traces, layout)

@@ -16,11 +16,14 @@ from hpo.results.hard_texts import HARD_TEXTS_KEY, HardTexts
 from hpo.results.leaderboard import STD_OVER_FOLDS, importances
 from hpo.results.noise import Noise, noise_of, why_no_importances
 from hpo.results.presentation import CHAMPION_KEY, trial_runs
+from hpo.results.refitted import known_refit
 from hpo.spec.study import Metric, StudySpec, direction_of
 from hpo.storage.storage import Storage
+from hpo.studies.confirmations import confirmation_trials_of
 from hpo.studies.memory import recall
 from hpo.studies.reading import known_reading
 from hpo.studies.studies import load_spec
+from hpo.training.result import TimeParts
 
 State = Literal["complete", "pruned", "failed", "running"]
 _STATES: Final[Mapping[TrialState, State]] = {
@@ -40,6 +43,7 @@ class Trial:
         std: Its standard deviation over folds, where there are folds.
         curve: The metric at each evaluation, by epochs.
         seconds: In the training loop, evaluations included.
+        parts: On what else than training these went, as far as it was noted.
         span: Seconds from its begin to its end, waiting and interruptions included.
         note: Why it stopped.
     """
@@ -52,6 +56,7 @@ class Trial:
     curve: tuple[tuple[float, float], ...]
     epochs_run: float | None
     seconds: float | None
+    parts: TimeParts
     span: float | None
     note: str
     url: str | None
@@ -68,6 +73,8 @@ class StudyFacts:
         validation: What the same answer for every text gives, where the data's reading is known.
         noise: What chance makes of the leaderboard, where there is a rule for it.
         hard_texts: The champion's validation texts that people should see, where they were kept.
+        confirming: The trainings that confirmed its best trials, as far as they are over.
+        refit_seconds: That the champion's parameters took to train once more; 0 where they were not.
     """
 
     name: str
@@ -80,6 +87,8 @@ class StudyFacts:
     validation: Baseline | None
     noise: Noise | None
     hard_texts: HardTexts | None = None
+    confirming: tuple[Trial, ...] = ()
+    refit_seconds: float = 0.0
 
     @property
     def metric(self) -> Metric:
@@ -148,6 +157,8 @@ def read_facts(storage: Storage, name: str) -> StudyFacts:
     validation = None if reading is None else baseline_in(reading, "validation", [metric])
     reason = why_no_importances(values, metric, validation)
     champion = Champion.from_json(told) if isinstance(told, dict) else None
+    again = confirmation_trials_of(storage, study_id, name)
+    refit = known_refit(storage, study_id)
     return StudyFacts(
         name=name,
         spec=spec,
@@ -159,6 +170,8 @@ def read_facts(storage: Storage, name: str) -> StudyFacts:
         validation=validation,
         noise=None if validation is None else noise_of(values, metric, validation),
         hard_texts=_hard_texts(storage, study_id, champion) if spec.tracking.shown_texts else None,
+        confirming=tuple(_trial(each, spec, {}) for each in again if each.state.is_finished()),
+        refit_seconds=(refit.seconds or 0.0) if refit else 0.0,
     )
 
 
@@ -194,6 +207,7 @@ def _trial(trial: FrozenTrial, spec: StudySpec, runs: Mapping[int, tuple[str, st
         curve=tuple((step / an_epoch, each) for step, each in curve),
         epochs_run=attributes.get("epochs_run"),
         seconds=attributes.get("seconds"),
+        parts=TimeParts.of_attributes(attributes),
         span=None if trial.duration is None else trial.duration.total_seconds(),
         note=str(attributes.get("hpo.reason") or attributes.get("stopped") or ""),
         url=runs[trial.number][1] if trial.number in runs else None,

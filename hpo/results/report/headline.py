@@ -10,7 +10,7 @@ from hpo.results.champion import Champion
 from hpo.results.confirmed import Confirmation
 from hpo.results.noise import near_best_in_words
 from hpo.results.report.facts import StudyFacts, score
-from hpo.results.report.times import times_of
+from hpo.results.report.times import Times, times_of
 from hpo.spec.numbers import duration
 
 
@@ -66,8 +66,14 @@ def figures(facts: StudyFacts) -> list[Figure]:
     shown.append(_trials(facts))
     times = times_of(facts)
     if times is not None:
-        shown.append(Figure("Time", duration(times.spent), "of all workers together"))
+        shown.append(Figure("Time", duration(times.spent), _timed(times)))
     return shown
+
+
+def _timed(times: Times) -> str:
+    """Whose time it is."""
+    beyond = ["confirmation"] * bool(times.confirmation) + ["refit"] * bool(times.refit)
+    return "of all workers together" + f", {' and '.join(beyond)} included" * bool(beyond)
 
 
 def _of_champion(facts: StudyFacts, champion: Champion) -> list[Figure]:

@@ -64,9 +64,14 @@ def time_spent(times: Times) -> Chart:
     parts = [
         ("trained to the end", times.complete, ACCENT),
         ("trained, then pruned", times.pruned, MUTED),
+        ("evaluating", times.evaluation, BEST),
+        ("waiting at evaluations", times.waiting, MUTED),
         ("around the training", times.around, BEST),
         ("trials that failed", times.failed, BAD),
-        ("saved by pruning", times.saved, GOOD),
+        ("confirmation", times.confirmation, ACCENT),
+        ("refit", times.refit, ACCENT),
+        ("saved by pruning", times.saved_by_pruning, GOOD),
+        ("saved by the cache", times.saved_by_cache, GOOD),
     ]
     parts = [part for part in parts if part[1] > 0]
     longest = max(seconds for _, seconds, _ in parts)
@@ -86,11 +91,24 @@ def time_spent(times: Times) -> Chart:
         "xaxis": axis(f"{words}, all workers together"),
         "yaxis": {"automargin": True, "autorange": "reversed"},
     }
-    note = (
-        "Training includes its evaluations. Around it lie loading, writing, waiting and "
-        "interruptions. What pruning saved is an estimate: the epochs that were left, at each trial's pace."
+    return Chart("Where the time went", _told_of(times), [bars], layout, 120 + 40 * len(parts))
+
+
+def _told_of(times: Times) -> str:
+    """What the parts mean that are there."""
+    told = (
+        "At evaluations a training waits until storage, pruner and MLflow have taken them. "
+        if times.evaluation
+        else "Training includes its evaluations. "
     )
-    return Chart("Where the time went", note, [bars], layout, 120 + 40 * len(parts))
+    told += "Around it lie loading, writing, waiting and interruptions."
+    estimates = ["the epochs that pruned trials had left, at their pace"] * bool(
+        times.saved_by_pruning
+    )
+    estimates += ["the frozen blocks that were not run again, at the pace of one"] * bool(
+        times.saved_by_cache
+    )
+    return told + f" What was saved is an estimate: {'; '.join(estimates)}." * bool(estimates)
 
 
 def confusion(facts: StudyFacts) -> Chart | None:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
-from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from hpo.results.report.parts import Chart
 from hpo.results.report.search_charts import curves, history, importance, parallel, slices
 from hpo.results.report.tables import as_html, label_table, leaderboard_table
 from hpo.results.report.times import times_of
+from hpo.version import __version__
 
 _SLICES: Final = 6
 # The browser itself then keeps the page from asking for anything. Plotly compiles its shaders' calls.
@@ -197,7 +197,7 @@ def _links(names: Sequence[str]) -> str:
 
 def _made() -> str:
     """By what and when."""
-    return f"Made by hpo {version('hpo')}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
+    return f"Made by hpo {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
 
 
 def _finite(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from hpo.results.report.facts import StudyFacts, Trial, score
@@ -24,6 +25,9 @@ _AXES: Final = 8
 _MANY: Final = 150
 _BARS: Final = 12
 _TICKS: Final = 6
+_APART: Final = (
+    20  # of the axis one part at least between two labels: less runs them into each other
+)
 _SEVERAL_POWERS: Final = 100
 
 
@@ -180,16 +184,26 @@ def _dimension(facts: StudyFacts, name: str, trials: list[Trial]) -> dict[str, A
             "tickvals": places,
             "ticktext": texts,
         }
-    if len(kinds) <= _TICKS:
-        texts = [f"{kind:.3g}" for kind in kinds]
-        return shape | {"values": values, "tickvals": kinds, "ticktext": texts}
     if is_log(facts, name) and all(value > 0 for value in values):
         logs = [math.log10(value) for value in values]
-        low, high = min(logs), max(logs)
-        ticks_at = [low + (high - low) * step / (_TICKS - 1) for step in range(_TICKS)]
-        texts = [f"{10**tick:.2g}" for tick in ticks_at]
+        ticks_at = _ticks(logs)
+        texts = [f"{10**tick:.3g}" for tick in ticks_at]
         return shape | {"values": logs, "tickvals": ticks_at, "ticktext": texts}
+    if len(kinds) <= _TICKS:
+        ticks_at = _ticks(values)
+        texts = [f"{tick:.3g}" for tick in ticks_at]
+        return shape | {"values": values, "tickvals": ticks_at, "ticktext": texts}
     return shape | {"values": values, "tickformat": ".3~g"}
+
+
+def _ticks(values: Sequence[float]) -> list[float]:
+    """The values themselves where few stand apart from each other, else places at even distances."""
+    kinds = sorted(set(values))
+    low, high = kinds[0], kinds[-1]
+    apart = (high - low) / _APART
+    if len(kinds) <= _TICKS and all(b - a >= apart for a, b in pairwise(kinds)):
+        return kinds
+    return [low + (high - low) * step / (_TICKS - 1) for step in range(_TICKS)]
 
 
 def is_log(facts: StudyFacts, name: str) -> bool:

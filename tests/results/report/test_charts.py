@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from hpo.results.calibration import Bin, Calibration
 from hpo.results.report.calibration_chart import reliability
+from hpo.results.report.comparison import comparison_charts
 from hpo.results.report.facts import StudyFacts, score
 from hpo.results.report.outcome_charts import confusion, pareto_front
 from hpo.results.report.parts import left_out, score_axis, shown
@@ -36,6 +38,46 @@ def test_parallel_coordinates_know_which_trial_a_line_is(facts: StudyFacts) -> N
     assert trace["ids"] == [str(trial.number) for trial in facts.scored]
     assert trace["dimensions"][-1]["values"] == [trial.value for trial in facts.scored]
     assert all(len(each["values"]) == len(trace["ids"]) for each in trace["dimensions"])
+
+
+@pytest.mark.parametrize(
+    ("rates", "told"),
+    [
+        ([1e-5, 1e-4, 1e-2], ["1e-05", "0.0001", "0.01"]),
+        ([0.000404, 0.00049, 1e-2, 1e-4], 6),  # two that would be printed over each other
+        ([3e-4], ["0.0003"]),
+    ],
+)
+def test_few_trials_stand_on_a_logarithmic_axis_too_with_labels_that_stand_apart(
+    facts: StudyFacts, rates: list[float], told: list[str] | int
+) -> None:
+    kept = [
+        replace(trial, params={**trial.params, "learning_rate": rate})
+        for trial, rate in zip(facts.complete, rates, strict=False)
+    ]
+    few = replace(facts, trials=tuple(kept))
+    [axis] = [
+        each
+        for each in parallel(replace(few, importances={"learning_rate": 1.0})).traces[0][
+            "dimensions"
+        ]
+        if each["label"] == "learning_rate"
+    ]
+    assert sorted(axis["values"]) == sorted(math.log10(rate) for rate in rates)
+    ticks = axis["tickvals"]
+    assert axis["ticktext"] == told or len(ticks) == told
+    assert all(b - a >= (ticks[-1] - ticks[0]) / 20 for a, b in itertools.pairwise(ticks))
+
+
+@pytest.mark.parametrize(("first", "second", "drawn"), [(1, 1, 0), (1, 3, 1)])
+def test_how_fast_a_search_got_better_is_drawn_where_one_had_the_time(
+    facts: StudyFacts, first: int, second: int, drawn: int
+) -> None:
+    studies = [replace(facts, trials=tuple(facts.complete[:count])) for count in (first, second)]
+    charts = [each for each in comparison_charts(studies) if each.title.startswith("How fast")]
+    assert len(charts) == drawn
+    for chart in charts:
+        assert [trace["mode"] for trace in chart.traces] == ["markers", "lines"]
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "batch_size", "optimizer", "epochs"])

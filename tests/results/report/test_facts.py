@@ -9,16 +9,20 @@ import pytest
 from optuna.trial import TrialState
 
 from hpo.errors import StudyGoneError
+from hpo.results.confirmed import Confirmed, ranking
 from hpo.results.leaderboard import leaderboard
 from hpo.results.presentation import CHAMPION_KEY
+from hpo.results.report.comparison import comparison_table
 from hpo.results.report.facts import StudyFacts, read_facts
 from hpo.results.report.hard_texts import hard_text_sections
 from hpo.results.report.headline import caveats, figures, headline
+from hpo.results.report.outcome_charts import time_spent
 from hpo.results.report.times import times_of
 from hpo.storage.storage import Storage
 from hpo.studies.memory import remember
 from hpo.studies.registration import submit
 from hpo.studies.studies import load_spec
+from hpo.training.result import TimeParts
 from tests.results.report.conftest import EVIL
 
 
@@ -74,8 +78,44 @@ def test_the_time_is_told_as_far_as_it_is_stored(studies: Storage, facts: StudyF
     assert times.around == pytest.approx(len(timed))  # a second each
     assert times.failed > 0
     # They were given up halfway.
-    assert times.saved == pytest.approx(times.pruned)
+    assert times.saved_by_pruning == pytest.approx(times.pruned)
+    # Of an earlier release that noted no more.
+    assert (times.evaluation, times.waiting, times.saved_by_cache) == (0, 0, 0)
+    assert "Training includes its evaluations." in time_spent(times).note
     assert times_of(read_facts(studies, "nothing yet")) is None
+
+
+def test_no_part_of_the_time_is_told_twice(facts: StudyFacts) -> None:
+    parts = TimeParts(evaluation=2.0, waiting=0.5, cache_saved=3.0)
+    timed = tuple(replace(trial, parts=parts) for trial in facts.trials)
+    more = replace(facts, trials=timed, confirming=timed[:2], refit_seconds=7.0)
+    before, after = times_of(facts), times_of(more)
+    assert before is not None
+    assert after is not None
+    count = sum(trial.seconds is not None for trial in timed)
+    assert (after.evaluation, after.waiting) == (2.0 * count, 0.5 * count)
+    assert after.saved_by_cache == 3.0 * (count + 2)
+    assert after.confirmation == sum(trial.span or 0.0 for trial in timed[:2])
+    assert after.spent == pytest.approx(before.spent + after.confirmation + 7.0)
+    bars = time_spent(after)
+    assert [name for name in bars.traces[0]["y"] if "saved" in name] == [
+        "saved by pruning",
+        "saved by the cache",
+    ]
+    assert "until storage, pruner and MLflow have taken them" in bars.note
+    [time] = [each for each in figures(more) if each.label == "Time"]
+    assert time.meaning == "of all workers together, confirmation and refit included"
+
+
+def test_a_confirmed_study_stands_beside_others_with_its_mean_and_standard_error(
+    facts: StudyFacts,
+) -> None:
+    assert facts.champion is not None
+    found = [Confirmed(1, 0.95, (0.90, 0.92)), Confirmed(2, 0.94, (0.80, 0.82))]
+    champion = replace(facts.champion, confirmation=ranking(found, "maximize", on="new"))
+    table = comparison_table([facts, replace(facts, champion=champion)])
+    place = table.columns.index("confirmed")
+    assert [row[place].text for row in table.rows] == ["", "0.9100 ± 0.0100"]
 
 
 def test_a_study_without_trials_says_so(studies: Storage) -> None:
