@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import codecs
 import json
 import os
 import sys
@@ -20,6 +19,7 @@ from hpo.errors import DataError, DiskError, OptionError, first_line
 from hpo.model_option import add_finished_model_option
 from hpo.options import DONE, OneLineParser, command, say
 from hpo.printable import printable
+from hpo.spec.encodings import is_encoding
 from hpo.spec.locations import Locations, path_of
 from hpo.spec.numbers import whole_number
 
@@ -316,15 +316,14 @@ def _cell(value: Any) -> str:
 
 
 def _encoding(text: str) -> str:
-    try:
-        return codecs.lookup(text).name
-    except LookupError as error:
-        raise OptionError(
-            "--encoding",
-            found=repr(text),
-            expected="an encoding that Python knows",
-            hint="Write utf-8, utf-16 or cp1252, for example.",
-        ) from error
+    if is_encoding(text):
+        return text
+    raise OptionError(
+        "--encoding",
+        found=repr(text),
+        expected="an encoding that Python knows",
+        hint="Write utf-8, utf-16 or cp1252, for example.",
+    )
 
 
 def _share(text: str) -> float:

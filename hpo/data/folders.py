@@ -10,7 +10,7 @@ import numpy as np
 
 from hpo.data.files import file_format, formats_in_words
 from hpo.data.formats.options import ReadOptions
-from hpo.data.formats.text import decoded_bytes, is_utf8
+from hpo.data.formats.text import beyond_ascii, decoded_bytes, is_utf8
 from hpo.data.table import Table
 from hpo.data.unread import is_unlabelled
 from hpo.errors import DataError
@@ -98,13 +98,15 @@ def _read_texts(
         return [
             decoded_bytes(path, data, options.encoding).text for path, data in contents.items()
         ], ()
-    name = decoded_bytes(folder, b"\n".join(stray.values())).guessed
+    together = decoded_bytes(folder, b"\n".join(stray.values()))
+    name = together.guessed
     texts: list[object] = [
         decoded_bytes(path, data, name if path in stray else None).text
         for path, data in contents.items()
     ]
     files = "1 file is" if len(stray) == 1 else f"{len(stray):,} files are"
-    return texts, (f"{folder}: {files} not UTF-8 and read as {name}; data.encoding sets it",)
+    shown = beyond_ascii(together.text)
+    return texts, (f"{folder}: {files} not UTF-8 and read as {name}{shown}; data.encoding sets it",)
 
 
 def _texts_in(folder: Path) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from hpo.spec.cleaning import CleaningSection, Keep
 from hpo.spec.confirm import ConfirmSection
+from hpo.spec.encodings import is_encoding
 from hpo.spec.ensemble import EnsembleSection
 from hpo.spec.numbers import LARGEST_WHOLE, whole
 from hpo.spec.registries import DATA_FORMATS, METRICS, PRUNERS, SAMPLERS
@@ -170,10 +170,8 @@ class DataSection(_Section):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, encoding: str | None) -> str | None:
-        try:
-            codecs.lookup(encoding or "utf-8")
-        except (LookupError, ValueError) as error:
-            raise ValueError("an encoding that Python knows, such as utf-8 or latin-1") from error
+        if encoding is not None and not is_encoding(encoding):
+            raise ValueError("an encoding that Python knows, such as utf-8 or latin-1")
         return encoding
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from hpo.data.formats.encodings import likely_encoding
 from hpo.errors import DataError
+from hpo.printable import printable
 
 _MARKS: Final = (
     # Longest first: UTF-32's mark begins with UTF-16's.
@@ -17,11 +19,8 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Enough to tell encodings apart by the letters that occur; more takes seconds a megabyte.
-_LOOKED_AT: Final = 200_000
 _CONTEXT: Final = 2_000
-# Letters outside ASCII that it takes to tell: `résumé` might be Chinese.
-_ENOUGH_LETTERS: Final = 24
+_QUOTED: Final = 40  # characters of a line that a message shows
 
 
 @dataclass(frozen=True)
@@ -105,32 +104,30 @@ def _guessed(path: Path, data: bytes) -> Decoded:
     except UnicodeDecodeError as error:
         # The codec counts from after the byte order mark.
         start = error.start + len(codecs.BOM_UTF8) * (mark is not None)
-        name = None if mark else _likely(data, start)
+        name = None if mark or _has_controls(data) else likely_encoding(data)
         if name is None:
             raise _not_of(path, data, "utf-8", start) from error
+        found = _decoded_as(path, data, name)
         warning = (
             f"{path}, line {_line_of(data, start)}: is not UTF-8, so the file is read as {name}"
+            f"{beyond_ascii(found.text)}; data.encoding sets it"
         )
-        found = _decoded_as(path, data, name)
-        return replace(found, guessed=name, warnings=(f"{warning}; data.encoding sets it",))
+        return replace(found, guessed=name, warnings=(warning,))
 
 
-def _likely(data: bytes, start: int) -> str | None:
-    """The encoding that the bytes around the first that is not UTF-8 are most likely in."""
-    from charset_normalizer import from_bytes
+def beyond_ascii(text: str) -> str:
+    """The first words beyond ASCII as they were read, which show whether they were read well: ` (“Müller”)`."""
+    start = next((at for at, each in enumerate(text) if not each.isascii()), None)
+    if start is None:
+        return ""
+    begin = max(text.rfind("\n", 0, start) + 1, start - _QUOTED // 2)
+    shown = text[begin : begin + _QUOTED].partition("\n")[0].strip()
+    return f" (“{printable(shown)}”)"
 
-    if sum(byte < 9 or 14 <= byte < 32 for byte in data[:_CONTEXT]):
-        return None  # control characters: no text
-    begin = max(0, start - _CONTEXT)
-    looked_at = data[begin : begin + _LOOKED_AT]
-    tells = sum(byte > 127 for byte in looked_at) >= _ENOUGH_LETTERS
-    best = from_bytes(looked_at).best() if tells else None
-    # Of Western text every single-byte encoding is likely; Windows' own is what programs write.
-    western = ("ascii", "latin_1", "cp1252", "cp1250", "cp1254", "cp1257", "iso8859_15")
-    names = ["cp1252", "latin_1"]
-    if best is not None and best.encoding not in western and best.alphabets:
-        names.insert(0, best.encoding)
-    return next((name for name in names if _fits(data, name)), None)
+
+def _has_controls(data: bytes) -> bool:
+    """Whether it begins with characters that no text has."""
+    return any(byte < 9 or 14 <= byte < 32 for byte in data[:_CONTEXT])
 
 
 def _fits(data: bytes, encoding: str) -> bool:
