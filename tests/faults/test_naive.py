@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +80,24 @@ def our_start(url: str, barrier: Any, crashes: Any) -> None:
         crashes.put(True)
 
 
-@pytest.mark.parametrize("ours", [False, True], ids=["optuna", "hpo"])
-def test_six_processes_that_start_on_an_empty_database(tmp_path: Path, ours: bool) -> None:
+def crashed_of_six(folder: Path, start: Callable[[str, Any, Any], None]) -> int:
+    """How many of six processes crash that start at once on a database that there is not yet."""
+    folder.mkdir()
     barrier, crashes = _FORK.Barrier(6), _FORK.Queue()
-    arguments = (f"sqlite:///{tmp_path}/new.db", barrier, crashes)
-    start = our_start if ours else naive_start
+    arguments = (f"sqlite:///{folder}/new.db", barrier, crashes)
     processes = [_FORK.Process(target=start, args=arguments) for _ in range(6)]
     for process in processes:
         process.start()
     crashed = sum(crashes.get(timeout=60) for _ in processes)
     for process in processes:
         process.join()
-    assert (crashed == 0) is ours
+    return crashed
+
+
+def test_six_processes_that_start_on_an_empty_database(tmp_path: Path) -> None:
+    """Optuna's own crash in most rounds: which process creates which table first is chance."""
+    assert any(crashed_of_six(tmp_path / f"naive-{each}", naive_start) for each in range(20))
+    assert not any(crashed_of_six(tmp_path / f"ours-{each}", our_start) for each in range(3))
 
 
 def test_ask_and_tell_alone_never_notice_a_dead_worker(place: Place, storage: Storage) -> None:
