@@ -15,6 +15,7 @@ from hpo.data.column_guesses import LAY_OPEN
 from hpo.data.labelled import Split
 from hpo.data.table import Table, kind_of, shortened
 from hpo.errors import DataError
+from hpo.spec.numbers import counted
 
 # What programs write where there is nothing.
 _NULLS: Final = ("na", "n/a", "#n/a", "<na>", "nan", "none", "null", "nil")
@@ -131,7 +132,7 @@ def clashing_labels(split: Split) -> tuple[str, ...]:
     indices = np.array(
         [i for i, text in enumerate(split.texts) if text in clashing], dtype=np.int64
     )
-    count = f"{len(clashing):,} text{'s' * (len(clashing) != 1)}"
+    count = counted(len(clashing), "text")
     occur = "occurs" if len(clashing) == 1 else "occur"
     return (
         f"{split.origin}: {count} {occur} with different labels in the training split"
@@ -200,4 +201,4 @@ def _are(indices: Sequence[int] | NDArray[np.int64]) -> str:
 
 
 def _texts(indices: NDArray[np.int64]) -> str:
-    return f"{len(indices):,} text{'s' * (len(indices) != 1)} {_are(indices)}"
+    return f"{counted(len(indices), 'text')} {_are(indices)}"

@@ -18,6 +18,7 @@ from hpo.data.labels import check_unicode, is_missing, too_many, unknown_label
 from hpo.data.several_labels import SEPARATORS, listed_items
 from hpo.data.table import Table, kind_of, shortened
 from hpo.errors import DataError
+from hpo.spec.numbers import counted
 from hpo.spec.study import TaskName
 
 _BITS: Final = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
@@ -162,8 +163,7 @@ def find_label_lists(
     if len(counts) < 2:
         raise DataError(
             table.place,
-            found=f"{len(counts)} label{'s' * (len(counts) != 1)} in the label column "
-            f"{shortened(column)}",
+            found=f"{counted(len(counts), 'label')} in the label column {shortened(column)}",
             expected="two labels or more",
             hint="Name another column with --label-column.",
         )

@@ -22,6 +22,7 @@ from hpo.data.packed import FAULTS, is_packed, name_inside, opened
 from hpo.data.table import RowNoun, check_repeated, kind_of
 from hpo.documents import parse_json
 from hpo.errors import DataError, first_line
+from hpo.spec.numbers import counted
 
 if TYPE_CHECKING:
     import pyarrow
@@ -214,8 +215,7 @@ def _record_parts(read: Iterator[Record], names: tuple[str, ...]) -> Iterator[Ro
         for index, record in enumerate(part):
             fields, fault = record.fields, record.fault
             if len(fields) != width:
-                plural = "s" * (len(fields) != 1)
-                fault = fault or f"{len(fields)} field{plural} where the first line has {width}"
+                fault = fault or f"{counted(len(fields), 'field')} where the first line has {width}"
                 fields[:] = [*fields[:width], *[""] * (width - len(fields))]
             if fault is not None:
                 faults[index] = fault

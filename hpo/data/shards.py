@@ -14,6 +14,7 @@ from hpo.data.formats.options import ReadOptions
 from hpo.data.headers import first_row_as_header, without_header
 from hpo.data.table import Table, shortened
 from hpo.errors import DataError
+from hpo.spec.numbers import counted
 
 # The hub long named shards with a digest of each behind its number.
 _SHARD: Final = re.compile(r"(.+?)[-_.](\d+)-of-(\d+)(?:-[0-9a-f]{6,64})?")
@@ -52,10 +53,10 @@ def read_shards(paths: Sequence[Path], options: ReadOptions) -> Table:
         # What had no rows to write is there too, without any.
         tables = [read_rows(path, options) for path in paths if path.stat().st_size]
         tables = [table for table in tables if len(table)] or [read_file(paths[0], options)]
-        return _joined(tables, f"{paths[0].parent} ({len(paths)} part{'s' * (len(paths) > 1)})")
+        return _joined(tables, f"{paths[0].parent} ({counted(len(paths), 'part')})")
     _check_whole(paths)
-    name, count = without_shard(split_name(paths[0])), len(paths)
-    place = f"{paths[0].parent / name} ({count} shard{'s' * (count > 1)})"
+    name = without_shard(split_name(paths[0]))
+    place = f"{paths[0].parent / name} ({counted(len(paths), 'shard')})"
     return _joined([read_file(path, options) for path in paths], place)
 
 

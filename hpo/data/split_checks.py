@@ -11,6 +11,7 @@ from hpo.data.labelled import Split
 from hpo.data.splits import SMALLEST_DIVIDED_CLASS, SplitOff
 from hpo.data.table import shortened
 from hpo.errors import DataError
+from hpo.spec.numbers import counted
 
 _MOST_NAMED = 5
 
@@ -44,7 +45,7 @@ def check_split_off(
         texts = len(set(train.texts))
         raise DataError(
             train.origin,
-            found=f"too few different texts ({texts} in {len(train)} row{'s' * (len(train) != 1)}) {wanted}",
+            found=f"too few different texts ({texts:,} in {counted(len(train), 'row')}) {wanted}",
             expected="enough for each split to have some of them",
             hint="Add rows with other texts, or add files for the other splits.",
         )
@@ -54,14 +55,10 @@ def _size_of(train: Split, number: int, label_names: Sequence[str]) -> str:
     """A class with its rows and, where these are more than its texts, what they come to."""
     rows = train.having([number])
     texts = {train.texts[row] for row in rows}
-    words = f"class {shortened(label_names[number], 30)} with {_counted(len(rows), 'row')}"
+    words = f"class {shortened(label_names[number], 30)} with {counted(len(rows), 'row')}"
     if len(texts) >= SMALLEST_DIVIDED_CLASS:
         return f"{words} whose texts have other classes too"
-    return words + f" of {_counted(len(texts), 'text')}" * (len(texts) < len(rows))
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    return words + f" of {counted(len(texts), 'text')}" * (len(texts) < len(rows))
 
 
 def not_split_as_asked(

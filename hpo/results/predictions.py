@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hpo.data.row_stream import Rows
 from hpo.data.tokens import TokenizedSplit
 from hpo.data.word_tokens import WordTokens
+from hpo.spec.numbers import counted
 from hpo.tracking.pyfunc import answers_of
 from hpo.tracking.served_classifier import Answers, NoText, text_of
 
@@ -194,12 +195,10 @@ def faults_in_words(faults: Mapping[str, int]) -> str:
     """`2 rows have no answer; the column error says why: not a text: null (2 rows)`, the most frequent first."""
     count = sum(faults.values())
     most = Counter(faults).most_common(_REASONS_TOLD)
-    reasons = [f"{reason} ({_rows(of_it)})" for reason, of_it in most]
+    reasons = [f"{reason} ({counted(of_it, 'row')})" for reason, of_it in most]
     if len(faults) > len(most):
-        reasons.append(f"other reasons ({_rows(count - sum(of_it for _, of_it in most))})")
+        reasons.append(f"other reasons ({counted(count - sum(of_it for _, of_it in most), 'row')})")
     have = "has" if count == 1 else "have"
-    return f"{_rows(count)} {have} no answer; the column error says why: {'; '.join(reasons)}"
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' * (count != 1)}"
+    return (
+        f"{counted(count, 'row')} {have} no answer; the column error says why: {'; '.join(reasons)}"
+    )

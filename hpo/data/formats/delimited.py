@@ -20,6 +20,7 @@ from hpo.data.formats.text import decoded
 from hpo.data.headers import check_header
 from hpo.data.table import Table
 from hpo.errors import DataError
+from hpo.spec.numbers import counted
 
 _WORDS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 # A first line for Excel, which takes the delimiter from it.
@@ -253,7 +254,7 @@ def _ragged(path: Path, line: int, record: list[str], width: int, delimiter: str
         hint = f"Take the {word} at the end of the line away."
     return DataError(
         f"{path}, line {line}",
-        found=f"{len(record)} field{'s' * (len(record) != 1)}",
+        found=counted(len(record), "field"),
         expected=f"{width}, as in the first line",
         hint=hint,
     )
